@@ -1,0 +1,55 @@
+"""`glo`: collect the commands, and turn misuse into one line and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from glo.cli import demo, evaluate, export, resume, runs, search, show, tasks
+from glo.errors import GloError
+
+app = typer.Typer(
+    name="glo",
+    help="Discover a loss function for your own task (Genetic Loss-function Optimization).",
+    epilog="Start with: glo demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+for command in (
+    demo.demo,
+    search.search,
+    resume.resume,
+    runs.runs,
+    show.show,
+    evaluate.evaluate,
+    export.export,
+    tasks.tasks,
+):
+    app.command()(command)
+
+
+def _version(value: bool) -> None:
+    if value:
+        import glo
+
+        typer.echo(f"glo {glo.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _glo(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Discover a loss function for your own task (Genetic Loss-function Optimization)."""
+
+
+def main() -> None:
+    """Entry point: exit code 0, 1 for what has failed, 2 for misuse, 130 after Ctrl-C."""
+    try:
+        app()
+    except GloError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(2)

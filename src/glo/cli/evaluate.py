@@ -1,0 +1,62 @@
+"""`glo evaluate`: train one network with one loss."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from glo.cli import options
+from glo.cli.output import print_json, read_task_options
+
+
+def evaluate(
+    expr: options.Expression,
+    task: options.TaskName,
+    seed: options.Seed = 0,
+    steps: options.Steps = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Learning rate of SGD; by default the task's.")] = None,
+    task_option: options.TaskOptions = None,
+    data_dir: options.DataDir = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Train one network with a loss, and print its metric on validation and test.
+
+    One training with one seed says little about which of two losses is better.
+    """
+    from glo.losses import resolve
+    from glo.records import Status
+    from glo.run import choose_device, training_config, versions
+    from glo.tasks import load_task
+    from glo.training import Training, train_single
+
+    expression = resolve(expr)
+    loaded = load_task(task, read_task_options(task_option), data_dir)
+    rates = None if learning_rate is None else [learning_rate]
+    config = training_config(loaded, {"steps": steps, "learning_rates": rates})
+    place = choose_device(device)
+    started = time.perf_counter()
+    result = train_single(loaded, Training(expression, config.learning_rates[0]), config, seed, place, test=True)
+    shown = {
+        "expression": str(expression),
+        "task": task,
+        "metric": str(loaded.metric),
+        "status": str(Status.DIVERGED if result.diverged else Status.TRAINED),
+        "fitness": max(0.0, result.validation),
+        "test_metric": result.test,
+        "learning_rate": config.learning_rates[0],
+        "steps": config.steps,
+        "seed": seed,
+        "seconds": time.perf_counter() - started,
+        "device": str(place),
+        "versions": versions(),
+    }
+    if json:
+        print_json(shown)
+        return
+    typer.echo(f"{shown['status']}: validation {shown['metric']} {shown['fitness']:.4f}, test {shown['test_metric']:.4f}")
+    typer.echo(
+        f"{config.steps} steps, learning rate {config.learning_rates[0]:g}, seed {seed}, {shown['seconds']:.1f} s on {place}"
+    )

@@ -1,0 +1,23 @@
+"""Options that several commands share, in the same words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Expression = Annotated[str, typer.Argument(metavar="EXPR", help="An expression such as 'x*log(y)', or a name: baikal.")]
+TaskName = Annotated[
+    str, typer.Option("--task", "-t", help="A built-in task (see: glo tasks) or module:attribute of your own.")
+]
+TaskOptions = Annotated[
+    list[str] | None, typer.Option("--task-option", metavar="KEY=VALUE", help="Option of the task, e.g. noise=0.2.")
+]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the task's data files (else $GLO_DATA, else the cache).")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: the GPU if there is one.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Training steps for each network.")]
+Storage = Annotated[str, typer.Option(help="The store, an SQLite file: a path or sqlite:///PATH.")]
+DEFAULT_STORAGE = "sqlite:///glo.db"

@@ -1,0 +1,28 @@
+"""`glo resume`: go on with a search."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from glo.cli import options
+from glo.cli.output import Progress, print_discovery, resumable, show_generations
+
+
+def resume(
+    name: Annotated[str, typer.Argument(help="Name of the run (see: glo runs).")],
+    storage: options.Storage = options.DEFAULT_STORAGE,
+    data_dir: options.DataDir = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Go on with a search that was interrupted; it ends as if it had never been.
+
+    What is recorded is replayed and checked; a run of another version, or of a task that has changed, is refused.
+    """
+    from glo.run import resume_run
+
+    with resumable(f"glo resume {name} --storage {storage}"), Progress() as progress:
+        discovery = resume_run(name, storage, data_dir, device, show_generations(progress))
+    print_discovery(discovery, storage, json)

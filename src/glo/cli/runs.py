@@ -1,0 +1,55 @@
+"""`glo runs`: what is in a store."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from glo.cli import options
+from glo.cli.output import print_json, print_table
+
+
+def runs(
+    name: Annotated[str | None, typer.Argument(help="One run, with its history.")] = None,
+    storage: options.Storage = options.DEFAULT_STORAGE,
+    json: options.Json = False,
+) -> None:
+    """List the runs of a store; with a NAME, show that run's history.
+
+    The history of a run is the same to the byte whenever it is repeated from the same seed.
+    """
+    from glo.run import recorded_discovery, run_states
+    from glo.store import Store
+
+    store = Store(storage, create=False)
+    if name is not None:
+        discovery = recorded_discovery(store, name)
+        if json:
+            print_json({**discovery.summary(), "history": discovery.history_rows()})
+        else:
+            typer.echo("\n".join(discovery.history_lines()))
+        return
+    states = run_states(store)
+    if json:
+        print_json(states)
+        return
+    from rich.table import Table
+
+    table = Table(title=f"Runs in {storage}")
+    for column in ("name", "task", "preset", "seed", "generations", "best fitness", "expression", "created"):
+        table.add_column(column)
+    for state in states:
+        done = f"{state['generations']}/{state['planned']}"
+        fitness = "" if state["fitness"] is None else f"{state['fitness']:.4f}"
+        table.add_row(
+            state["name"],
+            state["task"],
+            state["preset"],
+            str(state["seed"]),
+            done,
+            fitness,
+            state["expression"] or "",
+            state["created"],
+        )
+    print_table(table)

@@ -1,0 +1,55 @@
+"""`glo show`: everything about an expression that needs no training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from glo.cli import options
+from glo.cli.output import print_json, print_table
+
+
+def show(
+    expr: options.Expression,
+    classes: Annotated[int, typer.Option(min=2, help="Number of classes for the check whether it can train.")] = 10,
+    plot: Annotated[str | None, typer.Option(help="Also draw f and its derivative into this PNG, SVG or PDF file.")] = None,
+    json: options.Json = False,
+) -> None:
+    """Show an expression: canonical form, LaTeX, size, fingerprint, whether it can train, and its minimum.
+
+    The binary minimum is where the loss of two classes is smallest over y0, for x0 = 1 (Figure 6 of the paper).
+    """
+    from glo.evaluation import viability
+    from glo.expr import describe, fingerprint, scale_free_fingerprint
+    from glo.loss import binary_minimum
+    from glo.losses import resolve
+
+    expression = resolve(expr)
+    reason = viability(expression, classes)
+    shown: dict[str, Any] = {
+        **describe(expression),
+        "nodes": expression.nodes,
+        "depth": expression.depth,
+        "fingerprint": fingerprint(expression),
+        "scale_free_fingerprint": scale_free_fingerprint(expression),
+        "viable": reason is None,
+        "reason": reason,
+        "binary_minimum": binary_minimum(expression),
+    }
+    if plot is not None:
+        from glo.report import loss_figure, save
+
+        save(loss_figure({expr: expression}), plot)
+    if json:
+        print_json(shown)
+        return
+    from rich.table import Table
+
+    table = Table(show_header=False)
+    for key, value in shown.items():
+        table.add_row(
+            key.replace("_", " "),
+            "yes" if value is True else "no" if value is False else "" if value is None else str(value),
+        )
+    print_table(table)

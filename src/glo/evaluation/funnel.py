@@ -1,0 +1,178 @@
+"""The funnel: the cheap checks before a training, cheapest first, each stage counted.
+
+Each stage is an evaluator that wraps the next: structure(cached(derivative(descent(training)))).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from glo.evaluation.checks import Check, DescentProbe, finite_derivative, probe_points, structure
+from glo.evaluation.evaluator import Evaluator
+from glo.expr import Expr, ProbePoints, fingerprint
+from glo.records import (
+    Config,
+    FunnelCounts,
+    Job,
+    Outcome,
+    Stage,
+    StageCount,
+    Status,
+    TrainingConfig,
+    digest,
+    new_counts,
+)
+from glo.tasks import Task
+
+# lookup(context, fingerprints) -> the outcomes that are known
+Lookup = Callable[[str, Sequence[str]], dict[str, Outcome]]
+
+
+class FunnelConfig(Config):
+    """Which cheap stages are on; the paper has neither.
+
+    Attributes:
+        derivative: reject a loss whose derivative is NaN, infinite, or zero everywhere.
+        descent: reject a loss whose minimisation does not make free outputs right.
+    """
+
+    derivative: bool = False
+    descent: bool = False
+
+
+def no_lookup(context: str, fingerprints: Sequence[str]) -> dict[str, Outcome]:
+    """The lookup of an empty store."""
+    return {}
+
+
+class Funnel:
+    """All stages in front of an evaluator that trains.
+
+    Args:
+        task: what is trained on.
+        training: how; part of the key under which outcomes are remembered.
+        config: which stages are on.
+        train: makes the evaluator behind the stages from the counters to use.
+        lookup: outcomes of earlier runs.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        training: TrainingConfig,
+        config: FunnelConfig,
+        train: Callable[[FunnelCounts], Evaluator],
+        lookup: Lookup = no_lookup,
+    ) -> None:
+        self.counts = new_counts()
+        self._points = probe_points(task.link, task.soft)  # pyright: ignore[reportArgumentType]
+        checks: list[tuple[Stage, Check]] = []
+        if config.derivative:
+            checks.append((Stage.DERIVATIVE, finite_derivative(self._points)))
+        if config.descent:
+            checks.append((Stage.DESCENT, DescentProbe(task.link, task.classes, training)))  # pyright: ignore[reportArgumentType]
+        evaluator = train(self.counts)
+        for stage, check in reversed(checks):
+            evaluator = Screened(stage, check, evaluator, self._points, self.counts[stage])
+        context = digest([task.digest(), training.model_dump(mode="json"), config.model_dump(mode="json")])
+        self.cached = Cached(context, lookup, evaluator, self._points, self.counts[Stage.CACHE])
+        self._evaluator = Screened(Stage.STRUCTURE, structure, self.cached, self._points, self.counts[Stage.STRUCTURE])
+        self._checks = [(Stage.STRUCTURE, structure), *checks]
+
+    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+        return self._evaluator.evaluate(jobs)
+
+    def screen(self, expressions: Sequence[Expr]) -> list[str | None]:
+        """For each expression its fingerprint, if it passes the cheap stages, else None; nothing is trained."""
+        passing = list(expressions)
+        for stage, check in self._checks:
+            reasons = counted(self.counts[stage], check, passing)
+            passing = [expression for expression, reason in zip(passing, reasons, strict=True) if reason is None]
+        passed = set(passing)
+        return [fingerprint(e, self._points) if e in passed else None for e in expressions]
+
+    def take_counts(self) -> FunnelCounts:
+        """What was counted since the last call."""
+        taken = {stage: StageCount(c.candidates, c.rejected, c.seconds) for stage, c in self.counts.items()}
+        for count in self.counts.values():
+            count.candidates, count.rejected, count.seconds = 0, 0, 0.0
+        return taken
+
+
+class Screened:
+    """A stage that rejects some candidates and hands the others on."""
+
+    def __init__(self, stage: Stage, check: Check, inner: Evaluator, points: ProbePoints, count: StageCount) -> None:
+        self._stage, self._check, self._inner = stage, check, inner
+        self._points, self._count = points, count
+
+    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+        reasons = counted(self._count, self._check, [job.expression for job in jobs])
+        passed = iter(self._inner.evaluate([job for job, reason in zip(jobs, reasons, strict=True) if reason is None]))
+        return [
+            next(passed) if reason is None else self._rejected(job.expression, reason)
+            for job, reason in zip(jobs, reasons, strict=True)
+        ]
+
+    def _rejected(self, expression: Expr, reason: str) -> Outcome:
+        mark = fingerprint(expression, self._points)
+        return Outcome(str(expression), mark, Status.REJECTED, self._stage, reason)
+
+
+def counted(count: StageCount, check: Check, expressions: Sequence[Expr]) -> list[str | None]:
+    """Run a check and count what it did."""
+    started = time.perf_counter()
+    reasons = check(expressions)
+    count.add(StageCount(len(reasons), sum(r is not None for r in reasons), time.perf_counter() - started))
+    return reasons
+
+
+# Outcomes of the expression itself, not of the circumstances: these may be used again.
+REUSABLE = (Status.TRAINED, Status.REJECTED, Status.STOPPED, Status.DIVERGED)
+
+
+class Cached:
+    """A loss with a fingerprint that is known gets the known outcome, a reject too; a new one is judged once.
+
+    `new` holds what was judged since it was last emptied, as (context, seed) -> fingerprint -> outcome, for the store.
+    """
+
+    def __init__(self, context: str, lookup: Lookup, inner: Evaluator, points: ProbePoints, count: StageCount) -> None:
+        self._context, self._lookup, self._inner = context, lookup, inner
+        self._points, self._count = points, count
+        self.new: dict[str, dict[str, Outcome]] = {}
+
+    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+        started = time.perf_counter()
+        keys = [(f"{self._context}-{job.seed}", fingerprint(job.expression, self._points)) for job in jobs]
+        known: dict[tuple[str, str], Outcome] = {}
+        for context in dict.fromkeys(context for context, _ in keys):
+            marks = [mark for other, mark in keys if other == context]
+            found = self._lookup(context, marks) | self.new.get(context, {})
+            known |= {(context, mark): found[mark] for mark in marks if mark in found}
+        unknown = {key: job for key, job in zip(keys, jobs, strict=True) if key not in known}
+        self._count.add(StageCount(len(jobs), len(jobs) - len(unknown), time.perf_counter() - started))
+        for (context, mark), outcome in zip(unknown, self._inner.evaluate(list(unknown.values())), strict=True):
+            known[context, mark] = outcome
+            if outcome.status in REUSABLE:
+                self.new.setdefault(context, {})[mark] = outcome
+        return [_as_asked(known[key], job) for key, job in zip(keys, jobs, strict=True)]
+
+    def take_new(self) -> dict[str, dict[str, Outcome]]:
+        """What was judged since the last call, by context and fingerprint."""
+        taken, self.new = self.new, {}
+        return taken
+
+
+def _as_asked(known: Outcome, job: Job) -> Outcome:
+    """A known outcome under the text that was asked now."""
+    return Outcome(
+        str(job.expression),
+        known.fingerprint,
+        known.status,
+        known.stage,
+        known.reason,
+        known.fitness,
+        known.learning_rate,
+    )

@@ -1,0 +1,1 @@
+"""Experiments: comparisons that stand, and the demo."""

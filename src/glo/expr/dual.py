@@ -1,0 +1,73 @@
+"""Value and derivative of an expression in one pass, by dual numbers (forward-mode differentiation).
+
+Written once for every kind of array: numpy for the fingerprint, the tracer for the evaluation of whole populations.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from glo.expr.operators import Operator
+from glo.expr.tree import Expr, fold
+
+
+class Dual(NamedTuple):
+    """A value and its tangent; the tangent is None where the value does not depend on the prediction at all."""
+
+    value: Any
+    tangent: Any = None
+
+
+def evaluate_dual(expr: Expr, m: Any, x: Any, y: Dual, constant: Any, log_y: Dual | None = None) -> Dual:
+    """Evaluate f and its derivative.
+
+    Args:
+        expr: the expression.
+        m: module of array functions (numpy or compatible).
+        x: the true label.
+        y: the prediction, with its derivative by whatever one differentiates by.
+        constant: makes an array of a Python float.
+        log_y: used in place of log(y) where log is applied to the bare leaf y, so that it can come from log-softmax.
+    """
+
+    def leaf(node: Expr) -> Dual:
+        if node.symbol == "y":
+            return y
+        return Dual(x) if node.symbol == "x" else Dual(constant(node.value))
+
+    def apply(operator: Operator, arguments: tuple[Dual, ...]) -> Dual:
+        if operator.name == "log" and arguments[0] is y and log_y is not None:
+            return log_y
+        values = [argument.value for argument in arguments]
+        out = operator.value(m, *values)
+        if all(argument.tangent is None for argument in arguments):
+            return Dual(out)
+        tangent = None
+        for argument, partial in zip(arguments, operator.partials(m, out, *values), strict=True):
+            if argument.tangent is not None:
+                term = argument.tangent * partial
+                tangent = term if tangent is None else tangent + term
+        return Dual(out, tangent)
+
+    return fold(expr, leaf, apply)
+
+
+def evaluate(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+    """f(x, y) in float64 with IEEE semantics: 0/0 is NaN, log(0) is -inf.  x and y broadcast."""
+    return _numpy(expr, x, y)[0]
+
+
+def derivative(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+    """df/dy in float64; all that a training with hard labels can see of a loss."""
+    return _numpy(expr, x, y)[1]
+
+
+def _numpy(expr: Expr, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    labels, predictions = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
+    with np.errstate(all="ignore"):
+        dual = evaluate_dual(expr, np, labels, Dual(predictions, np.ones_like(predictions)), np.float64)
+        tangent = 0.0 if dual.tangent is None else dual.tangent
+        return np.broadcast_to(dual.value, labels.shape), np.broadcast_to(tangent, labels.shape)

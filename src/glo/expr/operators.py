@@ -1,0 +1,132 @@
+"""The operators of the expression language: one row each.  Adding an operator is adding a row.
+
+Everything else reads this table: the parser, printing, evaluation, derivatives, the evaluation of whole populations,
+export to source and LaTeX, and random generation.  `value` and `partials` are written once for every kind of array: their
+first argument `m` is the module that supplies the functions (numpy, torch, or the tracer of `glo.loss.program`).
+
+The first seven rows are the operators of the paper (section III.A); the others are off in a search unless given a weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator.
+
+    Attributes:
+        name: its word in the text form; for an infix operator, its symbol.
+        arity: number of arguments, 1 or 2.
+        value: `value(m, *arguments)`, elementwise.
+        partials: `partials(m, out, *arguments)` gives the partial derivative by each argument, `out` being the value.
+        code: Python source with `{m}` for the module and `{0}`, `{1}` for the arguments.
+        latex: LaTeX with `{0}`, `{1}` for the arguments.
+        precedence: how tightly an infix operator binds (None: written as a function call).
+        commutative: whether the two arguments may be exchanged.
+        constant_arguments: positions that must hold a constant.
+    """
+
+    name: str
+    arity: int
+    value: Callable[..., Any]
+    partials: Callable[..., tuple[Any, ...]]
+    code: str
+    latex: str
+    precedence: int | None = None
+    commutative: bool = False
+    constant_arguments: tuple[int, ...] = ()
+
+
+ROWS = (
+    Operator(
+        "log", 1,
+        value=lambda m, a: m.log(a),
+        partials=lambda m, out, a: (1 / a,),
+        code="{m}.log({0})", latex=r"\log\left({0}\right)",
+    ),
+    Operator(
+        "square", 1,
+        value=lambda m, a: a * a,
+        partials=lambda m, out, a: (2 * a,),
+        code="{m}.square({0})", latex=r"\left({0}\right)^2",
+    ),
+    Operator(
+        "sqrt", 1,
+        value=lambda m, a: m.sqrt(a),
+        partials=lambda m, out, a: (0.5 / out,),
+        code="{m}.sqrt({0})", latex=r"\sqrt{{{0}}}",
+    ),
+    Operator(
+        "+", 2,
+        value=lambda m, a, b: a + b,
+        partials=lambda m, out, a, b: (1, 1),
+        code="{0} + {1}", latex="{0} + {1}", precedence=1, commutative=True,
+    ),
+    Operator(
+        "*", 2,
+        value=lambda m, a, b: a * b,
+        partials=lambda m, out, a, b: (b, a),
+        code="{0} * {1}", latex=r"{0} \cdot {1}", precedence=2, commutative=True,
+    ),
+    Operator(
+        "-", 2,
+        value=lambda m, a, b: a - b,
+        partials=lambda m, out, a, b: (1, -1),
+        code="{0} - {1}", latex="{0} - {1}", precedence=1,
+    ),
+    Operator(
+        "/", 2,
+        value=lambda m, a, b: a / b,
+        partials=lambda m, out, a, b: (1 / b, -out / b),
+        code="{0} / {1}", latex=r"\frac{{{0}}}{{{1}}}", precedence=2,
+    ),
+    Operator(
+        "abs", 1,
+        value=lambda m, a: m.abs(a),
+        partials=lambda m, out, a: (m.sign(a),),
+        code="{m}.abs({0})", latex=r"\left|{0}\right|",
+    ),
+    Operator(
+        "exp", 1,
+        value=lambda m, a: m.exp(a),
+        partials=lambda m, out, a: (out,),
+        code="{m}.exp({0})", latex=r"\exp\left({0}\right)",
+    ),
+    Operator(
+        "tanh", 1,
+        value=lambda m, a: m.tanh(a),
+        partials=lambda m, out, a: (1 - out * out,),
+        code="{m}.tanh({0})", latex=r"\tanh\left({0}\right)",
+    ),
+    Operator(
+        "neg", 1,
+        value=lambda m, a: -a,
+        partials=lambda m, out, a: (-1,),
+        code="-({0})", latex=r"-\left({0}\right)",
+    ),
+    # Adding 0.0 turns -0.0 into 0.0, so that min(a, b) and min(b, a) are the same to the bit.
+    Operator(
+        "min", 2,
+        value=lambda m, a, b: m.minimum(a, b) + 0.0,
+        partials=lambda m, out, a, b: ((a <= b) * 1.0, (b < a) * 1.0),
+        code="{m}.minimum({0}, {1})", latex=r"\min\left({0}, {1}\right)", commutative=True,
+    ),
+    Operator(
+        "max", 2,
+        value=lambda m, a, b: m.maximum(a, b) + 0.0,
+        partials=lambda m, out, a, b: ((a >= b) * 1.0, (b > a) * 1.0),
+        code="{m}.maximum({0}, {1})", latex=r"\max\left({0}, {1}\right)", commutative=True,
+    ),
+    Operator(
+        "pow", 2,
+        value=lambda m, a, b: a**b,
+        partials=lambda m, out, a, b: (b * a ** (b - 1), out * m.log(a)),
+        code="({0}) ** ({1})", latex=r"\left({0}\right)^{{{1}}}", constant_arguments=(1,),
+    ),
+)  # fmt: skip
+
+OPERATORS: dict[str, Operator] = {row.name: row for row in ROWS}

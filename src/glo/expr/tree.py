@@ -1,0 +1,126 @@
+"""The expression tree, and the one way to walk it.
+
+An expression is f(x, y): x the true label (one-hot or soft), y the predicted probability.  A network trained with it
+minimises minus the sum over classes of f.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from glo.errors import ExpressionError
+from glo.expr.operators import OPERATORS, Operator
+
+T = TypeVar("T")
+VARIABLES = ("x", "y")
+MAX_NODES = 1_000
+MAX_DEPTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Expr:
+    """A node and what is below it.  Immutable, hashable, equal when written the same.
+
+    Attributes:
+        symbol: an operator's name, "x", "y", or the text of a number (use `constant` to make one).
+        children: one expression for each argument of the operator; empty for a leaf.
+    """
+
+    symbol: str
+    children: tuple[Expr, ...] = ()
+
+    @property
+    def is_constant(self) -> bool:
+        return not self.children and self.symbol not in VARIABLES
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether this is an integer leaf, the kind that mutation moves by one."""
+        return self.is_constant and self.symbol.lstrip("-").isdigit()
+
+    @property
+    def value(self) -> float:
+        """The number of a constant leaf."""
+        return float(self.symbol)
+
+    @property
+    def nodes(self) -> int:
+        return 1 + sum(child.nodes for child in self.children)
+
+    @property
+    def depth(self) -> int:
+        """Number of edges on the longest path to a leaf; 0 for a leaf."""
+        return 1 + max(child.depth for child in self.children) if self.children else 0
+
+    def walk(self) -> Iterator[Expr]:
+        """Every node, parents before children."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def uses(self, symbol: str) -> bool:
+        return any(node.symbol == symbol for node in self.walk())
+
+    def __str__(self) -> str:
+        return fold(self, _leaf_text, _node_text)[0]
+
+
+def constant(value: float) -> Expr:
+    """A number as a leaf: an integer stays an integer, everything else is written with `repr`, so nothing is lost.
+
+    Raises:
+        ExpressionError: for NaN, infinity, or an integer too large for float64 to hold exactly.
+    """
+    number = value if isinstance(value, int) else float(value)
+    if isinstance(number, int) and abs(number) > 2**53:
+        raise ExpressionError(f"the integer {str(number)[:20]}... is too large: write it as a real number, e.g. 1e20")
+    if not math.isfinite(number):
+        raise ExpressionError(f"the number {number} is not finite: use a number below 1.8e308")
+    return Expr(repr(number))
+
+
+X, Y = Expr("x"), Expr("y")
+
+
+def fold(expr: Expr, leaf: Callable[[Expr], T], apply: Callable[[Operator, tuple[T, ...]], T]) -> T:
+    """Compute something bottom-up: `leaf` for each leaf, `apply` for each operator with its children's results.
+
+    Evaluation, derivatives, printing, source code and LaTeX are all this fold.
+    """
+    if not expr.children:
+        return leaf(expr)
+    return apply(OPERATORS[expr.symbol], tuple([fold(child, leaf, apply) for child in expr.children]))
+
+
+def check_size(expr: Expr) -> Expr:
+    """Return the expression if it is within the limits of the language, else raise `ExpressionError`."""
+    if expr.depth > MAX_DEPTH or expr.nodes > MAX_NODES:
+        raise ExpressionError(
+            f"an expression may be at most {MAX_DEPTH} deep with {MAX_NODES} nodes; "
+            f"this one is {expr.depth} deep with {expr.nodes} nodes"
+        )
+    return expr
+
+
+# A text together with how tightly its outermost operator binds; an atom binds tightest.
+Text = tuple[str, int]
+ATOM = 9
+NEGATIVE = 3
+
+
+def _leaf_text(leaf: Expr) -> Text:
+    return leaf.symbol, NEGATIVE if leaf.symbol.startswith("-") else ATOM
+
+
+def _node_text(operator: Operator, arguments: tuple[Text, ...]) -> Text:
+    if operator.precedence is None:
+        return f"{operator.name}({', '.join(text for text, _ in arguments)})", ATOM
+    (left, left_binds), (right, right_binds) = arguments
+    left = left if left_binds >= operator.precedence else f"({left})"
+    right = right if right_binds > operator.precedence else f"({right})"
+    # log(y) - x/y: only the loosest operators are spaced out, as people write it.
+    spaced = f" {operator.name} " if operator.precedence == 1 else operator.name
+    return f"{left}{spaced}{right}", operator.precedence

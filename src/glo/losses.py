@@ -1,0 +1,72 @@
+"""Losses with a name, usable wherever an expression is: `ExpressionLoss("baikal")`, `glo show brier`.
+
+Each is f(x, y) for the true label x and the predicted probability y; the loss is minus the sum over classes of f.
+"""
+
+from __future__ import annotations
+
+from glo.errors import ConfigError, ExpressionError
+from glo.expr import Expr, constant, parse
+
+# Negative log likelihood: the paper's baseline (section IV.A).
+cross_entropy = parse("x*log(y)")
+# Paper, equation 1.
+baikal = parse("log(y) - x/y")
+# Paper, equation 2: the six coefficients, each at its node.
+baikal_cma = parse("2.7279*(0.9863*log(1.5352*y) - -1.1135*(1.3716*x/(-0.8411*y)))")
+# Squared error: Brier's score on probabilities (Brier 1950), mean squared error in regression.
+brier = parse("-square(x - y)")
+mse = brier
+# Absolute error; for one-hot labels twice the probability mass on wrong classes: bounded, robust to label noise
+# (Ghosh et al. 2017).
+mae = parse("-abs(x - y)")
+# The probability of the true class itself: as mae for one-hot labels under softmax, in the paper's operators.
+linear = parse("x*y")
+# Generalised cross-entropy (Zhang and Sabuncu 2018) with q = 0.5, up to scale: between mae and cross_entropy.
+sqrt_likelihood = parse("x*sqrt(y)")
+# For sigmoid outputs: both classes of each yes-no question.
+binary_cross_entropy = parse("x*log(y) + (1 - x)*log(1 - y)")
+
+NAMED: dict[str, Expr] = {
+    "cross_entropy": cross_entropy,
+    "baikal": baikal,
+    "baikal_cma": baikal_cma,
+    "brier": brier,
+    "mse": mse,
+    "mae": mae,
+    "linear": linear,
+    "sqrt_likelihood": sqrt_likelihood,
+    "binary_cross_entropy": binary_cross_entropy,
+}
+
+
+def smoothed_cross_entropy(smoothing: float, classes: int) -> Expr:
+    """Cross-entropy with label smoothing (Szegedy et al. 2016) as an expression.
+
+    The label x of each of `classes` classes becomes (1 - smoothing)*x + smoothing/classes.
+
+    Raises:
+        ConfigError: unless 0 <= smoothing < 1 and classes >= 2.
+    """
+    if not 0 <= smoothing < 1 or classes < 2:
+        raise ConfigError(f"label smoothing needs 0 <= smoothing < 1 and 2 classes, not {smoothing} and {classes}")
+    label = Expr("+", (Expr("*", (constant(1 - smoothing), Expr("x"))), constant(smoothing / classes)))
+    return Expr("*", (label, Expr("log", (Expr("y"),))))
+
+
+def resolve(loss: str | Expr) -> Expr:
+    """An expression from its text, from the name of a loss, or as it is.
+
+    Raises:
+        ExpressionError: as `parse`, and it lists the named losses for an unknown word.
+    """
+    if isinstance(loss, Expr):
+        return loss
+    if loss in NAMED:
+        return NAMED[loss]
+    try:
+        return parse(loss)
+    except ExpressionError as error:
+        if isinstance(loss, str) and loss.isidentifier():
+            raise ExpressionError(f"{error}; named losses are {', '.join(NAMED)}") from None
+        raise

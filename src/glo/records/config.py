@@ -1,0 +1,60 @@
+"""The base of every configuration, and how a training is to be run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+
+class Config(BaseModel):
+    """A frozen value; an unknown key is an error, so that a typo never passes silently."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Link(StrEnum):
+    """How a network's outputs become predictions y."""
+
+    SOFTMAX = "softmax"  # one of C classes
+    SIGMOID = "sigmoid"  # yes or no, for one output or for many
+    IDENTITY = "identity"  # regression
+
+
+class TrainingConfig(Config):
+    """How each candidate's network is trained, by SGD as in the paper (section IV.A).
+
+    Attributes:
+        steps: number of SGD steps.
+        batch_size: samples per step.
+        learning_rates: the ladder; a network is trained at each, and the best by validation counts.
+        momentum: SGD momentum.
+        weight_decay: L2 penalty, as in `torch.optim.SGD`.
+        schedule: (step, factor) pairs: from that step on, the learning rate is multiplied by the factor.
+        class_reduction: sum or mean over classes; the sum reproduces the paper's accuracies.
+        eps: predictions are clamped to [eps, 1 - eps] (not inside log(y), which comes from log-softmax).
+        early_stop: fraction of the steps after which a network still at chance is given up; 0 never gives up.
+        curve_every: steps between evaluations for the curve; 0 for none.
+        memory_mb: how much memory a population may take; a larger one is trained in chunks.
+    """
+
+    steps: PositiveInt = 300
+    batch_size: PositiveInt = 100
+    learning_rates: tuple[PositiveFloat, ...] = Field(default=(0.01,), min_length=1)
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    weight_decay: NonNegativeFloat = 0.0
+    schedule: tuple[tuple[PositiveInt, PositiveFloat], ...] = ()
+    class_reduction: Literal["sum", "mean"] = "sum"
+    eps: float = Field(default=1e-7, gt=0, lt=0.5)
+    early_stop: float = Field(default=0.0, ge=0, lt=1)
+    curve_every: int = Field(default=0, ge=0)
+    memory_mb: PositiveInt = 2048
+
+
+def digest(value: Any) -> str:
+    """A short stable hash of JSON-like data."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,106 @@
+"""Pictures, drawn without a display."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from glo.expr import Expr, derivative, evaluate
+from glo.records import Stage, Status
+from glo.store import GenerationRecord
+
+STAGE_COLOURS = {
+    Stage.STRUCTURE: "#bdbdbd",
+    Stage.CACHE: "#9ecae1",
+    Stage.DERIVATIVE: "#fdd0a2",
+    Stage.DESCENT: "#fd8d3c",
+    Stage.EARLY_STOP: "#a1d99b",
+    Stage.TRAINING: "#756bb1",
+}
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a picture; what is written is whole or not there."""
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.part")
+    figure.savefig(draft, format=path.suffix[1:], dpi=130, bbox_inches="tight")
+    draft.replace(path)
+
+
+def loss_figure(losses: Mapping[str, Expr]) -> Figure:
+    """f and df/dy over y, for x = 0 and x = 1; one column for each loss."""
+    figure = Figure(figsize=(5 * len(losses), 7), layout="constrained")
+    axes = figure.subplots(2, len(losses), squeeze=False, sharex=True)
+    for column, (name, expression) in enumerate(losses.items()):
+        _curves(axes[0, column], expression, evaluate, "f(x, y)")
+        _curves(axes[1, column], expression, derivative, "df/dy")
+        axes[0, column].set_title(f"{name}\nf = {expression}", fontsize=11)
+        axes[1, column].set_xlabel("y, predicted probability of the class")
+    return figure
+
+
+def _curves(axes: Axes, expression: Expr, what: Callable[..., NDArray[np.float64]], label: str) -> None:
+    y = np.linspace(0.002, 0.998, 600)
+    curves = {1: what(expression, 1.0, y), 0: what(expression, 0.0, y)}
+    for x, style in ((1, "-"), (0, "--")):
+        axes.plot(
+            y,
+            curves[x],
+            style,
+            color="C0" if x else "C3",
+            label="right class (x = 1)" if x else "wrong classes (x = 0)",
+        )
+    # A pole at 0 or 1 would flatten everything else.
+    inner = np.concatenate([curve[15:-15] for curve in curves.values()])
+    inner = inner[np.isfinite(inner)]
+    if len(inner):
+        low, high = inner.min(), inner.max()
+        margin = 0.08 * (high - low) or 1.0
+        axes.set_ylim(low - margin, high + margin)
+    axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+    axes.set_ylabel(label)
+    axes.legend(fontsize=9)
+
+
+def progress_figure(history: Sequence[GenerationRecord], metric: str = "validation metric") -> Figure:
+    """Best and mean fitness by generation, and what each stage of the funnel rejected."""
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    number = [record.generation for record in history]
+    trained = [[o.fitness for o in record.outcomes if o.status is Status.TRAINED] for record in history]
+    best = np.maximum.accumulate([max(values, default=0.0) for values in trained])
+    left.plot(number, best, "o-", color="C0", label="best so far")
+    left.plot(
+        number,
+        [np.mean(values) if values else np.nan for values in trained],
+        "s--",
+        color="C1",
+        label="mean of the trained",
+    )
+    left.set(xlabel="generation", ylabel=metric, title="Fitness")
+    left.legend()
+    bottom = np.zeros(len(history))
+    for stage, colour in STAGE_COLOURS.items():
+        label = {Stage.CACHE: "known already", Stage.TRAINING: "diverged"}.get(stage, f"rejected: {stage}")
+        height = np.array([record.funnel[stage].rejected for record in history], dtype=float)
+        right.bar(number, height, bottom=bottom, color=colour, label=label)
+        bottom += height
+    went_on = np.array(
+        [record.funnel[Stage.TRAINING].candidates - record.funnel[Stage.TRAINING].rejected for record in history]
+    )
+    right.bar(number, went_on, bottom=bottom, color="#31a354", label="trained to the end")
+    total = bottom + went_on
+    top = 1.15 * max(total[1:], default=total[0])  # the first generation draws thousands of random trees
+    if total[0] > top:
+        right.text(number[0], top, f"{total[0]:,.0f}", ha="center", va="bottom", fontsize=9)
+    right.set_ylim(0, top)
+    right.set(xlabel="generation", ylabel="candidates", title="What became of the candidates")
+    right.legend(fontsize=8)
+    for axes in (left, right):
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    return figure

@@ -1,0 +1,52 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+STAGE_TEXT = {
+    "structure": "x and y are both used",
+    "cache": "not known already",
+    "derivative": "derivative finite, not zero",
+    "descent": "minimising it helps",
+    "early stop": "above chance after a while",
+    "training": "trained to the end",
+}
+
+
+def funnel_counts_table(funnel: Mapping[str, Mapping[str, float]]) -> Table:
+    """The stages of the funnel: candidates, rejected, seconds spent, seconds of training saved."""
+    table = Table(title="The funnel: cheap checks before a training")
+    table.add_column("stage")
+    table.add_column("passes if")
+    for column in ("candidates", "rejected", "seconds", "seconds saved"):
+        table.add_column(column, justify="right")
+    for stage, row in funnel.items():
+        saved = f"{row['saved']:,.1f}" if row["saved"] else ""
+        counts = [f"{row['candidates']:,.0f}", f"{row['rejected']:,.0f}", f"{row['seconds']:,.1f}"]
+        table.add_row(stage, STAGE_TEXT[stage], *counts, saved)
+    return table
+
+
+def comparison_table(losses: Mapping[str, Mapping[str, Any]], metric: str) -> Table:
+    """Losses, each at its own best learning rate: mean and spread of the test metric."""
+    table = Table(title=f"Test {metric}, each loss at its own best learning rate")
+    for column in ("loss", "expression"):
+        table.add_column(column)
+    for column in ("learning rate", "mean", "sd", "n", "p (Welch)"):
+        table.add_column(column, justify="right")
+    for name, row in losses.items():
+        p = f"{row['p_value']:.1e}" if row.get("p_value") is not None else ""
+        table.add_row(
+            name,
+            row["expression"],
+            f"{row['learning_rate']:g}",
+            f"{row['mean']:.4f}",
+            f"{row['sd']:.4f}",
+            str(row["n"]),
+            p,
+        )
+    return table

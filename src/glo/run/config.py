@@ -1,0 +1,167 @@
+"""The configuration of a run, composed once: task < preset < file < --set < flags."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
+
+from glo.errors import ConfigError
+from glo.evaluation import FunnelConfig
+from glo.records import Config, TrainingConfig
+from glo.search import GeneticConfig
+from glo.tasks import Task
+
+
+class TaskConfig(Config):
+    """Which task; the digest of its data and model is filled in when it is loaded."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    digest: str = ""
+
+
+class RunConfig(Config):
+    """Everything that a run's history depends on."""
+
+    task: TaskConfig
+    preset: str = "default"
+    seed: NonNegativeInt = 0
+    generations: PositiveInt = 20
+    genetic: GeneticConfig = GeneticConfig()
+    training: TrainingConfig = TrainingConfig()
+    funnel: FunnelConfig = FunnelConfig()
+
+
+# "paper" is section III.A to the letter: the defaults of GeneticConfig, one learning rate, no check before a training.
+# "default" is what we measured to be better; docs/decisions/0003-default-preset.md has the numbers.
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {
+        "generations": 30,
+        "training": {"learning_rates": [0.01]},
+    },
+    "default": {
+        "generations": 15,
+        "genetic": {"population": 40, "elites": 4, "viable": True, "max_nodes": 15},
+        "training": {"learning_rates": [0.03, 0.1, 0.3, 1.0, 3.0, 10.0], "early_stop": 0.1},
+        "funnel": {"derivative": True, "descent": True},
+    },
+}
+
+
+def compose(
+    task: Task,
+    task_name: str,
+    task_options: Mapping[str, Any] | None = None,
+    preset: str = "default",
+    file: str | Path | None = None,
+    settings: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """Compose a configuration; what comes later in the list wins.
+
+    Args:
+        task: the loaded task, whose own training defaults come first.
+        task_name, task_options: how it was loaded.
+        preset: "default" or "paper".
+        file: a TOML file with the tables genetic, training, funnel.
+        settings: texts such as "training.steps=100"; values are TOML, a bare word is a string.
+        overrides: nested values, None meaning not given.
+
+    Raises:
+        ConfigError: naming the key, for an unknown key or a bad value.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"there is no preset '{preset}'; presets are {', '.join(PRESETS)}")
+    values: dict[str, Any] = {"training": dict(task.training), "preset": preset}
+    for layer in (PRESETS[preset], read_toml(file), read_settings(settings), overrides or {}):
+        _merge(values, layer)
+    _merge(values, {"task": {"name": task_name, "options": dict(task_options or {}), "digest": task.digest()}})
+    return validated(values)
+
+
+def training_config(task: Task, overrides: Mapping[str, Any]) -> TrainingConfig:
+    """The task's own training with some values changed, None meaning unchanged.
+
+    Raises:
+        ConfigError: naming the key, for a bad value.
+    """
+    values = {"training": dict(task.training), "task": {"name": task.name}}
+    _merge(values, {"training": overrides})
+    return validated(values).training
+
+
+def validated(values: Mapping[str, Any]) -> RunConfig:
+    """A `RunConfig` from nested values.
+
+    Raises:
+        ConfigError: naming each key that is unknown or has a bad value.
+    """
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(detail) for detail in error.errors()]
+        raise ConfigError("; ".join(problems)) from None
+
+
+def read_toml(file: str | Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from None
+
+
+def read_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """Nested values from texts such as "training.steps=100"."""
+    values: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not all(key.split(".")):
+            raise ConfigError(f"a setting is key=value, e.g. training.steps=100, not {setting!r}")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        nested: Any = value
+        for part in reversed(key.split(".")):
+            nested = {part.strip(): nested}
+        _merge(values, nested)
+    return values
+
+
+def differences(recorded: Mapping[str, Any], given: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Each key that differs, in words: "training.steps is 300 there and 600 here"."""
+    for key in sorted({*recorded, *given}):
+        ours, theirs = given.get(key), recorded.get(key)
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+            yield from differences(theirs, ours, f"{prefix}{key}.")
+        elif ours != theirs:
+            yield f"{prefix}{key} is {theirs!r} there and {ours!r} here"
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        elif isinstance(value, Mapping):
+            into[key] = {}
+            _merge(into[key], value)
+        elif value is not None:
+            into[key] = value
+
+
+def _problem(detail: Any) -> str:
+    key = ".".join(map(str, detail["loc"]))
+    if detail["type"] == "extra_forbidden":
+        fields: Any = RunConfig
+        for part in detail["loc"][:-1]:
+            fields = fields.model_fields[part].annotation
+        return f"there is no option '{key}'; known here: {', '.join(fields.model_fields)}"
+    return f"option '{key}': {detail['msg']} (given: {detail['input']!r})"

@@ -1,0 +1,329 @@
+"""Discover a loss: the front door of the library."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import glo
+from glo.errors import ConfigError, ReplayError, RunError
+from glo.evaluation import Funnel, LocalEvaluator
+from glo.expr import describe, parse
+from glo.loss import ExpressionLoss
+from glo.records import FunnelCounts, Outcome, Stage, StageCount, Status, new_counts
+from glo.run.config import RunConfig, compose, differences, read_settings, validated
+from glo.run.loop import OnGeneration, run_loop
+from glo.search import GeneticSearch
+from glo.store import DEFAULT_STORAGE, GenerationRecord, RunRecord, Store
+from glo.tasks import Task, load_task
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """A run that has ended, and the best loss it found.
+
+    Attributes:
+        name: of the run in its store.
+        config: all it depended on.
+        history: the generations, in order.
+    """
+
+    name: str
+    config: RunConfig
+    history: list[GenerationRecord]
+
+    @property
+    def best(self) -> Outcome:
+        """The trained candidate of highest fitness; of equals the smallest expression, then the earliest.
+
+        Raises:
+            RunError: if nothing could be trained.
+        """
+        finalists = self.finalists(1)
+        if not finalists:
+            raise RunError(f"run '{self.name}' found no loss that trains: search longer, or with other options")
+        return finalists[0]
+
+    @property
+    def expression(self) -> str:
+        """The best loss, as text: minus the sum over classes of this is minimised."""
+        return self.best.expression
+
+    @property
+    def fitness(self) -> float:
+        return self.best.fitness
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The learning rate at which the best loss reached its fitness."""
+        return self.best.learning_rate
+
+    @property
+    def funnel(self) -> FunnelCounts:
+        """What each stage of the funnel did, over all generations."""
+        total = new_counts()
+        for record in self.history:
+            for stage, count in record.funnel.items():
+                total[stage].add(count)
+        return total
+
+    def finalists(self, count: int) -> list[Outcome]:
+        """The best trained candidates, best first, each fingerprint once."""
+        distinct: dict[str, Outcome] = {}
+        for record in self.history:
+            for outcome in record.outcomes:
+                if outcome.status is Status.TRAINED:
+                    distinct.setdefault(outcome.fingerprint, outcome)
+        ranked = sorted(distinct.values(), key=lambda o: (-o.fitness, parse(o.expression).nodes))
+        return ranked[:count]
+
+    def loss(self) -> ExpressionLoss:
+        """The best loss as a module, in place of `nn.CrossEntropyLoss`."""
+        return ExpressionLoss(self.expression, class_reduction=self.config.training.class_reduction)
+
+    def history_rows(self) -> list[dict[str, Any]]:
+        """Every candidate of every generation; the same whenever the run is repeated."""
+        return [
+            {"generation": record.generation, "position": position, **asdict(outcome)}
+            for record in self.history
+            for position, outcome in enumerate(record.outcomes)
+        ]
+
+    def history_lines(self) -> list[str]:
+        """The history as tab-separated text, the names of the columns first; the same to the byte for a repeated run."""
+        rows = self.history_rows()
+        return ["\t".join(rows[0])] + ["\t".join(map(str, row.values())) for row in rows] if rows else []
+
+    def history_digest(self) -> str:
+        """sha256 of `history_lines`, joined by newlines."""
+        return hashlib.sha256("\n".join(self.history_lines()).encode()).hexdigest()
+
+    def summary(self) -> dict[str, Any]:
+        """All of the above as JSON-like data."""
+        return {
+            "name": self.name,
+            **describe(parse(self.expression)),
+            "fingerprint": self.best.fingerprint,
+            "fitness": self.fitness,
+            "learning_rate": self.learning_rate,
+            "generations": len(self.history),
+            "history_digest": self.history_digest(),
+            "funnel": funnel_table(self.funnel),
+            "seconds": sum(record.seconds for record in self.history),
+            "config": self.config.model_dump(mode="json"),
+            "versions": versions(),
+        }
+
+
+def discover(
+    task: Task | str,
+    *,
+    preset: str = "default",
+    seed: int = 0,
+    generations: int | None = None,
+    population: int | None = None,
+    steps: int | None = None,
+    name: str | None = None,
+    storage: str | Path = DEFAULT_STORAGE,
+    settings: Sequence[str] = (),
+    file: str | Path | None = None,
+    task_options: Mapping[str, Any] | None = None,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    on_generation: OnGeneration = lambda record, replayed: None,
+    resume: bool = True,
+) -> Discovery:
+    """Search for a loss for a task; an unfinished run of the same name and configuration goes on where it stopped.
+
+    Args:
+        task: a `Task`, the name of a built-in one, or "module:attribute".
+        preset: "default", or "paper" for the paper's method to the letter.
+        seed: of everything random.
+        generations, population, steps: short for the options of these names.
+        name: of the run; by default made of the task, preset and seed.
+        storage: the store, an SQLite file.
+        settings: any other option, e.g. ["training.batch_size=50", "genetic.crossover=0.9"].
+        file: a TOML file of options.
+        task_options: of a built-in task, e.g. {"noise": 0.2}.
+        data_dir: where the task's files are.
+        device: "cpu", "cuda", or "auto" for the GPU if there is one.
+        on_generation: called after each generation.
+        resume: whether a recorded run of this name may go on; if not, that it exists is an error.
+
+    Raises:
+        ConfigError, TaskError, StoreError: for misuse; the message says what to do.
+        ReplayError: if a run of this name was recorded with another configuration or version; it names the difference.
+    """
+    chosen = {**read_settings(settings).get("task", {}).get("options", {}), **(task_options or {})}
+    loaded = task if isinstance(task, Task) else load_task(task, chosen, data_dir)
+    config = compose(
+        loaded,
+        task.name if isinstance(task, Task) else task,
+        chosen,
+        preset,
+        file,
+        settings,
+        {
+            "seed": seed,
+            "generations": generations,
+            "genetic": {"population": population},
+            "training": {"steps": steps},
+        },
+    )
+    store = Store(storage)
+    try:
+        name = name or default_name(config.task.name, preset, seed)
+        with store.lock(name):
+            if any(record.name == name for record in store.runs()):
+                _check_same(store.run(name), config)
+                if not resume:
+                    raise RunError(f"there is already a run '{name}' in {store}: glo resume {name}, or use another --name")
+            else:
+                store.create_run(name, config.model_dump(mode="json"), versions())
+            return _run(store, name, config, loaded, device, on_generation)
+    finally:
+        store.close()
+
+
+def resume_run(
+    name: str,
+    storage: str | Path = DEFAULT_STORAGE,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    on_generation: OnGeneration = lambda record, replayed: None,
+) -> Discovery:
+    """Go on with a recorded run; it ends as if it had never been interrupted.
+
+    Raises:
+        RunError: if there is no such run, or another process works on it.
+        ReplayError: if the code, its libraries or the task's data have changed; the message names the difference.
+    """
+    store = Store(storage, create=False)
+    try:
+        record = store.run(name)
+        config = validated(record.config)
+        with store.lock(name):
+            task = load_task(config.task.name, config.task.options, data_dir)
+            current = config.model_copy(update={"task": config.task.model_copy(update={"digest": task.digest()})})
+            _check_same(record, current)
+            return _run(store, name, config, task, device, on_generation)
+    finally:
+        store.close()
+
+
+def recorded_discovery(store: Store, name: str) -> Discovery:
+    """A run as far as it is recorded; nothing is computed.
+
+    Raises:
+        RunError: if there is no such run.
+    """
+    return Discovery(name, validated(store.run(name).config), store.generations(name))
+
+
+def run_states(store: Store) -> list[dict[str, Any]]:
+    """What runs a store has, how far they have come, and the best loss of each so far."""
+    states: list[dict[str, Any]] = []
+    for record in store.runs():
+        discovery = recorded_discovery(store, record.name)
+        best = next(iter(discovery.finalists(1)), None)
+        states.append(
+            {
+                "name": record.name,
+                "task": discovery.config.task.name,
+                "preset": discovery.config.preset,
+                "seed": discovery.config.seed,
+                "generations": record.generations,
+                "planned": discovery.config.generations,
+                "fitness": best.fitness if best else None,
+                "expression": best.expression if best else None,
+                "created": record.created,
+            }
+        )
+    return states
+
+
+def _run(store: Store, name: str, config: RunConfig, task: Task, device: str, on_generation: OnGeneration) -> Discovery:
+    place = choose_device(device)
+    funnel = Funnel(
+        task,
+        config.training,
+        config.funnel,
+        lambda counts: LocalEvaluator(task, config.training, place, counts),
+        store.known,
+    )
+    search = GeneticSearch(config.genetic, config.seed, config.generations, funnel.screen)
+    return Discovery(name, config, run_loop(search, funnel, store, name, config.seed, on_generation))
+
+
+def choose_device(device: str) -> torch.device:
+    """The device of this name; "auto" is the GPU if there is one.
+
+    Raises:
+        ConfigError: if there is no such device.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=device)
+        return torch.device(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device '{device}' cannot be used: {str(error).splitlines()[0]}") from None
+
+
+def versions() -> dict[str, str]:
+    """The versions that a history depends on."""
+    return {
+        "glo": glo.__version__,
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def funnel_table(funnel: FunnelCounts) -> dict[str, dict[str, float]]:
+    """For each stage: candidates, rejected, seconds spent, and seconds saved.
+
+    What a stage saves is what its rejects would have cost in training, at the mean cost of those that were trained.
+    """
+    training = funnel[Stage.TRAINING]
+    trained = training.candidates + funnel[Stage.EARLY_STOP].rejected
+    mean = training.seconds / trained if trained else 0.0
+    return {
+        stage.value: {
+            "candidates": count.candidates,
+            "rejected": count.rejected,
+            "seconds": count.seconds,
+            "saved": _saved(stage, count, mean),
+        }
+        for stage, count in funnel.items()
+    }
+
+
+def _saved(stage: Stage, count: StageCount, mean: float) -> float:
+    return 0.0 if stage in (Stage.TRAINING, Stage.EARLY_STOP) else count.rejected * mean
+
+
+def _check_same(record: RunRecord, config: RunConfig) -> None:
+    changed = [f"{key} {before} there and {now} here" for key, before, now in _changed_versions(record.versions)]
+    changed += differences(record.config, config.model_dump(mode="json"))
+    if changed:
+        raise ReplayError(
+            f"run '{record.name}' was recorded differently: {'; '.join(changed)}; "
+            "use what was recorded, or start a new run under another name"
+        )
+
+
+def _changed_versions(recorded: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    return [(key, recorded.get(key, "?"), now) for key, now in versions().items() if recorded.get(key) != now]
+
+
+def default_name(task: str, preset: str, seed: int) -> str:
+    """The name of a run that was given none, e.g. "digits-default-0"."""
+    return f"{task.replace(':', '.')}-{preset}-{seed}"

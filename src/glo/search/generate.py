@@ -1,0 +1,53 @@
+"""Random trees (paper, section III.A): nodes drawn by weight, recursively from the root."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from numpy.random import Generator
+
+from glo.expr import OPERATORS, Expr
+
+
+class Elements:
+    """The operators and leaves that a search may use, drawn in proportion to their weights.
+
+    Args:
+        weights: symbol -> weight, e.g. {"log": 3, "x": 3, "1": 1}.
+    """
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        self._choices: dict[int | None, tuple[list[str], list[float]]] = {}
+        for arity in (None, 0, 1, 2):
+            symbols = [s for s, w in weights.items() if w > 0 and arity in (None, _arity(s))]
+            total = sum(weights[s] for s in symbols)
+            self._choices[arity] = symbols, [weights[s] / total for s in symbols]
+
+    def draw(self, rng: Generator, arity: int | None = None) -> str | None:
+        """A symbol; of the given arity if any, or None where the search uses none of that arity."""
+        symbols, probabilities = self._choices[arity]
+        return symbols[rng.choice(len(symbols), p=probabilities)] if symbols else None
+
+    def leaf(self, rng: Generator) -> Expr:
+        return Expr(self.draw(rng, arity=0) or "x")
+
+    def tree(self, rng: Generator, max_depth: int) -> Expr:
+        """A random tree; at the maximum depth, a leaf."""
+        if max_depth == 0:
+            return self.leaf(rng)
+        return self.grown(rng, self.draw(rng) or "x", max_depth)
+
+    def grown(self, rng: Generator, symbol: str, max_depth: int) -> Expr:
+        """A node of the given symbol, with random trees below it; 1 deep, these are leaves."""
+        if symbol not in OPERATORS:
+            return Expr(symbol)
+        operator = OPERATORS[symbol]
+        children = [
+            Expr(str(rng.integers(2, 5))) if position in operator.constant_arguments else self.tree(rng, max_depth - 1)
+            for position in range(operator.arity)
+        ]
+        return Expr(symbol, tuple(children))
+
+
+def _arity(symbol: str) -> int:
+    return OPERATORS[symbol].arity if symbol in OPERATORS else 0

@@ -1,0 +1,103 @@
+"""The genetic algorithm of the paper (section III.A), as a `Search`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from numpy.random import Generator
+
+from glo.expr import Expr
+from glo.records import Outcome, generator
+from glo.search.config import GeneticConfig
+from glo.search.generate import Elements
+from glo.search.search import Screen
+from glo.search.selection import Select, roulette, tournament
+from glo.search.variation import crossover, mutate
+
+BATCH = 500  # random trees screened at once; of the paper's, one or two in a hundred are viable
+
+
+class GeneticSearch:
+    """Generations of trees; the best are kept, the others bred from parents selected by fitness.
+
+    Args:
+        config: the options; the defaults are the paper's.
+        seed: of the run.
+        generations: how many to ask for.
+        screen: says which expressions are worth a training; needed for `config.viable`.
+    """
+
+    def __init__(self, config: GeneticConfig, seed: int, generations: int, screen: Screen | None = None) -> None:
+        self._config = config
+        self._seed = seed
+        self._generations = generations
+        self._screen = screen if config.viable else None
+        self._elements = Elements(config.weights)
+        self._select: Select = roulette if config.selection == "roulette" else tournament(config.tournament_size)
+        self._seen: set[str] = set()
+        self._generation = 0
+        self._population: list[Expr] = []
+        self._fitnesses: list[float] = []
+
+    @property
+    def done(self) -> bool:
+        return self._generation >= self._generations
+
+    def ask(self) -> list[Expr]:
+        rng = generator(self._seed, "generation", self._generation)
+        self._population = self._initial(rng) if self._generation == 0 else self._next(rng)
+        return list(self._population)
+
+    def tell(self, outcomes: Sequence[Outcome]) -> None:
+        self._fitnesses = [outcome.fitness for outcome in outcomes]
+        self._generation += 1
+
+    def _initial(self, rng: Generator) -> list[Expr]:
+        count, depth = self._config.population, self._config.initial_depth
+        if self._screen is None:
+            return [self._elements.tree(rng, depth) for _ in range(count)]
+        found: list[Expr] = []
+        for attempt in range(self._config.attempts):
+            # There are only so many different losses of a depth; where they run out, trees may be one deeper.
+            deeper = depth + attempt // 10
+            found += self._novel([self._elements.tree(rng, deeper) for _ in range(BATCH)])
+            if len(found) >= count:
+                break
+        found = found[:count]
+        return found + [self._elements.tree(rng, depth) for _ in range(count - len(found))]
+
+    def _next(self, rng: Generator) -> list[Expr]:
+        order = sorted(range(len(self._population)), key=lambda position: -self._fitnesses[position])
+        elites = [self._population[position] for position in order[: self._config.elites]]
+        wanted = self._config.population - len(elites)
+        children: list[Expr] = []
+        if self._screen is not None:
+            for _ in range(self._config.attempts):
+                children += self._novel(self._children(rng, wanted))
+                if len(children) >= wanted:
+                    break
+        if len(children) < wanted:
+            children += self._children(rng, wanted - len(children))
+        return elites + children[:wanted]
+
+    def _children(self, rng: Generator, count: int) -> list[Expr]:
+        """Parents by selection, then crossover (both children are kept), then mutation."""
+        children: list[Expr] = []
+        while len(children) < count:
+            mother, father = (self._population[self._select(self._fitnesses, rng)] for _ in range(2))
+            bred = crossover(mother, father, rng) if rng.random() < self._config.crossover else (mother, father)
+            for parent, child in zip((mother, father), bred, strict=True):
+                mutant = mutate(child, self._config, self._elements, rng)
+                small = mutant.nodes <= self._config.max_nodes and mutant.depth <= self._config.max_depth
+                children.append(mutant if small else parent)
+        return children[:count]
+
+    def _novel(self, candidates: list[Expr]) -> list[Expr]:
+        """Those that pass the screen with a fingerprint that this search has not seen."""
+        assert self._screen is not None  # noqa: S101 - callers check
+        kept: list[Expr] = []
+        for candidate, fingerprint in zip(candidates, self._screen(candidates), strict=True):
+            if fingerprint is not None and fingerprint not in self._seen:
+                self._seen.add(fingerprint)
+                kept.append(candidate)
+        return kept

@@ -1,0 +1,77 @@
+"""Crossover and the four mutations of the paper (section III.A)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from numpy.random import Generator
+
+from glo.expr import OPERATORS, Expr, constant
+from glo.search.config import GeneticConfig
+from glo.search.generate import Elements
+
+Path = tuple[int, ...]
+
+
+def crossover(a: Expr, b: Expr, rng: Generator) -> tuple[Expr, Expr]:
+    """Exchange the subtrees below a random node of each parent; every node is as likely as any other."""
+    paths_a, paths_b = list(crossover_points(a)), list(crossover_points(b))
+    path_a, path_b = paths_a[rng.integers(len(paths_a))], paths_b[rng.integers(len(paths_b))]
+    return with_subtree(a, path_a, subtree(b, path_b)), with_subtree(b, path_b, subtree(a, path_a))
+
+
+def crossover_points(expr: Expr, path: Path = ()) -> Iterator[Path]:
+    """Paths of all nodes, but for arguments that must stay constants."""
+    yield path
+    for position, child in enumerate(expr.children):
+        if position not in OPERATORS[expr.symbol].constant_arguments:
+            yield from crossover_points(child, (*path, position))
+
+
+def subtree(expr: Expr, path: Path) -> Expr:
+    for position in path:
+        expr = expr.children[position]
+    return expr
+
+
+def with_subtree(expr: Expr, path: Path, replacement: Expr) -> Expr:
+    if not path:
+        return replacement
+    children = list(expr.children)
+    children[path[0]] = with_subtree(children[path[0]], path[1:], replacement)
+    return Expr(expr.symbol, tuple(children))
+
+
+def mutate(expr: Expr, config: GeneticConfig, elements: Elements, rng: Generator) -> Expr:
+    """Apply the four mutations to every node, children before parents.
+
+    At each node, in the paper's order: an integer moves by one; the node is replaced by one with as many children; an
+    operator with all below it becomes a leaf, or a leaf grows into an element with leaves.
+    """
+    children = tuple(
+        _mutate_constant(child, config, rng)
+        if expr.children and position in OPERATORS[expr.symbol].constant_arguments
+        else mutate(child, config, elements, rng)
+        for position, child in enumerate(expr.children)
+    )
+    node = _mutate_constant(Expr(expr.symbol, children), config, rng)
+    if rng.random() < config.replacement:
+        node = _replaced(node, elements, rng)
+    if node.children:
+        return elements.leaf(rng) if rng.random() < config.shrink else node
+    return elements.grown(rng, elements.draw(rng) or "x", max_depth=1) if rng.random() < config.grow else node
+
+
+def _mutate_constant(node: Expr, config: GeneticConfig, rng: Generator) -> Expr:
+    if node.is_integer and rng.random() < config.integer_step:
+        return constant(int(node.symbol) + (1 if rng.random() < 0.5 else -1))
+    return node
+
+
+def _replaced(node: Expr, elements: Elements, rng: Generator) -> Expr:
+    """Another element with the same number of children; one that needs a constant where there is none is left alone."""
+    symbol = elements.draw(rng, arity=len(node.children))
+    if symbol is None:
+        return node
+    needed = OPERATORS[symbol].constant_arguments if symbol in OPERATORS else ()
+    return Expr(symbol, node.children) if all(node.children[i].is_constant for i in needed) else node

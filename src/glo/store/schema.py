@@ -1,0 +1,60 @@
+"""The tables of a store."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Column, Float, ForeignKey, Integer, MetaData, String, Table, Text
+
+SCHEMA_VERSION = 1
+metadata = MetaData()
+
+info = Table("info", metadata, Column("key", String(40), primary_key=True), Column("value", String(80), nullable=False))
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("created", String(40), nullable=False),  # UTC, ISO 8601
+    Column("config", JSON, nullable=False),
+    Column("versions", JSON, nullable=False),
+)
+
+generations = Table(
+    "generations",
+    metadata,
+    Column("run", ForeignKey("runs.name"), primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column("asked", String(40), nullable=False),  # digest of the expressions that were asked
+    Column("funnel", JSON, nullable=False),  # what each stage did
+    Column("seconds", Float, nullable=False),
+)
+
+
+def _outcome_columns() -> list[Column]:
+    return [
+        Column("expression", Text, nullable=False),
+        Column("status", String(20), nullable=False),
+        Column("stage", String(20), nullable=False),
+        Column("reason", Text, nullable=False),
+        Column("fitness", Float, nullable=False),
+        Column("learning_rate", Float),
+    ]
+
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("run", ForeignKey("runs.name"), primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("fingerprint", String(40), nullable=False),
+    *_outcome_columns(),
+)
+
+# What is known of a loss, for every run with the same task, training and funnel (the context).
+fitness_cache = Table(
+    "fitness_cache",
+    metadata,
+    Column("context", String(80), primary_key=True),
+    Column("fingerprint", String(40), primary_key=True),
+    *_outcome_columns(),
+)

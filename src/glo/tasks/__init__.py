@@ -1,0 +1,7 @@
+"""Tasks: a model, its data and a metric; built in or the user's own."""
+
+from glo.tasks.metrics import METRICS, Metric
+from glo.tasks.registry import describe_task, load_task, task_names
+from glo.tasks.task import Split, Task
+
+__all__ = ["METRICS", "Metric", "Split", "Task", "describe_task", "load_task", "task_names"]

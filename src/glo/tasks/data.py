@@ -1,0 +1,93 @@
+"""Data files: find them, or download them once; check their content; read the idx format."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import struct
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import pooch
+import requests
+from numpy.typing import NDArray
+
+from glo.errors import DataError
+
+
+def find_file(folder: str, name: str, sha256: str, base_url: str, data_dir: str | Path | None = None) -> bytes:
+    """The decompressed content of a gzipped data file, checked.
+
+    Looked for as `folder/name` or `name`, gzipped (name.gz) or not, in `data_dir`, else in `$GLO_DATA`, else in the user's
+    cache; downloaded into the cache if none of them is set and the cache does not have it.
+
+    Raises:
+        DataError: naming the file, if it is missing, truncated or altered, or cannot be downloaded.
+    """
+    given = data_dir or os.environ.get("GLO_DATA")
+    roots = [Path(given).expanduser()] if given else [cache_dir()]
+    for path in _places(roots[0], folder, name):
+        if path.is_file():
+            return read_checked(path, sha256)
+    if given:
+        raise DataError(f"{name}.gz is neither in {roots[0] / folder} nor in {roots[0]}: put it there, or unset the folder")
+    return download(f"{base_url}{name}.gz", cache_dir() / folder / f"{name}.gz", sha256)
+
+
+def cache_dir() -> Path:
+    return Path(platformdirs.user_cache_dir("glo"))
+
+
+def _places(root: Path, folder: str, name: str) -> Iterator[Path]:
+    for parent in (root / folder, root):
+        yield parent / f"{name}.gz"
+        yield parent / name
+
+
+def read_checked(path: Path, sha256: str) -> bytes:
+    """Content of a file, decompressed if it ends in .gz, with the sha256 of the content checked."""
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read ({error}): it is truncated or damaged; delete it and try again") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise DataError(
+            f"{path} has been altered: the sha256 of its content is {found[:16]}..., not {sha256[:16]}...; "
+            "delete it and try again"
+        )
+    return content
+
+
+def download(url: str, target: Path, sha256: str) -> bytes:
+    """Download, check, and only then put in place: a broken download leaves nothing behind."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            path = Path(pooch.retrieve(url, known_hash=None, fname=target.name, path=folder, progressbar=True))
+            content = read_checked(path, sha256)
+            path.replace(target)
+    except (OSError, requests.RequestException, ValueError) as error:
+        if isinstance(error, DataError):
+            raise DataError(f"{url}: {error}") from error
+        raise DataError(
+            f"{url} cannot be downloaded ({error}): download it elsewhere and give its folder by --data-dir or $GLO_DATA"
+        ) from error
+    return content
+
+
+def read_idx(content: bytes, name: str) -> NDArray[np.uint8]:
+    """An array of unsigned bytes in idx format (the format of the MNIST files)."""
+    if len(content) < 4 or content[:3] != b"\x00\x00\x08":
+        raise DataError(f"{name} is not an idx file of unsigned bytes")
+    dimensions = content[3]
+    header = 4 + 4 * dimensions
+    shape = struct.unpack(f">{dimensions}I", content[4:header])
+    if len(content) != header + int(np.prod(shape)):
+        raise DataError(f"{name} is truncated: {len(content) - header} bytes of data for the shape {shape}")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)

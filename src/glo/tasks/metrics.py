@@ -1,0 +1,57 @@
+"""Metrics: functions of predictions y (N, C) and targets; higher is better.
+
+Targets are class indices (N) under softmax (the likeliest class where labels are soft), and labels or values (N, C) else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Metric = Callable[[Tensor, Tensor], float | Tensor]
+
+
+def accuracy(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Fraction of right decisions: the largest of C classes, or, for yes-no outputs, the side of 1/2."""
+    if not targets.is_floating_point():
+        return (predictions.argmax(1) == targets).double().mean()
+    return ((predictions > 0.5) == (targets > 0.5)).double().mean()
+
+
+def balanced_accuracy(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Mean over classes of the fraction recognised; every class counts the same, however rare."""
+    decided, true = _decisions(predictions, targets)
+    return torch.stack([(decided[true == label] == label).double().mean() for label in true.unique()]).mean()
+
+
+def f1_macro(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Mean over classes of the F1 score."""
+    decided, true = _decisions(predictions, targets)
+    scores = []
+    for label in true.unique():
+        hits = ((decided == label) & (true == label)).sum()
+        scores.append(2 * hits / ((decided == label).sum() + (true == label).sum()))
+    return torch.stack(scores).mean()
+
+
+def r2(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Coefficient of determination: 1 for perfect, 0 for predicting the mean."""
+    return 1 - ((predictions - targets) ** 2).sum() / ((targets - targets.mean(0)) ** 2).sum()
+
+
+def _decisions(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    if not targets.is_floating_point():
+        return predictions.argmax(1), targets
+    if targets.shape[1] > 1:
+        return predictions.argmax(1), targets.argmax(1)
+    return (predictions[:, 0] > 0.5).long(), (targets[:, 0] > 0.5).long()
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": accuracy,
+    "balanced_accuracy": balanced_accuracy,
+    "f1_macro": f1_macro,
+    "r2": r2,
+}

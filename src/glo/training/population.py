@@ -1,0 +1,230 @@
+"""Many networks of one architecture in one program, each with its own loss and learning rate.
+
+Weights are stacked along a first dimension P and the model is vectorised over it (`torch.func.vmap`), so that a step of
+80 small networks is a handful of batched matrix products.  All networks see the same initial weights, batches and dropout
+masks, as `single` would give each of them with the same seed; `single` is what this must agree with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from glo.errors import ModelError
+from glo.loss import PopulationLoss
+from glo.records import TrainingConfig
+from glo.tasks import Split, Task
+from glo.training.plan import (
+    EVALUATION_BATCH,
+    Training,
+    TrainingResult,
+    as_matrix,
+    batches,
+    early_stop_step,
+    fresh_model,
+    measure,
+    rate_factor,
+    seed_dropout,
+)
+
+Tensors = dict[str, Tensor]
+
+
+def train_population(
+    task: Task,
+    trainings: Sequence[Training],
+    config: TrainingConfig,
+    seed: int,
+    device: torch.device | str = "cpu",
+    test: bool = False,
+) -> list[TrainingResult]:
+    """Train one network for each of `trainings`; arguments and results as for `train_single`, in order.
+
+    Chunks are bounded by `config.memory_mb`; what is in a chunk depends only on the arguments.
+
+    Raises:
+        ModelError: if the model cannot be stacked; the message names the module.
+    """
+    model = fresh_model(task, seed)
+    check_stackable(task, model)
+    size = chunk_size(model, task, config)
+    results: list[TrainingResult] = []
+    for start in range(0, len(trainings), size):
+        results += _Population(task, model, trainings[start : start + size], config, seed, device).train(test)
+    return results
+
+
+class _Population:
+    """The stacked networks of one chunk, and their training loop."""
+
+    def __init__(
+        self,
+        task: Task,
+        model: nn.Module,
+        trainings: Sequence[Training],
+        config: TrainingConfig,
+        seed: int,
+        device: torch.device | str,
+    ) -> None:
+        self.task, self.config, self.seed, self.device = task, config, seed, device
+        self.model = model.to(device)
+        self.trainings = list(trainings)
+        self.alive = list(range(len(trainings)))  # positions of the networks that are still trained
+        stack = lambda tensor: tensor.detach().expand(len(trainings), *tensor.shape).clone()  # noqa: E731
+        self.parameters: Tensors = {k: stack(v).requires_grad_() for k, v in model.named_parameters()}
+        self.buffers: Tensors = {k: stack(v) for k, v in model.named_buffers()}
+        self.velocities = [torch.zeros_like(p) if config.momentum else None for p in self.parameters.values()]
+        self.curves: list[list[tuple[int, float]]] = [[] for _ in trainings]
+        self.validation = task.split("validation").to(device)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What depends on which networks are alive: their losses and rates."""
+        members = [self.trainings[position] for position in self.alive]
+        self.loss = PopulationLoss(
+            [member.expression for member in members],
+            self.task.link,  # pyright: ignore[reportArgumentType]
+            self.config.class_reduction,
+            self.config.eps,
+            self.device,
+        )
+        rates = torch.tensor([member.learning_rate for member in members], device=self.device)
+        self.rates = [rates.reshape(-1, *[1] * (p.dim() - 1)) for p in self.parameters.values()]
+
+    def train(self, test: bool) -> list[TrainingResult]:
+        results: dict[int, TrainingResult] = {}
+        train = self.task.split("train").to(self.device)
+        check_at = early_stop_step(self.config)
+        with torch.random.fork_rng():
+            seed_dropout(self.seed)
+            self.model.train()
+            for step, batch in enumerate(batches(len(train), self.config, self.seed)):
+                if step == check_at:
+                    results |= self._give_up_at_chance()
+                    if not self.alive:
+                        break
+                self._step(train.inputs[batch], train.targets[batch], rate_factor(self.config, step))
+                if self.config.curve_every and (step + 1) % self.config.curve_every == 0:
+                    for position, (score, _) in zip(self.alive, self._scores(self.validation), strict=True):
+                        self.curves[position].append((step + 1, score))
+        scores = self._scores(self.validation)
+        on_test = [s for s, _ in self._scores(self.task.split("test").to(self.device))] if test else [None] * len(scores)
+        for position, (score, diverged), tested in zip(self.alive, scores, on_test, strict=True):
+            results[position] = TrainingResult(score, diverged, curve=tuple(self.curves[position]), test=tested)
+        return [results[position] for position in range(len(self.trainings))]
+
+    def _step(self, inputs: Tensor, targets: Tensor, factor: float) -> None:
+        """One step of SGD for every network; the loss's gradient is explicit, the network's is autograd's."""
+        outputs = _forward(self.model, self.parameters, self.buffers, inputs)
+        with torch.no_grad():
+            upstream = self.loss.gradient(outputs, targets)
+        parameters = list(self.parameters.values())
+        gradients = torch.autograd.grad(outputs, parameters, upstream)
+        with torch.no_grad():
+            for parameter, gradient, velocity, rate in zip(parameters, gradients, self.velocities, self.rates, strict=True):
+                if self.config.weight_decay:
+                    gradient = gradient.add(parameter, alpha=self.config.weight_decay)
+                if velocity is not None:
+                    gradient = velocity.mul_(self.config.momentum).add_(gradient)
+                parameter.addcmul_(gradient, rate, value=-factor)
+
+    def _scores(self, split: Split) -> list[tuple[float, bool]]:
+        """Metric and divergence of each living network."""
+        if not self.alive:
+            return []
+        was_training = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            parts = [
+                _forward(self.model, self.parameters, self.buffers, part) for part in split.inputs.split(EVALUATION_BATCH)
+            ]
+        self.model.train(was_training)
+        return [measure(self.task, split, outputs) for outputs in torch.cat(parts, 1)]
+
+    def _give_up_at_chance(self) -> dict[int, TrainingResult]:
+        """Take the networks that are still at chance out of the population."""
+        chance = self.task.chance()
+        results: dict[int, TrainingResult] = {}
+        kept: list[int] = []
+        for row, (score, diverged) in enumerate(self._scores(self.validation)):
+            position = self.alive[row]
+            if score > chance:
+                kept.append(row)
+            else:
+                results[position] = TrainingResult(score, diverged, stopped=not diverged, curve=tuple(self.curves[position]))
+        if results:
+            self.alive = [self.alive[row] for row in kept]
+            rows = torch.tensor(kept, dtype=torch.int64, device=self.device)
+            self.parameters = {k: v.detach()[rows].requires_grad_() for k, v in self.parameters.items()}
+            self.buffers = {k: v[rows] for k, v in self.buffers.items()}
+            self.velocities = [None if v is None else v[rows] for v in self.velocities]
+            self._prepare()
+        return results
+
+
+def _forward(model: nn.Module, parameters: Tensors, buffers: Tensors, inputs: Tensor) -> Tensor:
+    """Outputs (P, N, C) of all networks on the same inputs, with the same dropout masks."""
+
+    def one(parameters: Tensors, buffers: Tensors) -> Tensor:
+        return as_matrix(functional_call(model, (parameters, buffers), (inputs,)))
+
+    return vmap(one, randomness="same")(parameters, buffers)
+
+
+def check_stackable(task: Task, model: nn.Module) -> None:
+    """Try one tiny training step of two stacked copies.
+
+    Raises:
+        ModelError: naming the module that `torch.func` cannot vectorise.
+    """
+    entered: list[str] = []
+    names = {module: name or "the model itself" for name, module in model.named_modules()}
+    hooks = [m.register_forward_pre_hook(_remember(entered, names[m])) for m in model.modules()]
+    pair = lambda tensor: torch.stack([tensor.detach()] * 2)  # noqa: E731
+    parameters = {k: pair(v).requires_grad_() for k, v in model.named_parameters()}
+    buffers = {k: pair(v) for k, v in model.named_buffers()}
+    was_training = model.training
+    try:
+        with torch.random.fork_rng():
+            outputs = _forward(model.train(), parameters, buffers, task.split("train").inputs[:2])
+            torch.autograd.grad(outputs.sum(), list(parameters.values()), allow_unused=False)
+    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
+        culprit = entered[-1] if entered else "the model itself"
+        kind = type(dict(model.named_modules()).get(culprit, model)).__name__
+        raise ModelError(
+            f"task '{task.name}': module '{culprit}' ({kind}) cannot be trained as part of a population: "
+            f"{str(error).splitlines()[0]}; it is trained one network at a time instead"
+        ) from error
+    finally:
+        model.train(was_training)
+        for hook in hooks:
+            hook.remove()
+
+
+def _remember(entered: list[str], name: str) -> Callable[..., None]:
+    return lambda module, arguments: entered.append(name)
+
+
+def chunk_size(model: nn.Module, task: Task, config: TrainingConfig) -> int:
+    """How many networks fit into `config.memory_mb`, at least 1.
+
+    A network takes its parameters four times (with gradient, velocity and update) and the outputs of its modules three
+    times (with gradients and intermediate results).
+    """
+    sizes: list[int] = []
+    hooks = [m.register_forward_hook(lambda m, i, output: sizes.append(output.numel())) for m in model.children()]
+    samples = task.split("train").inputs[:2]
+    was_training = model.training
+    with torch.no_grad():
+        sizes.append(model.eval()(samples).numel())
+    model.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    evaluated = min(EVALUATION_BATCH, len(task.split("validation")))
+    per_sample = sum(sizes) / len(samples)
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    numbers = 4 * weights + per_sample * max(3 * config.batch_size, evaluated)
+    return max(1, int(config.memory_mb * 2**20 / (4 * numbers)))

@@ -1,0 +1,85 @@
+"""One network, plain PyTorch: the oracle that the fast engine must agree with, readable in a minute."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from glo.loss import ExpressionLoss
+from glo.records import TrainingConfig
+from glo.tasks import Split, Task
+from glo.training.plan import (
+    EVALUATION_BATCH,
+    Training,
+    TrainingResult,
+    as_matrix,
+    batches,
+    early_stop_step,
+    fresh_model,
+    measure,
+    rate_factor,
+    seed_dropout,
+)
+
+
+def train_single(
+    task: Task,
+    training: Training,
+    config: TrainingConfig,
+    seed: int,
+    device: torch.device | str = "cpu",
+    test: bool = False,
+) -> TrainingResult:
+    """Train one network with one loss.
+
+    Args:
+        task: model, data and metric.
+        training: the loss and the learning rate (the ladder of `config` is not used).
+        config: steps, batch size and so on.
+        seed: of initial weights, batches and dropout.
+        device: where to train.
+        test: whether to measure on the test split too.
+    """
+    model = fresh_model(task, seed).to(device)
+    loss_function = ExpressionLoss(
+        training.expression, class_reduction=config.class_reduction, eps=config.eps, link=task.link
+    )
+    optimizer = torch.optim.SGD(
+        model.parameters(), training.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(config, step))
+    train, validation = task.split("train").to(device), task.split("validation").to(device)
+    chance, check_at = task.chance(), early_stop_step(config)
+    curve: list[tuple[int, float]] = []
+
+    with torch.random.fork_rng():
+        seed_dropout(seed)
+        model.train()
+        for step, batch in enumerate(batches(len(train), config, seed)):
+            if step == check_at:
+                score, diverged = evaluate_model(task, model, validation)
+                if score <= chance:
+                    return TrainingResult(score, diverged, stopped=not diverged, curve=tuple(curve))
+            optimizer.zero_grad()
+            outputs = as_matrix(model(train.inputs[batch]))
+            loss_function(outputs, train.targets[batch]).backward()
+            optimizer.step()
+            schedule.step()
+            if config.curve_every and (step + 1) % config.curve_every == 0:
+                curve.append((step + 1, evaluate_model(task, model, validation)[0]))
+
+    score, diverged = evaluate_model(task, model, validation)
+    on_test = evaluate_model(task, model, task.split("test").to(device))[0] if test else None
+    return TrainingResult(score, diverged, curve=tuple(curve), test=on_test)
+
+
+def evaluate_model(task: Task, model: nn.Module, split: Split) -> tuple[float, bool]:
+    """Metric of a model on a split, in evaluation mode, and whether its outputs are not finite."""
+    was_training = model.training
+    model.eval()
+    outputs: list[Tensor] = []
+    with torch.no_grad():
+        for part in split.inputs.split(EVALUATION_BATCH):
+            outputs.append(as_matrix(model(part)))  # noqa: PERF401 - the loop is the story
+    model.train(was_training)
+    return measure(task, split, torch.cat(outputs))
