@@ -19,12 +19,13 @@ from glo.expr.dual import evaluate
 from glo.expr.operators import OPERATORS, Operator
 from glo.expr.tree import Expr, constant, fold
 
-ONE, MINUS_ONE = constant(1), constant(-1)
+ONE = constant(1)
 
 
 def canonical(expr: Expr) -> Expr:
     """The canonical form: idempotent, and equal in value to the original up to rounding."""
-    return fold(expr, _number, _apply)
+    once = fold(expr, _number, _apply)
+    return once if once == expr else canonical(once)  # numbers beyond the range of float64 need another round
 
 
 def _apply(operator: Operator, arguments: tuple[Expr, ...]) -> Expr:
@@ -66,10 +67,10 @@ def _folded(node: Expr) -> Expr:
 
 @dataclass(frozen=True)
 class Product:
-    """Nested *, /, neg and square as two flat lists; numbers are still among them."""
+    """Nested *, /, neg and square laid flat: how often each factor and each divisor occurs, numbers among them."""
 
-    factors: list[Expr]
-    divisors: list[Expr]
+    factors: Counter[Expr]
+    divisors: Counter[Expr]
 
 
 def _product(node: Expr) -> Product:
@@ -80,43 +81,62 @@ def _product(node: Expr) -> Product:
             over = _product(b)
             return _times(_product(a), Product(over.divisors, over.factors))
         case "neg", (a,):
-            return _times(Product([MINUS_ONE], []), _product(a))
+            return _times(MINUS, _product(a))
         case "square", (a,):
             return _times(_product(a), _product(a))
         case _:
-            return Product([node], [])
+            return Product(Counter([node]), Counter())
 
 
 def _times(a: Product, b: Product) -> Product:
     return Product(a.factors + b.factors, a.divisors + b.divisors)
 
 
+MINUS = Product(Counter([constant(-1)]), Counter())
+
+
+def _negated(product: Product) -> Expr:
+    return _rebuild_product(_times(MINUS, product))
+
+
 def _rebuild_product(product: Product) -> Expr:
     coefficient, rest = _coefficient(product)
-    factors = _powers(rest.factors if coefficient == 1 else [*rest.factors, _number(constant(coefficient))])
-    numerator = _balanced(factors, _multiply) if factors else constant(1)
+    factors = _powers(rest.factors)
+    if coefficient != 1:
+        factors = [_number(constant(coefficient)), *factors]
+    numerator = _balanced(factors, _multiply) if factors else ONE
     return Expr("/", (numerator, _balanced(_powers(rest.divisors), _multiply))) if rest.divisors else numerator
 
 
 def _coefficient(product: Product) -> tuple[float, Product]:
-    """All numbers of a product as one, and what is left: the rest, with a division by zero as it stands."""
-    above = [factor.value for factor in product.factors if factor.is_constant]
-    below = [divisor.value for divisor in product.divisors if _is_divisible_by(divisor)]
-    if sum(abs(math.log10(abs(value))) for value in above + below if value != 0) > 290:
-        return 1, Product([f for f in product.factors if f != ONE], [d for d in product.divisors if d != ONE])
-    factors = [factor for factor in product.factors if not factor.is_constant]
-    divisors = [divisor for divisor in product.divisors if not _is_divisible_by(divisor)]
-    return math.prod(above) / math.prod(below), Product(factors, divisors)
+    """All numbers of a product as one, and the rest.  A division by zero stays: of several, one says as much."""
+    above = {f.value: n for f, n in product.factors.items() if f.is_constant}
+    below = {d.value: n for d, n in product.divisors.items() if d.is_constant}
+    zero = math.prod(value**n for value, n in below.items() if value == 0)
+    below = {value: n for value, n in below.items() if value != 0}
+    if sum(n * abs(math.log10(abs(v))) for v, n in (*above.items(), *below.items()) if v != 0) > 290:  # out of range
+        return 1, Product(_without(product.factors, ONE), _without(product.divisors, ONE))
+    factors = Counter({f: n for f, n in product.factors.items() if not f.is_constant})
+    divisors = Counter({d: n for d, n in product.divisors.items() if not d.is_constant})
+    if zero == 0:
+        divisors[_number(constant(zero))] += 1
+    return math.prod(v**n for v, n in above.items()) / math.prod(v**n for v, n in below.items()), Product(factors, divisors)
 
 
-def _is_divisible_by(divisor: Expr) -> bool:
-    return divisor.is_constant and divisor.value != 0
+def _without(counter: Counter[Expr], expr: Expr) -> Counter[Expr]:
+    return Counter({key: n for key, n in counter.items() if key != expr})
 
 
-def _powers(factors: Sequence[Expr]) -> list[Expr]:
-    """Sorted, with pairs of equal factors written as a square: a*a and square(a) are the same to the bit."""
-    counted = sorted(Counter(factors).items(), key=lambda item: (not item[0].is_constant, _order(item[0])))
-    return [power for factor, n in counted for power in [Expr("square", (factor,))] * (n // 2) + [factor] * (n % 2)]
+def _powers(counted: Counter[Expr]) -> list[Expr]:
+    """Sorted factors; a*a is written square(a), which is the same to the bit, a*a*a*a square(square(a)), and so on."""
+    powers: list[Expr] = []
+    for factor, count in sorted(counted.items(), key=lambda item: (not item[0].is_constant, _order(item[0]))):
+        power, bits = factor, count
+        while bits:
+            if bits % 2:
+                powers.append(power)
+            power, bits = Expr("square", (power,)), bits // 2
+    return powers
 
 
 def _multiply(a: Expr, b: Expr) -> Expr:
@@ -140,21 +160,20 @@ def _terms(node: Expr) -> list[Term]:
         case "+", (a, b):
             return _terms(a) + _terms(b)
         case "-", (a, b):
-            return [*_terms(a), _term(b, negative=True)]
+            return _terms(a) + _signed_terms(b, negative=True)
         case _:
-            return [_term(node, negative=False)]
+            return _signed_terms(node, negative=False)
 
 
-def _term(node: Expr, negative: bool) -> Term:
+def _signed_terms(node: Expr, negative: bool) -> list[Term]:
+    """plus or minus a node; its own sign is taken out of it, and a sum that is then added is flattened."""
     product = _product(node)
     coefficient, _ = _coefficient(product)
     if math.copysign(1, coefficient) > 0:
-        return Term(negative, _rebuild_product(product))
-    return Term(not negative, _negated(product))
-
-
-def _negated(product: Product) -> Expr:
-    return _rebuild_product(_times(Product([MINUS_ONE], []), product))
+        term = Term(negative, _rebuild_product(product))
+    else:
+        term = Term(not negative, _negated(product))
+    return _terms(term.body) if not term.negative and term.body.symbol in ("+", "-") else [term]
 
 
 def _rebuild_sum(terms: list[Term]) -> Expr:
@@ -167,7 +186,7 @@ def _rebuild_sum(terms: list[Term]) -> Expr:
         if not others:
             return _number(constant(total))
         if not _negative_zero(total):  # a + -0.0 is a
-            others.append(_term(_number(constant(total)), negative=False))
+            others += _signed_terms(_number(constant(total)), negative=False)
     others.sort(key=lambda t: (t.negative, t.body.is_constant, _order(t.body)))
     return _signed(_balanced(others, _add))
 

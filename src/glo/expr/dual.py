@@ -67,7 +67,12 @@ def derivative(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
 
 def _numpy(expr: Expr, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     labels, predictions = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
+    shape = labels.shape
+    # Arrays throughout: for single numbers numpy has rules of its own, such as the root for the power 0.5.
+    labels, predictions = np.atleast_1d(labels, predictions)
     with np.errstate(all="ignore"):
-        dual = evaluate_dual(expr, np, labels, Dual(predictions, np.ones_like(predictions)), np.float64)
+        y_dual = Dual(predictions, np.ones_like(predictions))
+        dual = evaluate_dual(expr, np, labels, y_dual, lambda number: np.full(labels.shape, number))
         tangent = 0.0 if dual.tangent is None else dual.tangent
-        return np.broadcast_to(dual.value, labels.shape), np.broadcast_to(tangent, labels.shape)
+        value, slope = (np.broadcast_to(part, labels.shape) for part in (dual.value, tangent))
+        return value.reshape(shape), slope.reshape(shape)

@@ -48,9 +48,8 @@ def fingerprint(expr: Expr, points: ProbePoints = HARD) -> str:
 def scale_free_fingerprint(expr: Expr, points: ProbePoints = HARD) -> str:
     """Like `fingerprint`, but also equal for expressions whose derivatives differ by a positive factor."""
     slopes = derivative(expr, points.x, points.y)
-    finite = np.abs(slopes[np.isfinite(slopes)])
-    scale = np.exp(np.mean(np.log(finite[finite > NOISE]))) if (finite > NOISE).any() else 1.0
-    return _digest(slopes / scale)
+    sizes = np.abs(slopes[np.isfinite(slopes) & (slopes != 0)])
+    return _digest(slopes / np.median(sizes) if len(sizes) and sizes.max() > NOISE else slopes)
 
 
 def _digest(slopes: NDArray[np.float64]) -> str:

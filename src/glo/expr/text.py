@@ -35,7 +35,7 @@ def parse(text: str) -> Expr:
         raise ExpressionError(f"the expression is empty; {ALLOWED}")
     try:
         with warnings.catch_warnings():  # Python warns of forms such as `1(y)`, which are refused below anyway
-            warnings.simplefilter("ignore", SyntaxWarning)
+            warnings.simplefilter("ignore")
             tree = ast.parse(source, mode="eval")
     except SyntaxError as error:
         where = f" at position {error.offset}" if error.offset else ""
@@ -69,7 +69,7 @@ class _Reader:
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return Expr("neg", (self.read(operand, depth + 1),))
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-                return self.read(operand, depth)
+                return self.read(operand, depth + 1)
             case ast.Name(id=name) if name in VARIABLES:
                 return Expr(name)
             case ast.Name(id=name):
@@ -81,7 +81,7 @@ class _Reader:
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 return self.call(node, name, arguments, depth)
             case _:
-                return self.refuse(node, f"{type(node).__name__} is not allowed")
+                self.refuse(node, f"{type(node).__name__} is not allowed")
 
     def number(self, node: ast.expr, value: float) -> Expr:
         try:

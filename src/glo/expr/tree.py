@@ -76,7 +76,7 @@ def constant(value: float) -> Expr:
     """
     number = value if isinstance(value, int) else float(value)
     if isinstance(number, int) and abs(number) > 2**53:
-        raise ExpressionError(f"the integer {str(number)[:20]}... is too large: write it as a real number, e.g. 1e20")
+        raise ExpressionError("an integer beyond 2**53 is too large: write it as a real number, e.g. 1e20")
     if not math.isfinite(number):
         raise ExpressionError(f"the number {number} is not finite: use a number below 1.8e308")
     return Expr(repr(number))

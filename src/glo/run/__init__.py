@@ -15,6 +15,7 @@ from glo.run.discover import (
 from glo.run.loop import asked_digest, run_loop
 
 __all__ = [
-    "PRESETS", "Discovery", "RunConfig", "TaskConfig", "asked_digest", "choose_device", "compose", "default_name", "discover",
-    "funnel_table", "recorded_discovery", "resume_run", "run_loop", "run_states", "training_config", "versions",
+    "PRESETS", "Discovery", "RunConfig", "TaskConfig", "asked_digest", "choose_device", "compose", "default_name",
+    "discover", "funnel_table", "recorded_discovery", "resume_run", "run_loop", "run_states",
+    "training_config", "versions",
 ]  # fmt: skip
