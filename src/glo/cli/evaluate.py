@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
-from glo.cli.output import print_json, read_task_options
+from glo.cli.output import Progress, print_json, read_task_options
 
 
 def evaluate(
@@ -17,6 +17,7 @@ def evaluate(
     seed: options.Seed = 0,
     steps: options.Steps = None,
     learning_rate: Annotated[float | None, typer.Option(help="Learning rate of SGD; by default the task's.")] = None,
+    curve_every: Annotated[int, typer.Option(min=0, help="Steps between points of a validation curve; 0 for none.")] = 0,
     task_option: options.TaskOptions = None,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
@@ -35,10 +36,14 @@ def evaluate(
     expression = resolve(expr)
     loaded = load_task(task, read_task_options(task_option), data_dir)
     rates = None if learning_rate is None else [learning_rate]
-    config = training_config(loaded, {"steps": steps, "learning_rates": rates})
+    config = training_config(loaded, {"steps": steps, "learning_rates": rates, "curve_every": curve_every})
     place = choose_device(device)
     started = time.perf_counter()
-    result = train_single(loaded, Training(expression, config.learning_rates[0]), config, seed, place, test=True)
+    training = Training(expression, config.learning_rates[0])
+    with Progress() as progress:
+        result = train_single(
+            loaded, training, config, seed, place, test=True, on_step=lambda step: progress.show("steps", step, config.steps)
+        )
     shown = {
         "expression": str(expression),
         "task": task,
@@ -50,6 +55,7 @@ def evaluate(
         "steps": config.steps,
         "seed": seed,
         "seconds": time.perf_counter() - started,
+        **({"curve": [list(point) for point in result.curve]} if curve_every else {}),
         "device": str(place),
         "versions": versions(),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +31,7 @@ def train_single(
     seed: int,
     device: torch.device | str = "cpu",
     test: bool = False,
+    on_step: Callable[[int], None] = lambda step: None,
 ) -> TrainingResult:
     """Train one network with one loss.
 
@@ -39,6 +42,7 @@ def train_single(
         seed: of initial weights, batches and dropout.
         device: where to train.
         test: whether to measure on the test split too.
+        on_step: called with the number of steps done.
     """
     model = fresh_model(task, seed).to(device)
     loss_function = ExpressionLoss(
@@ -65,6 +69,7 @@ def train_single(
             loss_function(outputs, train.targets[batch]).backward()
             optimizer.step()
             schedule.step()
+            on_step(step + 1)
             if config.curve_every and (step + 1) % config.curve_every == 0:
                 curve.append((step + 1, evaluate_model(task, model, validation)[0]))
 
