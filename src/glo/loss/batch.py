@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from glo.expr import Dual, Expr, evaluate_dual
+from glo.loss.graph import Graph, Symbol, SymbolFunctions
 from glo.loss.links import LINKS, Predictions
-from glo.loss.program import Graph, Program, Symbol, SymbolFunctions
+from glo.loss.program import Program
 from glo.records import Link
 
 
@@ -97,11 +98,11 @@ class PopulationLoss:
         self, what: Literal["value", "tangent"], label: float | None, inputs: frozenset[str], dtype: torch.dtype
     ) -> Program:
         graph = Graph()
-        positive = self._link is not Link.IDENTITY
+        probability = self._link is not Link.IDENTITY
         outputs: list[Symbol] = []
         for row, expression in enumerate(self._expressions):
             x = graph.constant(label) if label is not None else graph.input("x", row)
-            y = Dual(graph.input("y", row, nonzero=positive), graph.input("dy", row))
+            y = Dual(graph.input("y", row, positive=probability), graph.input("dy", row))
             log_y = None
             if "log_y" in inputs:
                 slope = graph.input("dlog_y", row) if "dlog_y" in inputs else graph.constant(1.0)

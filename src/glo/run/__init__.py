@@ -2,16 +2,14 @@
 
 from glo.run.config import PRESETS, RunConfig, TaskConfig, compose, training_config
 from glo.run.discover import (
-    Discovery,
     choose_device,
     default_name,
     discover,
-    funnel_table,
     recorded_discovery,
     resume_run,
     run_states,
-    versions,
 )
+from glo.run.discovery import Discovery, funnel_table, versions
 from glo.run.loop import asked_digest, run_loop
 
 __all__ = [

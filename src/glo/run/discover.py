@@ -2,124 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-import glo
 from glo.errors import ConfigError, ReplayError, RunError
 from glo.evaluation import Funnel, LocalEvaluator
-from glo.expr import describe, parse
-from glo.loss import ExpressionLoss
-from glo.records import FunnelCounts, Outcome, Stage, StageCount, Status, new_counts
 from glo.run.config import RunConfig, compose, differences, read_settings, validated
+from glo.run.discovery import Discovery, versions
 from glo.run.loop import OnGeneration, run_loop
 from glo.search import GeneticSearch
-from glo.store import DEFAULT_STORAGE, GenerationRecord, RunRecord, Store
+from glo.store import DEFAULT_STORAGE, RunRecord, Store
 from glo.tasks import Task, load_task
-
-
-@dataclass(frozen=True)
-class Discovery:
-    """A run that has ended, and the best loss it found.
-
-    Attributes:
-        name: of the run in its store.
-        config: all it depended on.
-        history: the generations, in order.
-    """
-
-    name: str
-    config: RunConfig
-    history: list[GenerationRecord]
-
-    @property
-    def best(self) -> Outcome:
-        """The trained candidate of highest fitness; of equals the smallest expression, then the earliest.
-
-        Raises:
-            RunError: if nothing could be trained.
-        """
-        finalists = self.finalists(1)
-        if not finalists:
-            raise RunError(f"run '{self.name}' found no loss that trains: search longer, or with other options")
-        return finalists[0]
-
-    @property
-    def expression(self) -> str:
-        """The best loss, as text: minus the sum over classes of this is minimised."""
-        return self.best.expression
-
-    @property
-    def fitness(self) -> float:
-        return self.best.fitness
-
-    @property
-    def learning_rate(self) -> float | None:
-        """The learning rate at which the best loss reached its fitness."""
-        return self.best.learning_rate
-
-    @property
-    def funnel(self) -> FunnelCounts:
-        """What each stage of the funnel did, over all generations."""
-        total = new_counts()
-        for record in self.history:
-            for stage, count in record.funnel.items():
-                total[stage].add(count)
-        return total
-
-    def finalists(self, count: int) -> list[Outcome]:
-        """The best trained candidates, best first, each fingerprint once."""
-        distinct: dict[str, Outcome] = {}
-        for record in self.history:
-            for outcome in record.outcomes:
-                if outcome.status is Status.TRAINED:
-                    distinct.setdefault(outcome.fingerprint, outcome)
-        ranked = sorted(distinct.values(), key=lambda o: (-o.fitness, parse(o.expression).nodes))
-        return ranked[:count]
-
-    def loss(self) -> ExpressionLoss:
-        """The best loss as a module, in place of `nn.CrossEntropyLoss`."""
-        return ExpressionLoss(self.expression, class_reduction=self.config.training.class_reduction)
-
-    def history_rows(self) -> list[dict[str, Any]]:
-        """Every candidate of every generation; the same whenever the run is repeated."""
-        return [
-            {"generation": record.generation, "position": position, **asdict(outcome)}
-            for record in self.history
-            for position, outcome in enumerate(record.outcomes)
-        ]
-
-    def history_lines(self) -> list[str]:
-        """The history as tab-separated text, the names of the columns first; the same to the byte for a repeated run."""
-        rows = self.history_rows()
-        return ["\t".join(rows[0])] + ["\t".join(map(str, row.values())) for row in rows] if rows else []
-
-    def history_digest(self) -> str:
-        """sha256 of `history_lines`, joined by newlines."""
-        return hashlib.sha256("\n".join(self.history_lines()).encode()).hexdigest()
-
-    def summary(self) -> dict[str, Any]:
-        """All of the above as JSON-like data."""
-        return {
-            "name": self.name,
-            **describe(parse(self.expression)),
-            "fingerprint": self.best.fingerprint,
-            "fitness": self.fitness,
-            "learning_rate": self.learning_rate,
-            "generations": len(self.history),
-            "history_digest": self.history_digest(),
-            "funnel": funnel_table(self.funnel),
-            "seconds": sum(record.seconds for record in self.history),
-            "config": self.config.model_dump(mode="json"),
-            "versions": versions(),
-        }
 
 
 def discover(
@@ -275,39 +171,6 @@ def choose_device(device: str) -> torch.device:
         return torch.device(device)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device '{device}' cannot be used: {str(error).splitlines()[0]}") from None
-
-
-def versions() -> dict[str, str]:
-    """The versions that a history depends on."""
-    return {
-        "glo": glo.__version__,
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }
-
-
-def funnel_table(funnel: FunnelCounts) -> dict[str, dict[str, float]]:
-    """For each stage: candidates, rejected, seconds spent, and seconds saved.
-
-    What a stage saves is what its rejects would have cost in training, at the mean cost of those that were trained.
-    """
-    training = funnel[Stage.TRAINING]
-    trained = training.candidates + funnel[Stage.EARLY_STOP].rejected
-    mean = training.seconds / trained if trained else 0.0
-    return {
-        stage.value: {
-            "candidates": count.candidates,
-            "rejected": count.rejected,
-            "seconds": count.seconds,
-            "saved": _saved(stage, count, mean),
-        }
-        for stage, count in funnel.items()
-    }
-
-
-def _saved(stage: Stage, count: StageCount, mean: float) -> float:
-    return 0.0 if stage in (Stage.TRAINING, Stage.EARLY_STOP) else count.rejected * mean
 
 
 def _check_same(record: RunRecord, config: RunConfig) -> None:
