@@ -110,17 +110,21 @@ class Enclosure:
             return _certain(ends)
         return ANY if any(map(math.isnan, ends)) else _rounded(ends)
 
-    def __le__(self, other: Enclosure) -> Enclosure:
-        return _truth(self.lo <= other.hi, self.hi <= other.lo)
+    def __le__(self, other: Any) -> Enclosure:
+        b = _lift(other)
+        return _truth(self.lo <= b.hi, self.hi <= b.lo)
 
-    def __lt__(self, other: Enclosure) -> Enclosure:
-        return _truth(self.lo < other.hi, self.hi < other.lo)
+    def __lt__(self, other: Any) -> Enclosure:
+        b = _lift(other)
+        return _truth(self.lo < b.hi, self.hi < b.lo)
 
-    def __ge__(self, other: Enclosure) -> Enclosure:
-        return _truth(self.hi >= other.lo, self.lo >= other.hi)
+    def __ge__(self, other: Any) -> Enclosure:
+        b = _lift(other)
+        return _truth(self.hi >= b.lo, self.lo >= b.hi)
 
-    def __gt__(self, other: Enclosure) -> Enclosure:
-        return _truth(self.hi > other.lo, self.lo > other.hi)
+    def __gt__(self, other: Any) -> Enclosure:
+        b = _lift(other)
+        return _truth(self.hi > b.lo, self.lo > b.hi)
 
 
 ANY = Enclosure(-math.inf, math.inf)

@@ -42,6 +42,7 @@ def form(text: str) -> str:
         ("neg(y)", "-1*y", "y*-1", "y/-1", "-0.0 - y"),
         ("x - y", "x + neg(y)", "-y + x", "x + -1*y", "x + y/-1"),
         ("x - 2*y", "x + -2*y", "x + y*-2"),
+        ("x + 0*y", "x - -0.0*y", "x - 0*neg(y)"),
         ("x - (y - 1)", "x + neg(y - 1)", "x - (y + -1)"),
         ("x - neg(y + 1)", "x + (y + 1)", "x - -1*(1 + y)", "1 + y + x"),
         ("-(x*y)", "(-x)*y", "x*(-y)"),
@@ -50,6 +51,8 @@ def form(text: str) -> str:
         ("max(x, log(y))", "max(log(y), x)"),
         ("y + 0", "0 + y", "y + 0.0", "y + 1 - 1"),
         ("0", "1 - 1", "0.0", "0*3", "log(1)"),
+        ("-0.0", "0*-0.0", "neg(0)", "0*-1", "-0.0*0*0", "0/-3"),
+        ("x/-0.0", "x/0/-0.0", "x/-0.0/0", "x/(0*-0.0)"),
         ("5", "2 + 3", "7 - 2", "sqrt(25)", "5.0"),
         ("0.25", "1/4", "square(0.5)", "pow(4, -1)"),
         ("1.5*y", "y*3/2", "y/2*3", "y/(2/3)"),
@@ -149,21 +152,35 @@ def test_rewriting_does_not_change_the_form(expr: Expr, random: Random) -> None:
 # --- idempotent ---------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=600)
 @given(expressions(simple_constants()) | expressions(moderate_constants()) | expressions())
-@example(parse("x/0/0"))
-@example(parse("1/0/0"))
-@example(parse("neg(neg(1e200*1e200*x))"))
-@example(parse("1e10*(1e100*(1e200*x))"))
-@example(parse("square(1e200*x)"))
-@example(parse("1e300 + 1e300 + 1 + x + 1e300"))
-@example(parse("-x - y"))
-@example(parse("y - neg(y + y)"))
-@example(parse("x - (-1*(y - (-1*(x + y))) - 1)"))
-@example(parse("x*x*x*x*x*x*x*y"))
 def test_the_form_of_a_form_is_itself(expr: Expr) -> None:
     once = canonical(expr)
     assert canonical(once) == once
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1/0/0",
+        "x/0/-0.0",
+        "-x - y",
+        "y - neg(y + y)",
+        "x - (-1*(y - (-1*(x + y))) - 1)",
+        "x*x*x*x*x*x*x*y",
+        "square(square(x)*y)*x",
+        # Numbers that cannot be folded without overflow.
+        "neg(neg(1e200*1e200*x))",
+        "1e10*(1e100*(1e200*x))",
+        "square(1e200*x)",
+        "y + neg(neg(1e300))",
+        "x/5e-324",
+        "1e300 + 1e300 + 1 + x + 1e300",
+        "y + 1e100 - square(1e200) - (y + y)",
+    ],
+)
+def test_the_form_of_a_difficult_form_is_itself(text: str) -> None:
+    assert form(form(text)) == form(text)
 
 
 @given(expressions(), st.booleans())
@@ -233,8 +250,8 @@ PROBES = ProbePoints(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.25, 0.625, 0.25
 
 def printed_slope(expr: Expr, x: float, y: float) -> set[str]:
     """The six digits of the derivative, or two versions of them if rounding can change them."""
-    _, slope = enclose(expr, x, y)
-    assume(slope.is_bounded)
+    value, slope = enclose(expr, x, y)
+    assume(value.is_bounded and slope.is_bounded)
     assume(max(abs(slope.lo), abs(slope.hi)) < 1e-10 or slope.lo > 1e-8 or slope.hi < -1e-8)
     return {f"{0 if abs(end) < 1e-9 else end:.5e}" for end in (slope.lo, slope.hi)}
 

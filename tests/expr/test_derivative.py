@@ -77,6 +77,13 @@ def test_derivative_is_the_difference_quotient(expr: Expr, x: float, y: float) -
     assert slope == pytest.approx(fine, rel=2e-3, abs=2e-3)
 
 
+@pytest.mark.parametrize("exponent", [0, 1, 2, 3, 2.5])
+def test_powers_are_smooth_at_zero(exponent: float) -> None:
+    """b*y**(b - 1) taken literally is 0*inf for b = 0."""
+    expr = Expr("pow", (Expr("y"), constant(exponent)))
+    assert derivative(expr, 0.0, 0.0) == (1 if exponent == 1 else 0)
+
+
 @given(expressions(moderate_constants()))
 def test_derivative_of_what_does_not_depend_on_y_is_zero(expr: Expr) -> None:
     assume(not expr.uses("y"))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
-from glo.cli.output import Progress, print_json, print_table, resumable
+from glo.cli.output import Progress, command_line, print_json, print_table, resumable
 
 
 def demo(
@@ -27,7 +27,7 @@ def demo(
     from glo.experiments.demo import DemoConfig, run_demo
 
     config = DemoConfig(seed=seed, generations=generations, population=population, steps=steps, repeats=repeats)
-    with resumable(f"glo demo --seed {seed} --out {out}"), Progress() as progress:
+    with resumable(command_line("glo", "demo", "--seed", seed, "--out", out)), Progress() as progress:
         summary = run_demo(config, out, progress.show)
     if json:
         print_json(summary)

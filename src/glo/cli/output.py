@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,13 @@ class Progress:
         self._bars.update(self._tasks[phase], completed=done, description=f"{phase} {note}")
 
 
+def command_line(*words: object) -> str:
+    """A command to type, quoted where needed; options that are None are left out with their value."""
+    pairs = zip((*words, ""), (*words[1:], ""), strict=True)
+    kept = [str(word) for word, after in pairs if word is not None and not (str(word).startswith("--") and after is None)]
+    return shlex.join([word for word in kept if word])
+
+
 @contextmanager
 def resumable(hint: str) -> Iterator[None]:
     """Ctrl-C ends cleanly: whole generations are kept, and the way to go on is said."""
@@ -83,6 +91,9 @@ def print_discovery(discovery: Discovery, storage: str, as_json: bool) -> None:
 
     summary = discovery.summary()
     print_table(funnel_counts_table(summary["funnel"]))
+    if summary["expression"] is None:
+        typer.echo("No candidate could be trained: search longer, or with other options.")
+        return
     typer.echo(f"best loss      minus the sum over classes of {summary['expression']}")
     typer.echo(
         f"fitness        {summary['fitness']:.4f} on validation, one seed, learning rate {summary['learning_rate']:g}"

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
-from glo.cli.output import Progress, print_discovery, resumable, show_generations
+from glo.cli.output import Progress, command_line, print_discovery, resumable, show_generations
 
 
 def resume(
@@ -23,6 +23,7 @@ def resume(
     """
     from glo.run import resume_run
 
-    with resumable(f"glo resume {name} --storage {storage}"), Progress() as progress:
+    hint = command_line("glo", "resume", name, "--storage", storage, "--data-dir", data_dir)
+    with resumable(hint), Progress() as progress:
         discovery = resume_run(name, storage, data_dir, device, show_generations(progress))
     print_discovery(discovery, storage, json)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
-from glo.cli.output import Progress, print_discovery, read_task_options, resumable, show_generations
+from glo.cli.output import Progress, command_line, print_discovery, read_task_options, resumable, show_generations
 
 
 def search(
@@ -40,7 +40,8 @@ def search(
     from glo.run.discover import default_name
 
     chosen = name or default_name(task, preset, seed)
-    with resumable(f"glo resume {chosen} --storage {storage}"), Progress() as progress:
+    hint = command_line("glo", "resume", chosen, "--storage", storage, "--data-dir", data_dir)
+    with resumable(hint), Progress() as progress:
         discovery = discover(
             task,
             preset=preset,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glo.expr import HARD, REAL, SOFT, Expr, ProbePoints, derivative, fingerprint
+from glo.expr import HARD, REAL, SOFT, Expr, ProbePoints, fingerprint, visible_slopes
 from glo.loss import LINKS, PopulationLoss
 from glo.records import Link, TrainingConfig
 
@@ -37,13 +37,13 @@ def structure(expressions: Sequence[Expr]) -> list[str | None]:
 
 
 def finite_derivative(points: ProbePoints) -> Check:
-    """The derivative must be a number everywhere and not zero everywhere."""
+    """The loss and its derivative must be finite everywhere, and the derivative not zero everywhere."""
 
     def reason(expression: Expr) -> str | None:
-        slopes = derivative(expression, points.x, points.y)
+        slopes = visible_slopes(expression, points.x, points.y)
         if not np.isfinite(slopes).all():
             bad = int(np.argmin(np.isfinite(slopes)))
-            return f"its derivative is not finite, e.g. at x = {points.x[bad]:g}, y = {points.y[bad]:.3g}"
+            return f"it or its derivative is not finite, e.g. at x = {points.x[bad]:g}, y = {points.y[bad]:.3g}"
         return "its derivative is zero" if np.abs(slopes).max() < 1e-9 else None
 
     return lambda expressions: [reason(expression) for expression in expressions]

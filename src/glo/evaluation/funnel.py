@@ -151,7 +151,10 @@ class Cached:
             marks = [mark for other, mark in keys if other == context]
             found = self._lookup(context, marks) | self.new.get(context, {})
             known |= {(context, mark): found[mark] for mark in marks if mark in found}
-        unknown = {key: job for key, job in zip(keys, jobs, strict=True) if key not in known}
+        unknown: dict[tuple[str, str], Job] = {}
+        for key, job in zip(keys, jobs, strict=True):
+            if key not in known:
+                unknown.setdefault(key, job)
         self._count.add(StageCount(len(jobs), len(jobs) - len(unknown), time.perf_counter() - started))
         for (context, mark), outcome in zip(unknown, self._inner.evaluate(list(unknown.values())), strict=True):
             known[context, mark] = outcome

@@ -17,6 +17,7 @@ from glo.tasks import Task
 from glo.training import Training, TrainingResult, check_stackable, fresh_model, train_population, train_single
 
 logger = logging.getLogger("glo")
+FAILURES = (RuntimeError, ValueError, ArithmeticError)  # what PyTorch and a model raise, out of memory included
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
@@ -69,14 +70,17 @@ class LocalEvaluator:
     def _train(self, trainings: list[Training], seed: int) -> list[TrainingResult | str]:
         """A result for each, or why there is none."""
         if self._together and len(trainings) > 1:
-            return list(train_population(self._task, trainings, self._training, seed, self._device))
+            try:
+                return list(train_population(self._task, trainings, self._training, seed, self._device))
+            except FAILURES as error:
+                logger.warning("training together failed, now one by one: %s", _first_line(error))
         return [self._train_one(training, seed) for training in trainings]
 
     def _train_one(self, training: Training, seed: int) -> TrainingResult | str:
         try:
             return train_single(self._task, training, self._training, seed, self._device)
-        except RuntimeError as error:  # what PyTorch raises, out of memory included
-            return str(error).splitlines()[0]
+        except FAILURES as error:
+            return _first_line(error)
 
     def _outcome(self, job: Job, results: Sequence[TrainingResult | str]) -> Outcome:
         """The best of the ladder."""
@@ -96,6 +100,10 @@ class LocalEvaluator:
                 text, mark, Status.STOPPED, Stage.EARLY_STOP, f"at chance after {percent} of the steps", fitness, rate
             )
         return Outcome(text, mark, Status.TRAINED, Stage.TRAINING, "", fitness, rate)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def worth_stacking(task: Task, device: torch.device | str) -> bool:

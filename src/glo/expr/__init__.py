@@ -2,15 +2,15 @@
 
 from glo.expr.canonical import canonical
 from glo.expr.describe import describe
-from glo.expr.dual import Dual, derivative, evaluate, evaluate_dual
+from glo.expr.dual import Dual, derivative, evaluate, evaluate_dual, visible_slopes
 from glo.expr.fingerprint import HARD, REAL, SOFT, ProbePoints, fingerprint, scale_free_fingerprint
 from glo.expr.latex import latex
 from glo.expr.operators import OPERATORS, Operator
 from glo.expr.text import parse
-from glo.expr.tree import MAX_DEPTH, MAX_NODES, VARIABLES, Expr, check_size, constant, fold
+from glo.expr.tree import MAX_DEPTH, MAX_INTEGER, MAX_NODES, VARIABLES, Expr, check_size, constant, fold
 
 __all__ = [
-    "HARD", "MAX_DEPTH", "MAX_NODES", "OPERATORS", "REAL", "SOFT", "VARIABLES", "Dual", "Expr", "Operator", "ProbePoints",
-    "canonical", "check_size", "constant", "derivative", "describe", "evaluate", "evaluate_dual", "fingerprint", "fold",
-    "latex", "parse", "scale_free_fingerprint",
+    "HARD", "MAX_DEPTH", "MAX_INTEGER", "MAX_NODES", "OPERATORS", "REAL", "SOFT", "VARIABLES", "Dual", "Expr", "Operator",
+    "ProbePoints", "canonical", "check_size", "constant", "derivative", "describe", "evaluate", "evaluate_dual",
+    "fingerprint", "fold", "latex", "parse", "scale_free_fingerprint", "visible_slopes",
 ]  # fmt: skip

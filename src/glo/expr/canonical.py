@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from glo.expr.dual import evaluate
 from glo.expr.operators import OPERATORS, Operator
-from glo.expr.tree import Expr, constant, fold
+from glo.expr.tree import MAX_INTEGER, Expr, constant, fold
 
 ONE = constant(1)
 
@@ -45,7 +45,7 @@ def _apply(operator: Operator, arguments: tuple[Expr, ...]) -> Expr:
 
 def _number(leaf: Expr) -> Expr:
     """1.0 and 1 are the same number; -0.0 and 0 are not."""
-    if leaf.is_constant and leaf.value.is_integer() and abs(leaf.value) <= 2**53 and not _negative_zero(leaf.value):
+    if leaf.is_constant and leaf.value.is_integer() and abs(leaf.value) <= MAX_INTEGER and not _negative_zero(leaf.value):
         return constant(int(leaf.value))
     return leaf
 

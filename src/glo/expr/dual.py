@@ -55,6 +55,12 @@ def evaluate_dual(expr: Expr, m: Any, x: Any, y: Dual, constant: Any, log_y: Dua
     return fold(expr, leaf, apply)
 
 
+def visible_slopes(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+    """df/dy in float64, and NaN where f itself is not a number: a NaN loss is NaN whatever its derivative."""
+    value, slope = _numpy(expr, x, y)
+    return np.where(np.isfinite(value), slope, np.nan)
+
+
 def evaluate(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
     """f(x, y) in float64 with IEEE semantics: 0/0 is NaN, log(0) is -inf.  x and y broadcast."""
     return _numpy(expr, x, y)[0]

@@ -1,7 +1,8 @@
 """Fingerprint: what a training can see of a loss, as a short hash.
 
 Gradients are all that reaches the network, so two expressions with the same df/dy at every (x, y) train alike.  For hard
-labels that is two functions of one variable.  The derivative is taken in float64 at fixed probe points and rounded.
+labels that is two functions of one variable.  The derivative is taken in float64 at fixed probe points and rounded; where
+the loss itself is NaN or infinite, so is the training, and the derivative does not matter.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glo.expr.dual import derivative
+from glo.expr.dual import visible_slopes
 from glo.expr.tree import Expr
 
 
@@ -42,12 +43,12 @@ NOISE = 1e-9  # sqrt(square(y)) - y has a derivative of a few 1e-16: that is zer
 
 def fingerprint(expr: Expr, points: ProbePoints = HARD) -> str:
     """16 hex digits; equal for expressions with equal derivative in y at the probe points (to 6 digits)."""
-    return _digest(derivative(expr, points.x, points.y))
+    return _digest(visible_slopes(expr, points.x, points.y))
 
 
 def scale_free_fingerprint(expr: Expr, points: ProbePoints = HARD) -> str:
     """Like `fingerprint`, but also equal for expressions whose derivatives differ by a positive factor."""
-    slopes = derivative(expr, points.x, points.y)
+    slopes = visible_slopes(expr, points.x, points.y)
     sizes = np.abs(slopes[np.isfinite(slopes) & (slopes != 0)])
     return _digest(slopes / np.median(sizes) if len(sizes) and sizes.max() > NOISE else slopes)
 

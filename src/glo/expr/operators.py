@@ -124,7 +124,8 @@ ROWS = (
     Operator(
         "pow", 2,
         value=lambda m, a, b: a**b,
-        partials=lambda m, out, a, b: (b * a ** (b - 1), out * m.log(a)),
+        # b*a**(b - 1); for b = 0 written as 0*a**0, which is 0 also where a is.
+        partials=lambda m, out, a, b: (b * a ** (b - (m.abs(b) > 0) * 1.0), out * m.log(a)),
         code="({0}) ** ({1})", latex=r"\left({0}\right)^{{{1}}}", constant_arguments=(1,),
     ),
 )  # fmt: skip

@@ -18,6 +18,7 @@ T = TypeVar("T")
 VARIABLES = ("x", "y")
 MAX_NODES = 1_000
 MAX_DEPTH = 100
+MAX_INTEGER = 2**53  # beyond it float64 cannot hold every integer
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def constant(value: float) -> Expr:
         ExpressionError: for NaN, infinity, or an integer too large for float64 to hold exactly.
     """
     number = value if isinstance(value, int) else float(value)
-    if isinstance(number, int) and abs(number) > 2**53:
+    if isinstance(number, int) and abs(number) > MAX_INTEGER:
         raise ExpressionError("an integer beyond 2**53 is too large: write it as a real number, e.g. 1e20")
     if not math.isfinite(number):
         raise ExpressionError(f"the number {number} is not finite: use a number below 1.8e308")

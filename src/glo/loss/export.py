@@ -136,7 +136,15 @@ class _SympyFunctions:
         import sympy
 
         renamed = {"abs": "Abs", "minimum": "Min", "maximum": "Max"}
-        return getattr(sympy, renamed.get(name, name))
+        function = getattr(sympy, renamed.get(name, name))
+
+        def apply(*arguments: Any) -> Any:
+            try:
+                return function(*arguments)
+            except ValueError:  # the minimum of what cannot be compared, such as log(-1)
+                return sympy.nan
+
+        return apply
 
 
 def to_sympy(expr: Expr) -> sympy.Expr:

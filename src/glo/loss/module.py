@@ -84,7 +84,8 @@ class ExpressionLoss(nn.Module):
         dim = 1 if input.dim() > 1 else 0
         z = input if input.dtype == torch.float64 else input.float()
         by_index = self.link is Link.SOFTMAX and not target.is_floating_point()
-        if not by_index and target.shape != input.shape:
+        expected = input.shape[:dim] + input.shape[dim + 1 :] if by_index else input.shape
+        if target.shape != expected:
             raise ConfigError(
                 f"a target of shape {tuple(target.shape)} does not fit an input of shape {tuple(input.shape)}: "
                 "give class indices, or a target of the input's shape"

@@ -10,10 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from glo.errors import ConfigError
 from glo.expr import Expr, derivative, evaluate
 from glo.records import Stage, Status
 from glo.store import GenerationRecord
 
+FORMATS = ("png", "svg", "pdf")
 STAGE_COLOURS = {
     Stage.STRUCTURE: "#bdbdbd",
     Stage.CACHE: "#9ecae1",
@@ -25,11 +27,22 @@ STAGE_COLOURS = {
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write a picture; what is written is whole or not there."""
+    """Write a picture; what is written is whole or not there.
+
+    Raises:
+        ConfigError: if the ending is none of png, svg and pdf, or the file cannot be written.
+    """
     path = Path(path)
+    kind = path.suffix[1:].lower()
+    if kind not in FORMATS:
+        raise ConfigError(f"{path}: a picture's format is one of {', '.join(FORMATS)}, not {kind!r}")
     draft = path.with_name(f".{path.name}.part")
-    figure.savefig(draft, format=path.suffix[1:], dpi=130, bbox_inches="tight")
-    draft.replace(path)
+    try:
+        figure.savefig(draft, format=kind, dpi=130, bbox_inches="tight")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def loss_figure(losses: Mapping[str, Expr]) -> Figure:

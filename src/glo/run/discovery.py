@@ -100,13 +100,14 @@ class Discovery:
         return hashlib.sha256("\n".join(self.history_lines()).encode()).hexdigest()
 
     def summary(self) -> dict[str, Any]:
-        """All of the above as JSON-like data."""
+        """All of the above as JSON-like data; without an expression if nothing could be trained."""
+        best = next(iter(self.finalists(1)), None)
         return {
             "name": self.name,
-            **describe(parse(self.expression)),
-            "fingerprint": self.best.fingerprint,
-            "fitness": self.fitness,
-            "learning_rate": self.learning_rate,
+            **(describe(parse(best.expression)) if best else {"expression": None, "canonical": None, "latex": None}),
+            "fingerprint": best.fingerprint if best else None,
+            "fitness": best.fitness if best else None,
+            "learning_rate": best.learning_rate if best else None,
             "generations": len(self.history),
             "history_digest": self.history_digest(),
             "funnel": funnel_table(self.funnel),

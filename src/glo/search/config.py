@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
 from glo.expr import MAX_DEPTH, MAX_NODES, OPERATORS, VARIABLES, parse
 from glo.records import Config
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 PAPER_WEIGHTS = {
     "log": 3.0, "sqrt": 2.0, "square": 1.0,
@@ -42,7 +43,7 @@ class GeneticConfig(Config):
     population: PositiveInt = 80
     elites: NonNegativeInt = 6
     initial_depth: PositiveInt = 2
-    weights: dict[str, NonNegativeFloat] = PAPER_WEIGHTS
+    weights: dict[str, Weight] = PAPER_WEIGHTS
     selection: Literal["roulette", "tournament"] = "roulette"
     tournament_size: PositiveInt = 3
     crossover: Probability = 0.8
@@ -59,7 +60,8 @@ class GeneticConfig(Config):
     @classmethod
     def _known_symbols(cls, weights: dict[str, float]) -> dict[str, float]:
         for symbol in weights:
-            if symbol not in OPERATORS and symbol not in VARIABLES and not parse(symbol).is_constant:
+            known = symbol in OPERATORS or symbol in VARIABLES
+            if not known and not (parse(symbol).is_constant and str(parse(symbol)) == symbol):
                 raise ValueError(f"'{symbol}' is neither an operator ({', '.join(OPERATORS)}) nor x, y or a number")
         if not all(weights.get(variable, 0) > 0 for variable in VARIABLES):
             raise ValueError("x and y need a weight above 0")

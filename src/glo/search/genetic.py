@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from numpy.random import Generator
 
+from glo.errors import ConfigError
 from glo.expr import Expr
 from glo.records import Outcome, generator
 from glo.search.config import GeneticConfig
@@ -25,9 +26,14 @@ class GeneticSearch:
         seed: of the run.
         generations: how many to ask for.
         screen: says which expressions are worth a training; needed for `config.viable`.
+
+    Raises:
+        ConfigError: for `config.viable` without a screen.
     """
 
     def __init__(self, config: GeneticConfig, seed: int, generations: int, screen: Screen | None = None) -> None:
+        if config.viable and screen is None:
+            raise ConfigError("genetic.viable needs a screen, which says what is viable")
         self._config = config
         self._seed = seed
         self._generations = generations
@@ -55,16 +61,22 @@ class GeneticSearch:
     def _initial(self, rng: Generator) -> list[Expr]:
         count, depth = self._config.population, self._config.initial_depth
         if self._screen is None:
-            return [self._elements.tree(rng, depth) for _ in range(count)]
+            return [self._random(rng, depth) for _ in range(count)]
         found: list[Expr] = []
         for attempt in range(self._config.attempts):
             # There are only so many different losses of a depth; where they run out, trees may be one deeper.
-            deeper = depth + attempt // 10
-            found += self._novel([self._elements.tree(rng, deeper) for _ in range(BATCH)])
+            found += self._novel([self._random(rng, depth + attempt // 10) for _ in range(BATCH)])
             if len(found) >= count:
                 break
         found = found[:count]
-        return found + [self._elements.tree(rng, depth) for _ in range(count - len(found))]
+        return found + [self._random(rng, depth) for _ in range(count - len(found))]
+
+    def _random(self, rng: Generator, depth: int) -> Expr:
+        """A random tree within the limits; a leaf always is."""
+        tree = self._elements.tree(rng, min(depth, self._config.max_depth))
+        while tree.nodes > self._config.max_nodes:
+            tree = self._elements.tree(rng, min(depth, self._config.max_depth))
+        return tree
 
     def _next(self, rng: Generator) -> list[Expr]:
         order = sorted(range(len(self._population)), key=lambda position: -self._fitnesses[position])

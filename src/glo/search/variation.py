@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from numpy.random import Generator
 
-from glo.expr import OPERATORS, Expr, constant
+from glo.expr import MAX_INTEGER, OPERATORS, Expr, constant
 from glo.search.config import GeneticConfig
 from glo.search.generate import Elements
 
@@ -64,7 +64,8 @@ def mutate(expr: Expr, config: GeneticConfig, elements: Elements, rng: Generator
 
 def _mutate_constant(node: Expr, config: GeneticConfig, rng: Generator) -> Expr:
     if node.is_integer and rng.random() < config.integer_step:
-        return constant(int(node.symbol) + (1 if rng.random() < 0.5 else -1))
+        moved = int(node.symbol) + (1 if rng.random() < 0.5 else -1)
+        return constant(moved) if abs(moved) <= MAX_INTEGER else node
     return node
 
 

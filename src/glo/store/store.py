@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-from sqlalchemy import URL, Connection, create_engine, event, func, insert, make_url, select
+from sqlalchemy import URL, Connection, create_engine, event, func, insert, inspect, make_url, select
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, SQLAlchemyError
 
 from glo.errors import ConfigError, RunError, StoreError
@@ -64,23 +64,44 @@ class Store:
         if not create and not self._path.exists():
             raise StoreError(f"there is no store {self._path}: give its --storage, or start with glo search")
         self._engine = create_engine(self.url, connect_args={"timeout": 30})
-        event.listen(self._engine, "connect", _set_pragmas)
-        with self._transaction() as connection:
-            metadata.create_all(connection)
-            version = connection.scalar(select(info.c.value).where(info.c.key == "schema"))
-            if version is None:
-                connection.execute(insert(info).values(key="schema", value=str(SCHEMA_VERSION)))
-            elif version != str(SCHEMA_VERSION):
-                raise StoreError(
-                    f"{self._path} was written by another version of glo (schema {version}, this is {SCHEMA_VERSION}): "
-                    "use that version, or another --storage"
-                )
+        event.listen(self._engine, "connect", _on_connect)
+        event.listen(self._engine, "begin", _on_begin)
+        if not self._tables():
+            with self._file_lock("setup", timeout=30):  # of two processes that start together, one makes the tables
+                if not self._tables():
+                    self._create()
+        self._check_version()
 
     def __str__(self) -> str:
         return self.url.render_as_string(hide_password=True)
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def _tables(self) -> list[str]:
+        with self._transaction() as connection:
+            return inspect(connection).get_table_names()
+
+    def _create(self) -> None:
+        connection = self._engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA journal_mode=WAL")  # readers (`glo runs`) do not wait for the writer
+        finally:
+            connection.close()
+        with self._transaction() as connection:
+            metadata.create_all(connection)
+            connection.execute(insert(info).values(key="schema", value=str(SCHEMA_VERSION)))
+
+    def _check_version(self) -> None:
+        if info.name not in self._tables():
+            raise StoreError(f"{self._path} is a database of another program: use another --storage")
+        with self._transaction() as connection:
+            version = connection.scalar(select(info.c.value).where(info.c.key == "schema"))
+        if version != str(SCHEMA_VERSION):
+            raise StoreError(
+                f"{self._path} was written by another version of glo (schema {version}, this is {SCHEMA_VERSION}): "
+                "use that version, or another --storage"
+            )
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -89,12 +110,17 @@ class Store:
         Raises:
             RunError: if one already does.
         """
-        lock = filelock.FileLock(f"{self._path}.{check_name(name)}.lock", timeout=0)
         try:
-            with lock:
+            with self._file_lock(check_name(name), timeout=0):
                 yield
         except filelock.Timeout:
             raise RunError(f"run '{name}' is in use by another process: wait for it, or stop it first") from None
+
+    @contextmanager
+    def _file_lock(self, name: str, timeout: float) -> Iterator[None]:
+        try:
+            with filelock.FileLock(f"{self._path}.{name}.lock", timeout=timeout):
+                yield
         except PermissionError as error:
             raise StoreError(
                 f"{error.filename} cannot be written: make its folder writable, or use another --storage"
@@ -137,7 +163,12 @@ class Store:
     def record(
         self, name: str, generation: GenerationRecord, known: Mapping[str, Mapping[str, Outcome]] | None = None
     ) -> None:
-        """Write a generation, and what was learned of each loss (by context and fingerprint), in one transaction."""
+        """Write a generation, and what was learned of each loss (by context and fingerprint), in one transaction.
+
+        Raises:
+            RunError: if there is no such run, or the generation is recorded already.
+            StoreError: if the store cannot be written; it is then as it was.
+        """
         funnel = {stage.value: asdict(count) for stage, count in generation.funnel.items()}
         cached = [
             {"context": context, **_outcome_row(outcome)}
@@ -148,20 +179,18 @@ class Store:
             {"run": name, "generation": generation.generation, "position": position, **_outcome_row(outcome)}
             for position, outcome in enumerate(generation.outcomes)
         ]
-        with self._transaction() as connection:
-            connection.execute(
-                insert(generations).values(
-                    run=name,
-                    generation=generation.generation,
-                    asked=generation.asked,
-                    funnel=funnel,
-                    seconds=generation.seconds,
-                )
-            )
-            if rows:
-                connection.execute(insert(outcomes), rows)
-            if cached:  # another run may have learned the same in the meantime
-                connection.execute(insert(fitness_cache).prefix_with("OR IGNORE"), cached)
+        values = {"asked": generation.asked, "funnel": funnel, "seconds": generation.seconds}
+        try:
+            with self._transaction() as connection:
+                connection.execute(insert(generations).values(run=name, generation=generation.generation, **values))
+                if rows:
+                    connection.execute(insert(outcomes), rows)
+                if cached:  # another run may have learned the same in the meantime
+                    connection.execute(insert(fitness_cache).prefix_with("OR IGNORE"), cached)
+        except IntegrityError as error:
+            raise RunError(
+                f"generation {generation.generation} of run '{name}' cannot be recorded in {self}: {error.orig}"
+            ) from None
 
     def generations(self, name: str) -> list[GenerationRecord]:
         """The recorded generations of a run, in order."""
@@ -217,22 +246,28 @@ def _sqlite_url(url: str | Path) -> URL:
     text = str(url)
     try:
         parsed = make_url(text if "://" in text else f"sqlite:///{text}")
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise StoreError(f"{text!r} is not a storage: give a path, or sqlite:///path") from None
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        raise StoreError(f"{text!r} is not supported: a store is an SQLite file, e.g. sqlite:///glo.db")
+        shown = parsed.render_as_string(hide_password=True)
+        raise StoreError(f"{shown!r} is not supported: a store is an SQLite file, e.g. sqlite:///glo.db")
     folder = Path(parsed.database.removeprefix("file:")).parent
     if not folder.is_dir():
         raise StoreError(f"the folder {folder} of the store does not exist: create it, or use another --storage")
     return parsed
 
 
-def _set_pragmas(connection: Any, _record: Any) -> None:
+def _on_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where we say so, reading ones too: see _on_begin
     cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA journal_mode=WAL")  # readers (`glo runs`) do not wait for the writer
     cursor.execute("PRAGMA synchronous=FULL")  # one commit a generation: durability costs nothing
     cursor.close()
+
+
+def _on_begin(connection: Connection) -> None:
+    """All that one transaction reads is of one moment."""
+    connection.exec_driver_sql("BEGIN")
 
 
 def _explain(store: str, error: SQLAlchemyError) -> str:

@@ -87,6 +87,8 @@ def read_idx(content: bytes, name: str) -> NDArray[np.uint8]:
         raise DataError(f"{name} is not an idx file of unsigned bytes")
     dimensions = content[3]
     header = 4 + 4 * dimensions
+    if len(content) < header:
+        raise DataError(f"{name} is truncated: it ends within its header")
     shape = struct.unpack(f">{dimensions}I", content[4:header])
     if len(content) != header + int(np.prod(shape)):
         raise DataError(f"{name} is truncated: {len(content) - header} bytes of data for the shape {shape}")

@@ -27,10 +27,10 @@ def balanced_accuracy(predictions: Tensor, targets: Tensor) -> Tensor:
 
 
 def f1_macro(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Mean over classes of the F1 score."""
+    """Mean over classes, true or decided for, of the F1 score."""
     decided, true = _decisions(predictions, targets)
-    scores = []
-    for label in true.unique():
+    scores: list[Tensor] = []
+    for label in torch.cat([true, decided]).unique():
         hits = ((decided == label) & (true == label)).sum()
         scores.append(2 * hits / ((decided == label).sum() + (true == label).sum()))
     return torch.stack(scores).mean()

@@ -69,6 +69,8 @@ def _builtin(name: str) -> Any:
 
 def _own(name: str) -> Any:
     module_name, _, attribute = name.partition(":")
+    if not all(part.isidentifier() for part in module_name.split(".")) or not attribute.isidentifier():
+        raise TaskError(f"task '{name}' is not of the form module:attribute, e.g. mytask:task")
     here = str(Path.cwd())
     if here not in sys.path:  # a script in the current folder, as `python -m` would find it
         sys.path.insert(0, here)

@@ -134,7 +134,8 @@ class Task:
     def digest(self) -> str:
         """A hash of the data, the architecture, metric and link: what a recorded outcome depends on."""
         text = f"{self.link}|{self.metric if isinstance(self.metric, str) else getattr(self.metric, '__name__', '')}"
-        model = self.model()
+        with torch.random.fork_rng(devices=[]):
+            model = self.model()
         shapes = [(name, tuple(tensor.shape)) for name, tensor in model.state_dict().items()]
         hashed = hashlib.blake2b(f"{text}|{model!r}|{shapes}".encode(), digest_size=8)
         for name in ("train", "validation", "test"):

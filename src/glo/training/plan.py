@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,8 +30,8 @@ class TrainingResult:
     """What came of one network.
 
     Attributes:
-        validation: metric on the validation split; 0 if the outputs are not finite.
-        diverged: whether outputs are NaN or infinite.
+        validation: metric on the validation split; 0 if it diverged.
+        diverged: whether outputs or the loss are NaN or infinite.
         stopped: whether it was given up at chance.
         curve: (step, validation metric) pairs, if asked for.
         test: metric on the test split, if asked for.
@@ -41,6 +42,13 @@ class TrainingResult:
     stopped: bool = False
     curve: tuple[tuple[int, float], ...] = ()
     test: float | None = None
+
+
+def finished(score: float, diverged: bool, curve: tuple[tuple[int, float], ...], test: float | None) -> TrainingResult:
+    """The result of a training that ran to its end; NaN or infinity in outputs or loss make it worth 0 (section III.A)."""
+    if diverged:
+        return TrainingResult(0.0, diverged, curve=curve, test=None if test is None else 0.0)
+    return TrainingResult(score, curve=curve, test=test)
 
 
 def fresh_model(task: Task, seed: int) -> nn.Module:
@@ -95,4 +103,4 @@ def measure(task: Task, split: Split, outputs: Tensor) -> tuple[float, bool]:
     if not bool(torch.isfinite(outputs).all()):
         return 0.0, True
     score = task.score(LINKS[task.link].predict(outputs, 1), split.targets)  # pyright: ignore[reportArgumentType]
-    return (score, False) if score == score else (0.0, True)
+    return (score, False) if math.isfinite(score) else (0.0, True)

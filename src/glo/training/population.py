@@ -8,10 +8,12 @@ masks, as `single` would give each of them with the same seed; `single` is what 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.utils._pytree import tree_leaves
 
 from glo.errors import ModelError
 from glo.loss import PopulationLoss
@@ -24,6 +26,7 @@ from glo.training.plan import (
     as_matrix,
     batches,
     early_stop_step,
+    finished,
     fresh_model,
     measure,
     rate_factor,
@@ -98,6 +101,7 @@ class _Population:
         results: dict[int, TrainingResult] = {}
         train = self.task.split("train").to(self.device)
         check_at = early_stop_step(self.config)
+        finite: Tensor | None = None
         with torch.random.fork_rng():
             seed_dropout(self.seed)
             self.model.train()
@@ -106,23 +110,30 @@ class _Population:
                     results |= self._give_up_at_chance()
                     if not self.alive:
                         break
-                self._step(train.inputs[batch], train.targets[batch], rate_factor(self.config, step))
+                finite = self._step(step, train.inputs[batch], train.targets[batch])
                 if self.config.curve_every and (step + 1) % self.config.curve_every == 0:
                     for position, (score, _) in zip(self.alive, self._scores(self.validation), strict=True):
                         self.curves[position].append((step + 1, score))
         scores = self._scores(self.validation)
         on_test = [s for s, _ in self._scores(self.task.split("test").to(self.device))] if test else [None] * len(scores)
-        for position, (score, diverged), tested in zip(self.alive, scores, on_test, strict=True):
-            results[position] = TrainingResult(score, diverged, curve=tuple(self.curves[position]), test=tested)
+        sound = [True] * len(scores) if finite is None else finite.tolist()
+        for position, (score, diverged), tested, is_sound in zip(self.alive, scores, on_test, sound, strict=True):
+            curve = tuple(self.curves[position])
+            results[position] = finished(score, diverged or not is_sound, curve, tested)
         return [results[position] for position in range(len(self.trainings))]
 
-    def _step(self, inputs: Tensor, targets: Tensor, factor: float) -> None:
-        """One step of SGD for every network; the loss's gradient is explicit, the network's is autograd's."""
+    def _step(self, step: int, inputs: Tensor, targets: Tensor) -> Tensor | None:
+        """One step of SGD for every network; the loss's gradient is explicit, the network's is autograd's.
+
+        Returns:
+            In the last step, whether each network's loss is a number; the value of a loss is not needed otherwise.
+        """
         outputs = _forward(self.model, self.parameters, self.buffers, inputs)
         with torch.no_grad():
             upstream = self.loss.gradient(outputs, targets)
         parameters = list(self.parameters.values())
         gradients = torch.autograd.grad(outputs, parameters, upstream)
+        factor = rate_factor(self.config, step)
         with torch.no_grad():
             for parameter, gradient, velocity, rate in zip(parameters, gradients, self.velocities, self.rates, strict=True):
                 if self.config.weight_decay:
@@ -130,6 +141,7 @@ class _Population:
                 if velocity is not None:
                     gradient = velocity.mul_(self.config.momentum).add_(gradient)
                 parameter.addcmul_(gradient, rate, value=-factor)
+            return torch.isfinite(self.loss.value(outputs, targets)) if step == self.config.steps - 1 else None
 
     def _scores(self, split: Split) -> list[tuple[float, bool]]:
         """Metric and divergence of each living network."""
@@ -180,9 +192,15 @@ def check_stackable(task: Task, model: nn.Module) -> None:
     Raises:
         ModelError: naming the module that `torch.func` cannot vectorise.
     """
-    entered: list[str] = []
-    names = {module: name or "the model itself" for name, module in model.named_modules()}
-    hooks = [m.register_forward_pre_hook(_remember(entered, names[m])) for m in model.modules()]
+    running: list[str] = []  # the modules whose forward has begun and not ended
+    hooks = [
+        hook
+        for name, module in model.named_modules()
+        for hook in (
+            module.register_forward_pre_hook(_entering(running, name)),
+            module.register_forward_hook(_leaving(running)),
+        )
+    ]
     pair = lambda tensor: torch.stack([tensor.detach()] * 2)  # noqa: E731
     parameters = {k: pair(v).requires_grad_() for k, v in model.named_parameters()}
     buffers = {k: pair(v) for k, v in model.named_buffers()}
@@ -192,11 +210,11 @@ def check_stackable(task: Task, model: nn.Module) -> None:
             outputs = _forward(model.train(), parameters, buffers, task.split("train").inputs[:2])
             torch.autograd.grad(outputs.sum(), list(parameters.values()), allow_unused=False)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
-        culprit = entered[-1] if entered else "the model itself"
-        kind = type(dict(model.named_modules()).get(culprit, model)).__name__
+        name = running[-1] if running else ""
+        where = f"module '{name}'" if name else "the model"
         raise ModelError(
-            f"task '{task.name}': module '{culprit}' ({kind}) cannot be trained as part of a population: "
-            f"{str(error).splitlines()[0]}; it is trained one network at a time instead"
+            f"task '{task.name}': {where} ({type(model.get_submodule(name)).__name__}) cannot be trained as part of a "
+            f"population: {(str(error) or type(error).__name__).splitlines()[0]}; it can be trained one network at a time"
         ) from error
     finally:
         model.train(was_training)
@@ -204,8 +222,24 @@ def check_stackable(task: Task, model: nn.Module) -> None:
             hook.remove()
 
 
-def _remember(entered: list[str], name: str) -> Callable[..., None]:
-    return lambda module, arguments: entered.append(name)
+def _entering(running: list[str], name: str) -> Callable[..., None]:
+    return lambda module, arguments: running.append(name)
+
+
+def _leaving(running: list[str]) -> Callable[..., None]:
+    def leave(module: nn.Module, arguments: Any, output: Any) -> None:
+        running.pop()
+
+    return leave
+
+
+def _leaves(model: nn.Module) -> list[nn.Module]:
+    return [module for module in model.modules() if not list(module.children())]
+
+
+def _numel(output: Any) -> int:
+    """Numbers in whatever a module returns."""
+    return sum(leaf.numel() for leaf in tree_leaves(output) if isinstance(leaf, Tensor))
 
 
 def chunk_size(model: nn.Module, task: Task, config: TrainingConfig) -> int:
@@ -215,7 +249,7 @@ def chunk_size(model: nn.Module, task: Task, config: TrainingConfig) -> int:
     times (with gradients and intermediate results).
     """
     sizes: list[int] = []
-    hooks = [m.register_forward_hook(lambda m, i, output: sizes.append(output.numel())) for m in model.children()]
+    hooks = [m.register_forward_hook(lambda m, i, output: sizes.append(_numel(output))) for m in _leaves(model)]
     samples = task.split("train").inputs[:2]
     was_training = model.training
     with torch.no_grad():

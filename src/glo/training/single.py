@@ -17,6 +17,7 @@ from glo.training.plan import (
     as_matrix,
     batches,
     early_stop_step,
+    finished,
     fresh_model,
     measure,
     rate_factor,
@@ -55,6 +56,7 @@ def train_single(
     train, validation = task.split("train").to(device), task.split("validation").to(device)
     chance, check_at = task.chance(), early_stop_step(config)
     curve: list[tuple[int, float]] = []
+    loss = torch.zeros(())
 
     with torch.random.fork_rng():
         seed_dropout(seed)
@@ -66,7 +68,8 @@ def train_single(
                     return TrainingResult(score, diverged, stopped=not diverged, curve=tuple(curve))
             optimizer.zero_grad()
             outputs = as_matrix(model(train.inputs[batch]))
-            loss_function(outputs, train.targets[batch]).backward()
+            loss = loss_function(outputs, train.targets[batch])
+            loss.backward()
             optimizer.step()
             schedule.step()
             on_step(step + 1)
@@ -75,7 +78,7 @@ def train_single(
 
     score, diverged = evaluate_model(task, model, validation)
     on_test = evaluate_model(task, model, task.split("test").to(device))[0] if test else None
-    return TrainingResult(score, diverged, curve=tuple(curve), test=on_test)
+    return finished(score, diverged or not bool(torch.isfinite(loss)), tuple(curve), on_test)
 
 
 def evaluate_model(task: Task, model: nn.Module, split: Split) -> tuple[float, bool]:

@@ -1,0 +1,325 @@
+"""ExpressionLoss: `x*log(y)` is `nn.CrossEntropyLoss` in every respect; the other links against PyTorch's own losses."""
+
+from __future__ import annotations
+
+import shutil
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from glo.errors import ConfigError, ExpressionError
+from glo.loss import ExpressionLoss
+from glo.records import Link
+
+CLASSES = 5
+SHAPES = {"C": (CLASSES,), "NC": (7, CLASSES), "NCd": (4, CLASSES, 3), "NCd1d2": (3, CLASSES, 2, 3)}
+WEIGHT = [0.5, 1.0, 2.0, 0.25, 1.5]
+USED_INDEX = 2  # an ignore_index that occurs among the targets
+COMPILER = shutil.which("g++") or shutil.which("c++") or shutil.which("clang++")
+
+
+def seeded(*what: object) -> torch.Generator:
+    """A generator of its own for each case; `hash` of a text would change between runs."""
+    return torch.Generator().manual_seed(zlib.crc32(repr(what).encode()))
+
+
+def class_dim(shape: tuple[int, ...]) -> int:
+    return 1 if len(shape) > 1 else 0
+
+
+def index_target(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Class indices; where there are several, one of them is surely the ignored one and one surely is not."""
+    dim = class_dim(shape)
+    target = torch.randint(CLASSES, shape[:dim] + shape[dim + 1 :], generator=generator)
+    if target.dim() > 0:
+        target.view(-1)[:2] = torch.tensor([USED_INDEX, USED_INDEX + 1])
+    return target
+
+
+def soft_target(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return torch.rand(shape, generator=generator, dtype=torch.float64).softmax(class_dim(shape))
+
+
+def value_and_gradient(loss: Callable[[Tensor, Tensor], Tensor], z: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The loss, and the gradient of a sum of its elements in which each has another factor."""
+    z = z.clone().requires_grad_()
+    value = loss(z, target)
+    factors = torch.linspace(1, 2, value.numel(), dtype=value.dtype).reshape(value.shape)
+    (gradient,) = torch.autograd.grad((value * factors).sum(), z)
+    return value.detach(), gradient
+
+
+def assert_close(found: Tensor, expected: Tensor, tolerance: float = 1e-6) -> None:
+    """Equal up to a fraction of the largest magnitude; NaN only where NaN is expected."""
+    magnitude = expected.abs().nan_to_num().max().item()
+    torch.testing.assert_close(found, expected, rtol=0, atol=tolerance * max(magnitude, 1.0), equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+@pytest.mark.parametrize("kind", ["indices", "indices, one ignored", "probabilities"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_is_cross_entropy(
+    shape: str, reduction: str, weighted: bool, smoothing: float, kind: str, scale: float, dtype: torch.dtype
+) -> None:
+    size, generator = SHAPES[shape], seeded(shape, reduction, weighted, smoothing, kind, scale)
+    z = (torch.randn(size, generator=generator, dtype=torch.float64) * scale).to(dtype)
+    if scale > 1:  # the extremes themselves, right and wrong
+        z.view(-1)[:2] = torch.tensor([scale, -scale])
+    target = soft_target(size, generator).to(dtype) if kind == "probabilities" else index_target(size, generator)
+    options: dict[str, Any] = {"reduction": reduction, "label_smoothing": smoothing}
+    options["weight"] = torch.tensor(WEIGHT, dtype=dtype) if weighted else None
+    if "ignored" in kind:
+        options["ignore_index"] = USED_INDEX
+
+    value, gradient = value_and_gradient(ExpressionLoss("x*log(y)", **options), z, target)
+    expected_value, expected_gradient = value_and_gradient(nn.CrossEntropyLoss(**options), z, target)
+
+    assert value.dtype == dtype
+    assert value.shape == expected_value.shape
+    assert_close(value, expected_value)
+    assert_close(gradient, expected_gradient)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_all_targets_ignored_is_as_in_cross_entropy(reduction: str) -> None:
+    z, target = torch.randn(4, CLASSES, generator=seeded(reduction)), torch.full((4,), -100)
+    found = ExpressionLoss("x*log(y)", reduction=reduction)(z, target)  # pyright: ignore[reportArgumentType]
+    assert_close(found, nn.CrossEntropyLoss(reduction=reduction)(z, target))
+
+
+@pytest.mark.parametrize("expression", ["x*log(y)", "baikal", "mae"])
+def test_an_ignored_sample_counts_for_nothing(expression: str) -> None:
+    z = torch.tensor([[1.0, 2.0, 3.0], [1e4, 0.0, -1e4]])
+    loss = ExpressionLoss(expression)
+    value, gradient = value_and_gradient(loss, z, torch.tensor([0, -100]))
+    expected_value, expected_gradient = value_and_gradient(loss, z[:1], torch.tensor([0]))
+    torch.testing.assert_close(value, expected_value)
+    torch.testing.assert_close(gradient, torch.cat([expected_gradient, torch.zeros(1, 3)]))
+
+
+@pytest.mark.parametrize("kind", ["indices", "probabilities"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_under_bfloat16_autocast(kind: str, smoothing: float) -> None:
+    """A Linear and the loss under autocast: the layer computes in bfloat16, the loss in float32."""
+    generator = seeded(kind, smoothing)
+    inputs = torch.randn(16, 8, generator=generator)
+    size = (16, CLASSES)
+    target = soft_target(size, generator).float() if kind == "probabilities" else index_target(size, generator)
+    results = []
+    for loss in (
+        ExpressionLoss("x*log(y)", label_smoothing=smoothing),
+        lambda z, t: nn.functional.cross_entropy(z.float(), t, label_smoothing=smoothing),
+    ):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            layer = nn.Linear(8, CLASSES)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = layer(inputs)
+            value = loss(logits, target)
+        assert logits.dtype == torch.bfloat16
+        value.backward()
+        assert layer.weight.grad is not None
+        results.append((value.detach(), layer.weight.grad))
+    (value, gradient), (expected_value, expected_gradient) = results
+    assert value.dtype == torch.float32
+    assert_close(value, expected_value)
+    # The loss's gradient is rounded to bfloat16 (8 bits) on its way into the layer: an equal one may round apart.
+    assert_close(gradient, expected_gradient, tolerance=2**-8)
+
+
+@pytest.mark.parametrize("expression", ["x*log(y)", "baikal"])
+def test_bfloat16_logits_are_computed_in_float32(expression: str) -> None:
+    generator = seeded(expression)
+    logits = torch.randn(32, CLASSES, generator=generator).bfloat16()
+    target = index_target((32, CLASSES), generator)
+    loss = ExpressionLoss(expression)
+    value, gradient = value_and_gradient(loss, logits, target)
+    expected_value, expected_gradient = value_and_gradient(loss, logits.float(), target)
+    assert value.dtype == torch.float32
+    assert gradient.dtype == torch.bfloat16
+    torch.testing.assert_close(value, expected_value, rtol=0, atol=0)
+    torch.testing.assert_close(gradient, expected_gradient.bfloat16())
+
+
+COMPILED = {
+    "cross-entropy": ("x*log(y)", {}, "indices"),
+    "all options": (
+        "x*log(y)",
+        {"weight": torch.tensor(WEIGHT), "label_smoothing": 0.2, "ignore_index": USED_INDEX},
+        "indices",
+    ),
+    "soft, none": ("baikal", {"reduction": "none"}, "probabilities"),
+    "sigmoid": ("binary_cross_entropy", {"link": "sigmoid", "class_reduction": "mean"}, "probabilities"),
+    "identity": ("max(-square(x - y), -abs(x - y))", {"link": "identity", "reduction": "sum"}, "probabilities"),
+}
+
+
+def check_compiled(case: str, **how: Any) -> None:
+    expression, options, kind = COMPILED[case]
+    generator = seeded(case)
+    z = torch.randn(6, CLASSES, generator=generator)
+    target = soft_target((6, CLASSES), generator).float()
+    target = index_target((6, CLASSES), generator) if kind == "indices" else target
+    loss = ExpressionLoss(expression, **options)
+    torch.compiler.reset()
+    value, gradient = value_and_gradient(torch.compile(loss, fullgraph=True, **how), z, target)
+    expected_value, expected_gradient = value_and_gradient(loss, z, target)
+    assert_close(value, expected_value)
+    assert_close(gradient, expected_gradient)
+
+
+@pytest.mark.parametrize("case", COMPILED)
+def test_compiles_as_one_graph(case: str) -> None:
+    check_compiled(case, backend="aot_eager")
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C++ compiler for the default backend of torch.compile")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's compiler still uses what it deprecates
+def test_compiles_with_the_default_backend() -> None:
+    check_compiled("all options")
+
+
+@pytest.mark.parametrize("shape", [(9,), (9, 1), (9, 4), (3, 4, 2)])
+@pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
+def test_sigmoid_is_binary_cross_entropy(shape: tuple[int, ...], weighted: bool) -> None:
+    generator = seeded(shape, weighted)
+    z = 3 * torch.randn(shape, generator=generator, dtype=torch.float64)
+    target = torch.rand(shape, generator=generator, dtype=torch.float64)
+    target.view(-1)[::2] = (target.view(-1)[::2] > 0.5).double()
+    weight = torch.tensor(WEIGHT[: shape[1]], dtype=torch.float64) if weighted and len(shape) > 1 else None
+    loss = ExpressionLoss("binary_cross_entropy", link="sigmoid", class_reduction="mean", weight=weight)
+    expected_weight = None if weight is None else weight.reshape(-1, *[1] * (len(shape) - 2))
+    value, gradient = value_and_gradient(loss, z, target)
+    expected_value, expected_gradient = value_and_gradient(nn.BCEWithLogitsLoss(weight=expected_weight), z, target)
+    assert_close(value, expected_value)
+    assert_close(gradient, expected_gradient)
+
+
+def test_sigmoid_takes_integer_labels() -> None:
+    z, target = torch.randn(12, 1, generator=seeded("integers")), torch.arange(12).reshape(12, 1) % 2
+    loss = ExpressionLoss("binary_cross_entropy", link="sigmoid")
+    assert_close(loss(z, target), nn.functional.binary_cross_entropy_with_logits(z, target.float()))
+
+
+def test_sigmoid_smooths_towards_one_half() -> None:
+    z, target = torch.randn(12, 3, generator=seeded("smooth")), torch.randint(2, (12, 3), generator=seeded("labels")).float()
+    loss = ExpressionLoss("binary_cross_entropy", link="sigmoid", class_reduction="mean", label_smoothing=0.2)
+    assert_close(loss(z, target), nn.functional.binary_cross_entropy_with_logits(z, 0.8 * target + 0.1))
+
+
+@pytest.mark.parametrize("shape", [(9,), (9, 1), (9, 4), (3, 4, 2)])
+@pytest.mark.parametrize(("name", "reference"), [("mse", nn.MSELoss()), ("mae", nn.L1Loss())])
+def test_identity_is_regression(shape: tuple[int, ...], name: str, reference: nn.Module) -> None:
+    generator = seeded(shape, name)
+    z, target = (100 * torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2))
+    value, gradient = value_and_gradient(ExpressionLoss(name, link=Link.IDENTITY, class_reduction="mean"), z, target)
+    expected_value, expected_gradient = value_and_gradient(reference, z, target)
+    assert_close(value, expected_value)
+    assert_close(gradient, expected_gradient)
+
+
+@pytest.mark.parametrize("link", ["softmax", "sigmoid", "identity"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_class_mean_is_the_sum_over_the_number_of_classes(shape: str, link: str) -> None:
+    size, generator = SHAPES[shape], seeded(shape, link)
+    z = torch.randn(size, generator=generator, dtype=torch.float64)
+    target = soft_target(size, generator)
+    of_sum = value_and_gradient(ExpressionLoss("baikal", link=link), z, target)
+    of_mean = value_and_gradient(ExpressionLoss("baikal", link=link, class_reduction="mean"), z, target)
+    # (N) is no class dimension for the links that work on each output by itself.
+    classes = 1 if link != "softmax" and len(size) == 1 else CLASSES
+    for found, expected in zip(of_mean, of_sum, strict=True):
+        assert_close(found, expected / classes)
+
+
+@pytest.mark.parametrize("link", list(Link))
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_a_constant_or_a_loss_of_labels_alone_has_the_usual_shape(reduction: str, link: Link) -> None:
+    z, target = torch.randn(6, 3, generator=seeded(link)), torch.full((6, 3), 1 / 3)
+    for expression, each in (("2", -6.0), ("x", -1.0)):
+        value = ExpressionLoss(expression, reduction=reduction, link=link)(z, target)  # pyright: ignore[reportArgumentType]
+        expected = {"mean": torch.tensor(each), "sum": torch.tensor(6 * each), "none": torch.full((6,), each)}[reduction]
+        torch.testing.assert_close(value, expected)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"reduction": "average"},
+        {"class_reduction": "none"},
+        {"label_smoothing": 1.0},
+        {"label_smoothing": -0.1},
+        {"label_smoothing": float("nan")},
+        {"eps": 0.0},
+        {"eps": 0.5},
+        {"link": "probit"},
+    ],
+    ids=str,
+)
+def test_bad_options_are_refused_by_name(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        ExpressionLoss("x*log(y)", **options)
+
+
+def test_a_bad_expression_is_refused() -> None:
+    with pytest.raises(ExpressionError, match="named losses are"):
+        ExpressionLoss("bikal")
+
+
+@pytest.mark.parametrize(
+    ("shape", "target"),
+    [
+        ((4, 3), torch.zeros(5, dtype=torch.int64)),
+        ((4, 3), torch.zeros(3, dtype=torch.int64)),
+        ((4, 3), torch.zeros(1, dtype=torch.int64)),
+        ((4, 3), torch.zeros(4, 1, dtype=torch.int64)),
+        ((4, 3, 6), torch.zeros(4, 5, dtype=torch.int64)),
+        ((4, 3), torch.zeros(4, 2)),
+        ((4, 3), torch.zeros(4)),
+        ((4, 3), torch.zeros(1, 3)),
+        ((3,), torch.zeros(2)),
+    ],
+    ids=lambda value: f"{value.dtype}{tuple(value.shape)}" if isinstance(value, Tensor) else str(value),
+)
+def test_a_target_of_the_wrong_shape_is_refused(shape: tuple[int, ...], target: Tensor) -> None:
+    """Broadcasting, or leaving samples without a label, would train on nonsense."""
+    with pytest.raises((ConfigError, RuntimeError)):
+        ExpressionLoss("x*log(y)")(torch.zeros(shape), target)
+
+
+@pytest.mark.parametrize("link", ["sigmoid", "identity"])
+@pytest.mark.parametrize("shape", [(4,), (4, 1), (1, 3), (3, 4)])
+def test_other_links_do_not_broadcast_targets(shape: tuple[int, ...], link: str) -> None:
+    with pytest.raises(ConfigError, match=r"\(4, 3\)"):
+        ExpressionLoss("mse", link=link)(torch.zeros(4, 3), torch.zeros(shape))
+
+
+@pytest.mark.parametrize("index", [3, -1])
+def test_a_class_index_out_of_range_is_refused(index: int) -> None:
+    with pytest.raises((ConfigError, RuntimeError, IndexError)):
+        ExpressionLoss("x*log(y)")(torch.zeros(2, 3), torch.tensor([0, index]))
+
+
+def test_a_weight_is_saved_and_moved_with_the_module() -> None:
+    loss = ExpressionLoss("x*log(y)", weight=torch.tensor(WEIGHT))
+    assert loss.to(torch.float64).weight is not None
+    assert loss.state_dict()["weight"].dtype == torch.float64
+    assert "x*log(y)" in repr(loss)
+
+
+@pytest.mark.parametrize("name", ["baikal", "mae", "sqrt_likelihood", "exp(x*y)/tanh(y)"])
+@pytest.mark.parametrize("link", ["softmax", "sigmoid"])
+def test_extreme_logits_stay_finite_by_the_clamp(name: str, link: str) -> None:
+    z = torch.tensor([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4]])
+    target = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    value, gradient = value_and_gradient(ExpressionLoss(name, link=link), z, target)
+    assert bool(torch.isfinite(value).all())
+    assert bool(torch.isfinite(gradient).all())
