@@ -57,11 +57,11 @@ def test_each_stage_rejects_its_own_with_a_reason() -> None:
 def test_stages_are_in_order_and_each_counts_what_reaches_it() -> None:
     """Structure, cache, derivative, descent: a stage sees only what those before it let through."""
     judging, _ = funnel()
-    judging.evaluate(jobs(*BY_STAGE.values(), "log(y)*x", "x", "log(x) + y/y", "y*0 + x"))
+    judging.evaluate(jobs(*BY_STAGE.values(), "log(y)*x", "x", "square(x) + y/y", "y*0 + x"))
     counts = judging.take_counts()
     seen = {stage: (counts[stage].candidates, counts[stage].rejected) for stage in Stage}
     assert seen[Stage.STRUCTURE] == (8, 2)
-    # log(y)*x is x*log(y) again; log(x) + y/y and y*0 + x have the same derivative, none.
+    # log(y)*x is x*log(y) again; square(x) + y/y and y*0 + x have the same derivative, none.
     assert seen[Stage.CACHE] == (6, 2)
     assert seen[Stage.DERIVATIVE] == (4, 2)
     assert seen[Stage.DESCENT] == (2, 1)
@@ -175,11 +175,12 @@ def test_structure_names_what_is_missing(text: str, words: list[str]) -> None:
         ("x + sqrt(square(y)) - y", "zero"),
         ("x*log(y)", None),
         ("1e-4*x*y", None),
-        ("1/x + y", None),
+        ("1/x + y", "not finite"),
+        ("log(-1) + x*y", "not finite"),
     ],
 )
 def test_the_derivative_must_be_finite_and_somewhere_not_zero(text: str, word: str | None) -> None:
-    """A value that is not finite is no matter: 1/x is infinite for x = 0, its derivative in y is 0."""
+    """A loss that is itself NaN or infinite is none either, such as 1/x + y for x = 0, whatever its derivative."""
     (reason,) = finite_derivative(probe_points(Link.SOFTMAX, soft=False))([parse(text)])
     assert reason is None if word is None else reason is not None and word in reason
 

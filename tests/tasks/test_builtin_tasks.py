@@ -179,7 +179,7 @@ def test_own_task_from_the_python_path(tmp_path: Path, monkeypatch: pytest.Monke
     ("attribute", "options", "message"),
     [
         ("missing", {}, "no attribute 'missing'"),
-        ("", {}, "no attribute ''"),
+        ("", {}, "module:attribute"),
         ("number", {}, "must be a glo.Task or a function that returns one, not int"),
         ("wrong", {}, "must be a glo.Task or a function that returns one, not str"),
         ("ready", {"share": 0.5}, "takes no options"),

@@ -27,7 +27,7 @@ def demo(
     from glo.experiments.demo import DemoConfig, run_demo
 
     config = DemoConfig(seed=seed, generations=generations, population=population, steps=steps, repeats=repeats)
-    with resumable(command_line("glo", "demo", "--seed", seed, "--out", out)), Progress() as progress:
+    with resumable(command_line("glo demo", seed=seed, out=out)), Progress() as progress:
         summary = run_demo(config, out, progress.show)
     if json:
         print_json(summary)

@@ -53,11 +53,10 @@ class Progress:
         self._bars.update(self._tasks[phase], completed=done, description=f"{phase} {note}")
 
 
-def command_line(*words: object) -> str:
-    """A command to type, quoted where needed; options that are None are left out with their value."""
-    pairs = zip((*words, ""), (*words[1:], ""), strict=True)
-    kept = [str(word) for word, after in pairs if word is not None and not (str(word).startswith("--") and after is None)]
-    return shlex.join([word for word in kept if word])
+def command_line(command: str, *words: object, **options: object) -> str:
+    """A command to type, quoted where needed; options that are None are left out."""
+    given = [part for name, value in options.items() if value is not None for part in (f"--{name.replace('_', '-')}", value)]
+    return f"{command} {shlex.join(map(str, (*words, *given)))}"
 
 
 @contextmanager

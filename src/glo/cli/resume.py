@@ -23,7 +23,7 @@ def resume(
     """
     from glo.run import resume_run
 
-    hint = command_line("glo", "resume", name, "--storage", storage, "--data-dir", data_dir)
+    hint = command_line("glo resume", name, storage=storage, data_dir=data_dir)
     with resumable(hint), Progress() as progress:
         discovery = resume_run(name, storage, data_dir, device, show_generations(progress))
     print_discovery(discovery, storage, json)

@@ -40,7 +40,7 @@ def search(
     from glo.run.discover import default_name
 
     chosen = name or default_name(task, preset, seed)
-    hint = command_line("glo", "resume", chosen, "--storage", storage, "--data-dir", data_dir)
+    hint = command_line("glo resume", chosen, storage=storage, data_dir=data_dir)
     with resumable(hint), Progress() as progress:
         discovery = discover(
             task,

@@ -118,7 +118,7 @@ def _search(config: DemoConfig, out: Path, report: Report) -> Discovery:
 def _compare(task: Task, discovery: Discovery, config: DemoConfig, report: Report) -> dict[str, dict[str, Any]]:
     """Each loss at its best on validation, then all on test over fresh seeds; keyed by the loss's name."""
     training = discovery.config.training.model_copy(update={"early_stop": 0.0})
-    finalists = discovery.finalists(config.finalists)
+    finalists = discovery.finalists(config.finalists) or [discovery.best]  # which says that there is none
     variants = {
         "discovered": {outcome.expression: parse(outcome.expression) for outcome in finalists},
         "cross_entropy": {"": cross_entropy},

@@ -110,17 +110,17 @@ def _rebuild_product(product: Product) -> Expr:
 
 def _coefficient(product: Product) -> tuple[float, Product]:
     """All numbers of a product as one, and the rest.  A division by zero stays: of several, one says as much."""
-    above = {f.value: n for f, n in product.factors.items() if f.is_constant}
-    below = {d.value: n for d, n in product.divisors.items() if d.is_constant}
-    zero = math.prod(value**n for value, n in below.items() if value == 0)
-    below = {value: n for value, n in below.items() if value != 0}
-    if sum(n * abs(math.log10(abs(v))) for v, n in (*above.items(), *below.items()) if v != 0) > 290:  # out of range
+    above = [(f.value, n) for f, n in product.factors.items() if f.is_constant]
+    numbers = [(d.value, n) for d, n in product.divisors.items() if d.is_constant]
+    zero = math.prod(value**n for value, n in numbers if value == 0)
+    below = [(value, n) for value, n in numbers if value != 0]
+    if sum(n * abs(math.log10(abs(v))) for v, n in above + below if v != 0) > 290:  # out of range
         return 1, Product(_without(product.factors, ONE), _without(product.divisors, ONE))
     factors = Counter({f: n for f, n in product.factors.items() if not f.is_constant})
     divisors = Counter({d: n for d, n in product.divisors.items() if not d.is_constant})
     if zero == 0:
         divisors[_number(constant(zero))] += 1
-    return math.prod(v**n for v, n in above.items()) / math.prod(v**n for v, n in below.items()), Product(factors, divisors)
+    return math.prod(v**n for v, n in above) / math.prod(v**n for v, n in below), Product(factors, divisors)
 
 
 def _without(counter: Counter[Expr], expr: Expr) -> Counter[Expr]:

@@ -56,7 +56,7 @@ def evaluate_dual(expr: Expr, m: Any, x: Any, y: Dual, constant: Any, log_y: Dua
 
 
 def visible_slopes(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
-    """df/dy in float64, and NaN where f itself is not a number: a NaN loss is NaN whatever its derivative."""
+    """df/dy in float64, and NaN where f itself is not finite: such a loss is one whatever its derivative."""
     value, slope = _numpy(expr, x, y)
     return np.where(np.isfinite(value), slope, np.nan)
 

@@ -49,11 +49,12 @@ def fingerprint(expr: Expr, points: ProbePoints = HARD) -> str:
 def scale_free_fingerprint(expr: Expr, points: ProbePoints = HARD) -> str:
     """Like `fingerprint`, but also equal for expressions whose derivatives differ by a positive factor."""
     slopes = visible_slopes(expr, points.x, points.y)
-    sizes = np.abs(slopes[np.isfinite(slopes) & (slopes != 0)])
-    return _digest(slopes / np.median(sizes) if len(sizes) and sizes.max() > NOISE else slopes)
+    sizes = np.abs(slopes[np.isfinite(slopes)])
+    largest = sizes.max(initial=0.0)
+    return _digest(slopes / np.median(sizes[sizes > NOISE * largest]) if largest > NOISE else slopes)
 
 
 def _digest(slopes: NDArray[np.float64]) -> str:
     slopes = np.where(np.abs(slopes) < NOISE, 0.0, slopes)
     text = ",".join(f"{slope:.{DIGITS - 1}e}" for slope in slopes)
-    return hashlib.blake2b(text.replace("-nan", "nan").encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -70,6 +70,8 @@ class Store:
             with self._file_lock("setup", timeout=30):  # of two processes that start together, one makes the tables
                 if not self._tables():
                     self._create()
+            # Whoever still waits for the lock, or makes it anew, finds the tables.
+            Path(f"{self._path}.setup.lock").unlink(missing_ok=True)
         self._check_version()
 
     def __str__(self) -> str:
@@ -249,7 +251,7 @@ def _sqlite_url(url: str | Path) -> URL:
     except (ArgumentError, ValueError):
         raise StoreError(f"{text!r} is not a storage: give a path, or sqlite:///path") from None
     if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        shown = parsed.render_as_string(hide_password=True)
+        shown = text if parsed.password is None else parsed.render_as_string(hide_password=True)
         raise StoreError(f"{shown!r} is not supported: a store is an SQLite file, e.g. sqlite:///glo.db")
     folder = Path(parsed.database.removeprefix("file:")).parent
     if not folder.is_dir():

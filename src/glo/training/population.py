@@ -211,7 +211,7 @@ def check_stackable(task: Task, model: nn.Module) -> None:
             torch.autograd.grad(outputs.sum(), list(parameters.values()), allow_unused=False)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
         name = running[-1] if running else ""
-        where = f"module '{name}'" if name else "the model"
+        where = f"module '{name}'" if name else "'the model itself'"
         raise ModelError(
             f"task '{task.name}': {where} ({type(model.get_submodule(name)).__name__}) cannot be trained as part of a "
             f"population: {(str(error) or type(error).__name__).splitlines()[0]}; it can be trained one network at a time"
