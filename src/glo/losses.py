@@ -24,6 +24,8 @@ mae = parse("-abs(x - y)")
 linear = parse("x*y")
 # Generalised cross-entropy (Zhang and Sabuncu 2018) with q = 0.5, up to scale: between mae and cross_entropy.
 sqrt_likelihood = parse("x*sqrt(y)")
+# What `glo demo` discovers with seed 0 for digits of which 40 % are labelled wrong (docs/images/loss.png).
+noisy_digits = parse("(x + (y + x*sqrt(y) + x))*sqrt(y)")
 # For sigmoid outputs: both classes of each yes-no question.
 binary_cross_entropy = parse("x*log(y) + (1 - x)*log(1 - y)")
 
@@ -36,6 +38,7 @@ NAMED: dict[str, Expr] = {
     "mae": mae,
     "linear": linear,
     "sqrt_likelihood": sqrt_likelihood,
+    "noisy_digits": noisy_digits,
     "binary_cross_entropy": binary_cross_entropy,
 }
 
