@@ -65,8 +65,8 @@ def resolve(loss: str | Expr) -> Expr:
     """
     if isinstance(loss, Expr):
         return loss
-    if loss in NAMED:
-        return NAMED[loss]
+    if isinstance(loss, str) and (name := loss.strip().replace("-", "_")) in NAMED:  # cross-entropy is a name too
+        return NAMED[name]
     try:
         return parse(loss)
     except ExpressionError as error:

@@ -100,3 +100,8 @@ def test_smoothing_that_makes_no_sense_is_refused(smoothing: float, classes: int
 
 def test_losses_are_expressions() -> None:
     assert all(isinstance(expr, Expr) for expr in NAMED.values())
+
+
+def test_a_name_may_be_written_with_dashes() -> None:
+    assert resolve("cross-entropy") == resolve("cross_entropy")
+    assert resolve("x-y") == parse("x - y")

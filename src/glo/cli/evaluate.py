@@ -29,7 +29,7 @@ def evaluate(
     """
     from glo.losses import resolve
     from glo.records import Status
-    from glo.run import choose_device, training_config, versions
+    from glo.run import choose_device, hardware, training_config, versions
     from glo.tasks import load_task
     from glo.training import Training, train_single
 
@@ -58,6 +58,7 @@ def evaluate(
         **({"curve": [list(point) for point in result.curve]} if curve_every else {}),
         "device": str(place),
         "versions": versions(),
+        "hardware": hardware(),
     }
     if json:
         print_json(shown)

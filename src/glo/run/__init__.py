@@ -9,11 +9,11 @@ from glo.run.discover import (
     resume_run,
     run_states,
 )
-from glo.run.discovery import Discovery, funnel_table, versions
+from glo.run.discovery import Discovery, funnel_table, hardware, versions
 from glo.run.loop import asked_digest, run_loop
 
 __all__ = [
     "PRESETS", "Discovery", "RunConfig", "TaskConfig", "asked_digest", "choose_device", "compose", "default_name",
-    "discover", "funnel_table", "recorded_discovery", "resume_run", "run_loop", "run_states",
+    "discover", "funnel_table", "hardware", "recorded_discovery", "resume_run", "run_loop", "run_states",
     "training_config", "versions",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -114,6 +115,7 @@ class Discovery:
             "seconds": sum(record.seconds for record in self.history),
             "config": self.config.model_dump(mode="json"),
             "versions": versions(),
+            "hardware": hardware(),
         }
 
 
@@ -125,6 +127,12 @@ def versions() -> dict[str, str]:
         "torch": torch.__version__,
         "numpy": np.__version__,
     }
+
+
+def hardware() -> dict[str, str | int]:
+    """The machine, for the provenance of a number."""
+    gpu = {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
+    return {"platform": platform.platform(), "cores": os.cpu_count() or 1, "threads": torch.get_num_threads(), **gpu}
 
 
 def funnel_table(funnel: FunnelCounts) -> dict[str, dict[str, float]]:
