@@ -49,7 +49,7 @@ def loss(outputs, target, eps=1e-7):
     return -np.sum(f, axis=1).mean()
 '''
 
-# How outputs become predictions, in the two languages; "{log}" is there only where log(y) is used.
+# How outputs become predictions, in the two languages.
 PREDICTIONS = {
     ("torch", Link.SOFTMAX): [
         "log_y = torch.log_softmax(outputs, dim=1)",
