@@ -6,7 +6,7 @@ Each is f(x, y) for the true label x and the predicted probability y; the loss i
 from __future__ import annotations
 
 from glo.errors import ConfigError, ExpressionError
-from glo.expr import Expr, constant, parse
+from glo.expr import HARD, Expr, constant, parse, scale_free_fingerprint, visible_slopes
 
 # Negative log likelihood: the paper's baseline (section IV.A).
 cross_entropy = parse("x*log(y)")
@@ -28,6 +28,13 @@ sqrt_likelihood = parse("x*sqrt(y)")
 noisy_digits = parse("(x + (y + x*sqrt(y) + x))*sqrt(y)")
 # For sigmoid outputs: both classes of each yes-no question.
 binary_cross_entropy = parse("x*log(y) + (1 - x)*log(1 - y)")
+
+# The polynomials of degree 3 in x and y, without the terms that have no derivative in y: with a coefficient for each term,
+# the family of TaylorGLO (Gonzalez and Miikkulainen 2021).  Its eight parameters are the six of these terms and a centre
+# of expansion, which they absorb.  With the coefficients as they are, close to Brier's score.
+taylor3 = parse("x*y + square(x)*y + y - square(y) - square(y)*y - x*square(y)")
+
+TEMPLATES: dict[str, Expr] = {"taylor3": taylor3}
 
 NAMED: dict[str, Expr] = {
     "cross_entropy": cross_entropy,
@@ -55,6 +62,23 @@ def smoothed_cross_entropy(smoothing: float, classes: int) -> Expr:
         raise ConfigError(f"label smoothing needs 0 <= smoothing < 1 and 2 classes, not {smoothing} and {classes}")
     label = Expr("+", (Expr("*", (constant(1 - smoothing), Expr("x"))), constant(smoothing / classes)))
     return Expr("*", (label, Expr("log", (Expr("y"),))))
+
+
+def known_as(expr: Expr) -> list[str]:
+    """Names of the losses that train like this one, at some learning rate; "mae-like" if only under softmax.
+
+    Under softmax, whose predictions sum to one, a constant added to df/dy for all classes changes no gradient.
+    """
+    mark, level = scale_free_fingerprint(expr), _levelled(expr)
+    exact = [name for name, loss in NAMED.items() if scale_free_fingerprint(loss) == mark]
+    like = [f"{name}-like" for name, loss in NAMED.items() if name not in exact and _levelled(loss) == level]
+    return exact + like
+
+
+def _levelled(expr: Expr) -> str:
+    """Fingerprint of the expression with a multiple of y added, so that its derivative is 0 where x is 0 and y small."""
+    slope = float(visible_slopes(expr, HARD.x, HARD.y)[0])
+    return scale_free_fingerprint(Expr("-", (expr, Expr("*", (constant(slope), Expr("y"))))))
 
 
 def resolve(loss: str | Expr) -> Expr:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from glo.cli import demo, evaluate, export, resume, runs, search, show, tasks
+from glo.cli import compare, demo, enumeration, evaluate, export, resume, runs, search, show, tasks, tune
 from glo.errors import GloError
 
 app = typer.Typer(
@@ -21,6 +21,9 @@ app = typer.Typer(
 for command in (
     demo.demo,
     search.search,
+    tune.tune,
+    enumeration.enumerate_,
+    compare.compare,
     resume.resume,
     runs.runs,
     show.show,
@@ -28,7 +31,7 @@ for command in (
     export.export,
     tasks.tasks,
 ):
-    app.command()(command)
+    app.command(command.__name__.rstrip("_"))(command)
 
 
 def _version(value: bool) -> None:

@@ -8,6 +8,19 @@ from typing import Annotated
 import typer
 
 Expression = Annotated[str, typer.Argument(metavar="EXPR", help="An expression such as 'x*log(y)', or a name: baikal.")]
+Preset = Annotated[str, typer.Option("--preset", "-p", help="default, or paper: the paper's method to the letter.")]
+RunName = Annotated[str | None, typer.Option("--name", help="Name of the run; by default made of what it does.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any other option, e.g. training.batch_size=50; may be repeated."),
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with tables such as [genetic], [training], [funnel].")
+]
+LearningRates = Annotated[
+    str | None,
+    typer.Option("--learning-rates", "--learning-rate", metavar="R,R,...", help="Ladder of learning rates, or one rate."),
+]
 TaskName = Annotated[
     str, typer.Option("--task", "-t", help="A built-in task (see: glo tasks) or module:attribute of your own.")
 ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,8 +21,28 @@ if TYPE_CHECKING:
     from glo.store import GenerationRecord
 
 
+SHOWN_OF_ATLAS = 20
+
+
 def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file; it is whole or not there.
+
+    Raises:
+        ConfigError: if it cannot be written.
+    """
+    from glo.errors import ConfigError
+
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def print_table(table: RenderableType) -> None:
@@ -69,36 +91,60 @@ def resumable(hint: str) -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def show_generations(progress: Progress, total: int | None = None) -> OnGeneration:
-    """A callback that shows how a search goes."""
-    best = 0.0
+def show_generations(progress: Progress) -> OnGeneration:
+    """A callback that shows how a run goes, each phase by itself."""
+    rounds: Counter[str] = Counter()
+    best: dict[str, float] = {}
 
     def on_generation(record: GenerationRecord, replayed: bool) -> None:
-        nonlocal best
-        best = max(best, *(outcome.fitness for outcome in record.outcomes))
-        progress.show("generations", record.generation + 1, total or record.generation + 1, f"best {best:.4f}")
+        rounds[record.phase] += 1
+        best[record.phase] = max([best.get(record.phase, 0.0), *(outcome.fitness for outcome in record.outcomes)])
+        done = rounds[record.phase]
+        progress.show(record.phase.value, done, done, f"generation {done}, best {best[record.phase]:.4f}")
 
     return on_generation
 
 
-def print_discovery(discovery: Discovery, storage: str, as_json: bool) -> None:
-    """The result of a search."""
-    if as_json:
-        print_json({**discovery.summary(), "storage": storage})
-        return
-    from glo.report import funnel_counts_table
+def read_numbers(text: str | None, what: str) -> list[float] | None:
+    """Numbers from a text such as "0.01,0.1".
 
-    summary = discovery.summary()
+    Raises:
+        ConfigError: naming the option, if a part is not a number.
+    """
+    from glo.errors import ConfigError
+
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"{what} takes numbers separated by commas, e.g. 0.01,0.1, not {text!r}") from None
+
+
+def print_discovery(discovery: Discovery, storage: str, as_json: bool) -> None:
+    """The result of a run: the funnel, what its last phase came to, and the best loss."""
+    from glo.report import atlas_rows, atlas_table, funnel_counts_table, tuning_table
+
+    summary = {**discovery.summary(), "storage": storage}
+    atlas = atlas_rows(discovery.enumerated)
+    if atlas:
+        summary["atlas"] = atlas
+    if as_json:
+        print_json(summary)
+        return
     print_table(funnel_counts_table(summary["funnel"]))
+    if atlas:
+        print_table(atlas_table(atlas, SHOWN_OF_ATLAS))
+    if discovery.tuning:
+        print_table(tuning_table(discovery.tuning))
     if summary["expression"] is None:
         typer.echo("No candidate could be trained: search longer, or with other options.")
         return
     typer.echo(f"best loss      minus the sum over classes of {summary['expression']}")
-    typer.echo(
-        f"fitness        {summary['fitness']:.4f} on validation, one seed, learning rate {summary['learning_rate']:g}"
-    )
+    seeds = "one seed" if discovery.seeds == 1 else f"mean of {discovery.seeds} seeds"
+    typer.echo(f"fitness        {summary['fitness']:.4f} on validation, {seeds}, learning rate {summary['learning_rate']:g}")
     typer.echo(f"run            {summary['name']} in {storage}, {summary['generations']} generations")
-    typer.echo("The best of many is flattered by chance: it is to be compared on fresh seeds before it is believed.")
+    typer.echo("The best of many is flattered by chance: glo compare says on fresh seeds whether it is better.")
 
 
 def read_task_options(texts: list[str] | None) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def runs(
     for column in ("name", "task", "preset", "seed", "generations", "best fitness", "expression", "created"):
         table.add_column(column)
     for state in states:
-        done = f"{state['generations']}/{state['planned']}"
+        done = f"{state['generations']}/{state['planned']}" if state["planned"] else str(state["generations"])
         fitness = "" if state["fitness"] is None else f"{state['fitness']:.4f}"
         table.add_row(
             state["name"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,20 +12,16 @@ from glo.cli.output import Progress, command_line, print_discovery, read_task_op
 
 def search(
     task: options.TaskName,
-    preset: Annotated[
-        str, typer.Option("--preset", "-p", help="default, or paper: the paper's method to the letter.")
-    ] = "default",
+    preset: options.Preset = "default",
     seed: options.Seed = 0,
     generations: Annotated[int | None, typer.Option(min=1, help="Generations of the genetic algorithm.")] = None,
     population: Annotated[int | None, typer.Option(min=2, help="Candidates in each generation.")] = None,
     steps: options.Steps = None,
+    tune: Annotated[bool, typer.Option("--tune", help="Then tune the coefficients of the best loss by CMA-ES.")] = False,
     storage: options.Storage = options.DEFAULT_STORAGE,
-    name: Annotated[str | None, typer.Option(help="Name of the run; by default made of task, preset and seed.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any other option, e.g. genetic.crossover=0.9; may be repeated."),
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with the tables [genetic], [training], [funnel].")] = None,
+    name: options.RunName = None,
+    settings: options.Settings = None,
+    config: options.ConfigFile = None,
     task_option: options.TaskOptions = None,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
@@ -49,6 +44,7 @@ def search(
             generations=generations,
             population=population,
             steps=steps,
+            tune=tune,
             name=chosen,
             storage=storage,
             settings=settings or [],
@@ -56,7 +52,7 @@ def search(
             task_options=read_task_options(task_option),
             data_dir=data_dir,
             device=device,
-            on_generation=show_generations(progress, generations),
+            on_generation=show_generations(progress),
             resume=False,
         )
     print_discovery(discovery, storage, json)

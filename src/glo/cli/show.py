@@ -21,7 +21,13 @@ def show(
     The binary minimum is where the loss of two classes is smallest over y0, for x0 = 1 (Figure 6 of the paper).
     """
     from glo.evaluation import viability
-    from glo.expr import describe, fingerprint, scale_free_fingerprint
+    from glo.expr import (
+        all_coefficients,
+        describe,
+        effective_coefficients,
+        fingerprint,
+        scale_free_fingerprint,
+    )
     from glo.loss import binary_minimum
     from glo.losses import resolve
 
@@ -33,6 +39,11 @@ def show(
         "depth": expression.depth,
         "fingerprint": fingerprint(expression),
         "scale_free_fingerprint": scale_free_fingerprint(expression),
+        "coefficients": {
+            "all": len(all_coefficients(expression)),
+            "effective": len(effective_coefficients(expression, scale=False)),
+            "effective_with_scale": len(effective_coefficients(expression)),
+        },
         "viable": reason is None,
         "reason": reason,
         "binary_minimum": binary_minimum(expression),
@@ -47,6 +58,8 @@ def show(
     from rich.table import Table
 
     table = Table(show_header=False)
+    counts = shown["coefficients"]
+    shown["coefficients"] = f"{counts['all']}, of which {counts['effective']} change the shape"
     for key, value in shown.items():
         table.add_row(
             key.replace("_", " "),

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 
-from glo.errors import ModelError
 from glo.evaluation.checks import probe_points
 from glo.expr import fingerprint
 from glo.records import FunnelCounts, Job, Outcome, Stage, StageCount, Status, TrainingConfig
 from glo.tasks import Task
-from glo.training import Training, TrainingResult, check_stackable, fresh_model, train_population, train_single
-
-logger = logging.getLogger("glo")
-FAILURES = (RuntimeError, ValueError, ArithmeticError)  # what PyTorch and a model raise, out of memory included
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+from glo.training import Trainer, Training, TrainingResult
 
 
 class LocalEvaluator:
     """Trains a network for each job and each learning rate of the ladder; the best by validation counts.
-
-    Networks are trained together (`train_population`) where the model can be stacked and that is faster, else one by one.
 
     Args:
         task: what to train on.
@@ -40,10 +31,9 @@ class LocalEvaluator:
         device: torch.device | str = "cpu",
         counts: FunnelCounts | None = None,
     ) -> None:
-        self._task, self._training, self._device = task, training, device
-        self._counts = counts
+        self._training, self._counts = training, counts
+        self._trainer = Trainer(task, training, device)
         self._points = probe_points(task.link, task.soft)  # pyright: ignore[reportArgumentType]
-        self._together = worth_stacking(task, device)
 
     def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
         started = time.perf_counter()
@@ -61,26 +51,11 @@ class LocalEvaluator:
 
     def _judge(self, jobs: list[Job], seed: int) -> list[Outcome]:
         ladder = self._training.learning_rates
-        results = self._train([Training(job.expression, rate) for job in jobs for rate in ladder], seed)
+        results = self._trainer.train([Training(job.expression, rate) for job in jobs for rate in ladder], seed)
         return [
             self._outcome(job, results[start : start + len(ladder)])
             for job, start in zip(jobs, range(0, len(results), len(ladder)), strict=True)
         ]
-
-    def _train(self, trainings: list[Training], seed: int) -> list[TrainingResult | str]:
-        """A result for each, or why there is none."""
-        if self._together and len(trainings) > 1:
-            try:
-                return list(train_population(self._task, trainings, self._training, seed, self._device))
-            except FAILURES as error:
-                logger.warning("training together failed, now one by one: %s", _first_line(error))
-        return [self._train_one(training, seed) for training in trainings]
-
-    def _train_one(self, training: Training, seed: int) -> TrainingResult | str:
-        try:
-            return train_single(self._task, training, self._training, seed, self._device)
-        except FAILURES as error:
-            return _first_line(error)
 
     def _outcome(self, job: Job, results: Sequence[TrainingResult | str]) -> Outcome:
         """The best of the ladder."""
@@ -100,23 +75,3 @@ class LocalEvaluator:
                 text, mark, Status.STOPPED, Stage.EARLY_STOP, f"at chance after {percent} of the steps", fitness, rate
             )
         return Outcome(text, mark, Status.TRAINED, Stage.TRAINING, "", fitness, rate)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
-
-
-def worth_stacking(task: Task, device: torch.device | str) -> bool:
-    """Whether to train networks together: the model can be stacked, and is not a convolutional network on a CPU.
-
-    A convolution already fills a CPU by itself; stacked, it becomes a grouped convolution, which is slower there.
-    """
-    model = fresh_model(task, seed=0)
-    if torch.device(device).type == "cpu" and any(isinstance(module, CONVOLUTIONS) for module in model.modules()):
-        return False
-    try:
-        check_stackable(task, model)
-    except ModelError as error:
-        logger.warning("%s", error)
-        return False
-    return True

@@ -1,6 +1,7 @@
 """Expressions: the tree f(x, y), its text, canonical form, fingerprint and LaTeX.  Imports numpy, never torch."""
 
 from glo.expr.canonical import canonical
+from glo.expr.coefficients import all_coefficients, effective_coefficients, with_coefficients
 from glo.expr.describe import describe
 from glo.expr.dual import Dual, derivative, evaluate, evaluate_dual, visible_slopes
 from glo.expr.fingerprint import HARD, REAL, SOFT, ProbePoints, fingerprint, scale_free_fingerprint
@@ -11,6 +12,7 @@ from glo.expr.tree import MAX_DEPTH, MAX_INTEGER, MAX_NODES, VARIABLES, Expr, ch
 
 __all__ = [
     "HARD", "MAX_DEPTH", "MAX_INTEGER", "MAX_NODES", "OPERATORS", "REAL", "SOFT", "VARIABLES", "Dual", "Expr", "Operator",
-    "ProbePoints", "canonical", "check_size", "constant", "derivative", "describe", "evaluate", "evaluate_dual",
-    "fingerprint", "fold", "latex", "parse", "scale_free_fingerprint", "visible_slopes",
+    "ProbePoints", "all_coefficients", "canonical", "check_size", "constant", "derivative", "describe",
+    "effective_coefficients", "evaluate", "evaluate_dual", "fingerprint", "fold", "latex", "parse",
+    "scale_free_fingerprint", "visible_slopes", "with_coefficients",
 ]  # fmt: skip

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+Algebra = Literal["sum", "order", "product", "quotient", "power", "logarithm", "shape"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class Operator:
         precedence: how tightly an infix operator binds (None: written as a function call).
         commutative: whether the two arguments may be exchanged.
         constant_arguments: positions that must hold a constant.
+        algebra: what becomes of a factor of an argument; decides which coefficients are worth tuning:
+            "sum" and "order": a factor of both arguments is a factor of the result (+, min).
+            "product", "quotient", "power": a factor of either argument is a factor of the result.
+            "logarithm": a factor of the argument adds a constant to the result.
+            "shape": a factor of the argument changes the form of the result (exp).
     """
 
     name: str
@@ -39,6 +46,7 @@ class Operator:
     precedence: int | None = None
     commutative: bool = False
     constant_arguments: tuple[int, ...] = ()
+    algebra: Algebra = "shape"
 
 
 ROWS = (
@@ -46,49 +54,49 @@ ROWS = (
         "log", 1,
         value=lambda m, a: m.log(a),
         partials=lambda m, out, a: (1 / a,),
-        code="{m}.log({0})", latex=r"\log\left({0}\right)",
+        code="{m}.log({0})", latex=r"\log\left({0}\right)", algebra="logarithm",
     ),
     Operator(
         "square", 1,
         value=lambda m, a: a * a,
         partials=lambda m, out, a: (2 * a,),
-        code="{m}.square({0})", latex=r"\left({0}\right)^2",
+        code="{m}.square({0})", latex=r"\left({0}\right)^2", algebra="power",
     ),
     Operator(
         "sqrt", 1,
         value=lambda m, a: m.sqrt(a),
         partials=lambda m, out, a: (0.5 / out,),
-        code="{m}.sqrt({0})", latex=r"\sqrt{{{0}}}",
+        code="{m}.sqrt({0})", latex=r"\sqrt{{{0}}}", algebra="power",
     ),
     Operator(
         "+", 2,
         value=lambda m, a, b: a + b,
         partials=lambda m, out, a, b: (1, 1),
-        code="{0} + {1}", latex="{0} + {1}", precedence=1, commutative=True,
+        code="{0} + {1}", latex="{0} + {1}", precedence=1, commutative=True, algebra="sum",
     ),
     Operator(
         "*", 2,
         value=lambda m, a, b: a * b,
         partials=lambda m, out, a, b: (b, a),
-        code="{0} * {1}", latex=r"{0} \cdot {1}", precedence=2, commutative=True,
+        code="{0} * {1}", latex=r"{0} \cdot {1}", precedence=2, commutative=True, algebra="product",
     ),
     Operator(
         "-", 2,
         value=lambda m, a, b: a - b,
         partials=lambda m, out, a, b: (1, -1),
-        code="{0} - {1}", latex="{0} - {1}", precedence=1,
+        code="{0} - {1}", latex="{0} - {1}", precedence=1, algebra="sum",
     ),
     Operator(
         "/", 2,
         value=lambda m, a, b: a / b,
         partials=lambda m, out, a, b: (1 / b, -out / b),
-        code="{0} / {1}", latex=r"\frac{{{0}}}{{{1}}}", precedence=2,
+        code="{0} / {1}", latex=r"\frac{{{0}}}{{{1}}}", precedence=2, algebra="quotient",
     ),
     Operator(
         "abs", 1,
         value=lambda m, a: m.abs(a),
         partials=lambda m, out, a: (m.sign(a),),
-        code="{m}.abs({0})", latex=r"\left|{0}\right|",
+        code="{m}.abs({0})", latex=r"\left|{0}\right|", algebra="power",
     ),
     Operator(
         "exp", 1,
@@ -106,27 +114,27 @@ ROWS = (
         "neg", 1,
         value=lambda m, a: -a,
         partials=lambda m, out, a: (-1,),
-        code="-({0})", latex=r"-\left({0}\right)",
+        code="-({0})", latex=r"-\left({0}\right)", algebra="sum",
     ),
     # Adding 0.0 turns -0.0 into 0.0, so that min(a, b) and min(b, a) are the same to the bit.
     Operator(
         "min", 2,
         value=lambda m, a, b: m.minimum(a, b) + 0.0,
         partials=lambda m, out, a, b: ((a <= b) * 1.0, (b < a) * 1.0),
-        code="{m}.minimum({0}, {1})", latex=r"\min\left({0}, {1}\right)", commutative=True,
+        code="{m}.minimum({0}, {1})", latex=r"\min\left({0}, {1}\right)", commutative=True, algebra="order",
     ),
     Operator(
         "max", 2,
         value=lambda m, a, b: m.maximum(a, b) + 0.0,
         partials=lambda m, out, a, b: ((a >= b) * 1.0, (b > a) * 1.0),
-        code="{m}.maximum({0}, {1})", latex=r"\max\left({0}, {1}\right)", commutative=True,
+        code="{m}.maximum({0}, {1})", latex=r"\max\left({0}, {1}\right)", commutative=True, algebra="order",
     ),
     Operator(
         "pow", 2,
         value=lambda m, a, b: a**b,
         # b*a**(b - 1); for b = 0 written as 0*a**0, which is 0 also where a is.
         partials=lambda m, out, a, b: (b * a ** (b - (m.abs(b) > 0) * 1.0), out * m.log(a)),
-        code="({0}) ** ({1})", latex=r"\left({0}\right)^{{{1}}}", constant_arguments=(1,),
+        code="({0}) ** ({1})", latex=r"\left({0}\right)^{{{1}}}", constant_arguments=(1,), algebra="power",
     ),
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -14,6 +14,9 @@ class Config(BaseModel):
     """A frozen value; an unknown key is an error, so that a typo never passes silently."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Link(StrEnum):
@@ -43,7 +46,7 @@ class TrainingConfig(Config):
 
     steps: PositiveInt = 300
     batch_size: PositiveInt = 100
-    learning_rates: tuple[PositiveFloat, ...] = Field(default=(0.01,), min_length=1)
+    learning_rates: tuple[Rate, ...] = Field(default=(0.01,), min_length=1)
     momentum: float = Field(default=0.0, ge=0, lt=1)
     weight_decay: NonNegativeFloat = 0.0
     schedule: tuple[tuple[PositiveInt, PositiveFloat], ...] = ()

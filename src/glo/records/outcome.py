@@ -17,6 +17,15 @@ class Status(StrEnum):
     TIMED_OUT = "timed out"
 
 
+class Phase(StrEnum):
+    """What a part of a run does; a run is one phase or several, one after the other."""
+
+    GENETIC = "genetic"
+    ENUMERATION = "enumeration"
+    COEFFICIENTS = "coefficients"
+    CONFIRMATION = "confirmation"  # finalists on fresh seeds
+
+
 class Stage(StrEnum):
     """What decides on a candidate, cheapest first."""
 

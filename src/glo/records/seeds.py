@@ -13,6 +13,11 @@ def derive_seed(seed: int, *purpose: str | int) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
+def derive_seeds(seed: int, purpose: str, count: int) -> list[int]:
+    """Several seeds of one purpose; those of two purposes never meet."""
+    return [derive_seed(seed, purpose, number) for number in range(count)]
+
+
 def generator(seed: int, *purpose: str | int) -> np.random.Generator:
     """A numpy generator for one purpose."""
     return np.random.default_rng(derive_seed(seed, *purpose))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -28,6 +28,37 @@ def funnel_counts_table(funnel: Mapping[str, Mapping[str, float]]) -> Table:
         saved = f"{row['saved']:,.1f}" if row["saved"] else ""
         counts = [f"{row['candidates']:,.0f}", f"{row['rejected']:,.0f}", f"{row['seconds']:,.1f}"]
         table.add_row(stage, STAGE_TEXT[stage], *counts, saved)
+    return table
+
+
+def tuning_table(tuning: Mapping[str, Any]) -> Table:
+    """What tuning came to: the start, the best sample and the mean of the distribution, on fresh seeds."""
+    count = f"{tuning['coefficients']} coefficient{'s' if tuning['coefficients'] != 1 else ''} ({tuning['which']})"
+    title = f"Tuning {count} of {tuning['start']}: fitness on validation, {tuning['seeds']} fresh seeds"
+    table = Table(title=title)
+    for column in ("candidate", "expression"):
+        table.add_column(column)
+    for column in ("learning rate", "mean fitness"):
+        table.add_column(column, justify="right")
+    for row in tuning["confirmation"]:
+        trained = row["learning_rate"] is not None and row["status"] == "trained"
+        numbers = [f"{row['learning_rate']:g}", f"{row['fitness']:.4f}"] if trained else ["", row["status"]]
+        table.add_row(row["candidate"], row["expression"], *numbers)
+    return table
+
+
+def atlas_table(rows: Sequence[Mapping[str, Any]], count: int) -> Table:
+    """The best of an enumeration."""
+    table = Table(title=f"The best {min(count, len(rows))} of {len(rows)} losses")
+    table.add_column("rank", justify="right")
+    for column in ("expression", "known as"):
+        table.add_column(column)
+    for column in ("learning rate", "fitness"):
+        table.add_column(column, justify="right")
+    for row in rows[:count]:
+        rate = "" if row["learning_rate"] is None else f"{row['learning_rate']:g}"
+        fitness = f"{row['fitness']:.4f}" if row["status"] == "trained" else row["status"]
+        table.add_row(str(row["rank"]), row["expression"], ", ".join(row["known_as"]), rate, fitness)
     return table
 
 

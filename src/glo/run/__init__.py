@@ -5,15 +5,18 @@ from glo.run.discover import (
     choose_device,
     default_name,
     discover,
+    enumerate_losses,
     recorded_discovery,
     resume_run,
     run_states,
+    short_name,
+    tune_coefficients,
 )
 from glo.run.discovery import Discovery, funnel_table, hardware, versions
 from glo.run.loop import asked_digest, run_loop
 
 __all__ = [
     "PRESETS", "Discovery", "RunConfig", "TaskConfig", "asked_digest", "choose_device", "compose", "default_name",
-    "discover", "funnel_table", "hardware", "recorded_discovery", "resume_run", "run_loop", "run_states",
-    "training_config", "versions",
+    "discover", "enumerate_losses", "funnel_table", "hardware", "recorded_discovery", "resume_run", "run_loop",
+    "run_states", "short_name", "training_config", "tune_coefficients", "versions",
 ]  # fmt: skip

@@ -5,14 +5,15 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from glo.errors import ConfigError
 from glo.evaluation import FunnelConfig
-from glo.records import Config, TrainingConfig
-from glo.search import GeneticConfig
+from glo.expr import parse
+from glo.records import Config, Phase, TrainingConfig
+from glo.search import CoefficientConfig, EnumerationConfig, GeneticConfig, enumerable, tuned_positions
 from glo.tasks import Task
 
 
@@ -25,22 +26,57 @@ class TaskConfig(Config):
 
 
 class RunConfig(Config):
-    """Everything that a run's history depends on."""
+    """Everything that a run's history depends on.
+
+    Attributes:
+        phases: what the run does, one after the other: "genetic", "enumeration", "coefficients" (which then ends with a
+            confirmation on fresh seeds).
+        generations: of the genetic phase.
+        repeats: seeds over which the fitness of every candidate is averaged.
+    """
 
     task: TaskConfig
     preset: str = "default"
     seed: NonNegativeInt = 0
+    phases: tuple[Literal[Phase.GENETIC, Phase.ENUMERATION, Phase.COEFFICIENTS], ...] = (Phase.GENETIC,)
     generations: PositiveInt = 20
+    repeats: PositiveInt = 1
     genetic: GeneticConfig = GeneticConfig()
+    coefficients: CoefficientConfig = CoefficientConfig()
+    enumeration: EnumerationConfig = EnumerationConfig()
     training: TrainingConfig = TrainingConfig()
     funnel: FunnelConfig = FunnelConfig()
 
+    @model_validator(mode="after")
+    def _feasible(self) -> RunConfig:
+        """What a phase would refuse is refused before anything is written."""
+        if Phase.ENUMERATION in self.phases:
+            enumerable(self.enumeration, self.genetic.weights)
+        if Phase.COEFFICIENTS in self.phases and self.coefficients.expression:
+            tuned_positions(parse(self.coefficients.expression), self.coefficients.which, self.on_ladder)
+        return self
 
-# "paper" is section III.A to the letter: the defaults of GeneticConfig, one learning rate, no check before a training.
+    @property
+    def on_ladder(self) -> bool:
+        """Whether each candidate gets its own best learning rate."""
+        return len(self.training.learning_rates) > 1
+
+    @property
+    def planned(self) -> int | None:
+        """How many generations there will be, all phases together; None where only the search will know."""
+        if Phase.ENUMERATION in self.phases:
+            return None
+        tuning = self.coefficients.iterations + 1 if Phase.COEFFICIENTS in self.phases else 0
+        return (self.generations if Phase.GENETIC in self.phases else 0) + tuning
+
+
+# "paper" is section III to the letter: the defaults of GeneticConfig, a coefficient for each node, plain CMA-ES, one
+# learning rate, no check before a training.
 # "default" is what we measured to be better; docs/decisions/0003-default-preset.md has the numbers.
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "generations": 30,
+        "coefficients": {"which": "all", "active": False},
         "training": {"learning_rates": [0.01]},
     },
     "default": {
@@ -67,7 +103,7 @@ def compose(
         task: the loaded task, whose own training defaults come first.
         task_name, task_options: how it was loaded.
         preset: "default" or "paper".
-        file: a TOML file with the tables genetic, training, funnel.
+        file: a TOML file with the tables genetic, coefficients, enumeration, training, funnel.
         settings: texts such as "training.steps=100"; values are TOML, a bare word is a string.
         overrides: nested values, None meaning not given.
 

@@ -4,28 +4,146 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 
 from glo.errors import ConfigError, ReplayError, RunError
 from glo.evaluation import Funnel, LocalEvaluator
+from glo.expr import Expr
+from glo.losses import NAMED, resolve
+from glo.records import Phase, TrainingConfig, digest
 from glo.run.config import RunConfig, compose, differences, read_settings, validated
 from glo.run.discovery import Discovery, versions
 from glo.run.loop import OnGeneration, run_loop
-from glo.search import GeneticSearch
 from glo.store import DEFAULT_STORAGE, RunRecord, Store
 from glo.tasks import Task, load_task
+
+
+class RunOptions(TypedDict, total=False):
+    """What every run can be given.
+
+    preset: "default", or "paper" for the paper's method to the letter.
+    seed: of everything random; by default 0.
+    name: of the run; by default made of what it does.
+    storage: the store, an SQLite file.
+    settings: any other option, e.g. ["training.batch_size=50", "genetic.crossover=0.9"].
+    file: a TOML file of options.
+    task_options: of a built-in task, e.g. {"noise": 0.2}.
+    data_dir: where the task's files are.
+    device: "cpu", "cuda", or "auto" for the GPU if there is one.
+    on_generation: called after each generation.
+    resume: whether a recorded run of this name may go on (the default); if not, that it exists is an error.
+    """
+
+    preset: str
+    seed: int
+    name: str | None
+    storage: str | Path
+    settings: Sequence[str]
+    file: str | Path | None
+    task_options: Mapping[str, Any] | None
+    data_dir: str | Path | None
+    device: str
+    on_generation: OnGeneration
+    resume: bool
 
 
 def discover(
     task: Task | str,
     *,
-    preset: str = "default",
-    seed: int = 0,
     generations: int | None = None,
     population: int | None = None,
     steps: int | None = None,
+    tune: bool = False,
+    **options: Unpack[RunOptions],
+) -> Discovery:
+    """Search for a loss for a task; an unfinished run of the same name and configuration goes on where it stopped.
+
+    Args:
+        task: a `Task`, the name of a built-in one, or "module:attribute".
+        generations, population: of the genetic algorithm.
+        steps: of each training.
+        tune: whether the coefficients of the best loss are then tuned, as in the paper's Figure 1.
+        options: `RunOptions`.
+
+    Raises:
+        ConfigError, TaskError, StoreError: for misuse; the message says what to do.
+        ReplayError: if a run of this name was recorded with another configuration or version; it names the difference.
+    """
+    overrides = {
+        "phases": [Phase.GENETIC, Phase.COEFFICIENTS] if tune else [Phase.GENETIC],
+        "generations": generations,
+        "genetic": {"population": population},
+        "training": {"steps": steps},
+    }
+    return start_run(task, overrides, options.get("preset", "default"), **options)
+
+
+def tune_coefficients(
+    task: Task | str,
+    expression: str | Expr,
+    *,
+    which: str | None = None,
+    iterations: int | None = None,
+    population: int | None = None,
+    steps: int | None = None,
+    learning_rates: Sequence[float] | None = None,
+    **options: Unpack[RunOptions],
+) -> Discovery:
+    """Tune the coefficients of a loss by CMA-ES (paper, section III.B); otherwise as `discover`.
+
+    Args:
+        expression: a loss, by text or name.
+        which: "effective" or "all" coefficients.
+        iterations, population: of CMA-ES.
+        steps, learning_rates: of each training; with several rates, each candidate counts at its best.
+
+    Raises:
+        ConfigError: if the loss has no coefficient to tune; and as `discover`.
+    """
+    loss = resolve(expression)
+    tuning = {"expression": str(loss), "which": which, "iterations": iterations, "population": population}
+    overrides = {
+        "phases": [Phase.COEFFICIENTS],
+        "coefficients": tuning,
+        "training": {"steps": steps, "learning_rates": learning_rates},
+    }
+    return start_run(task, overrides, f"tune-{short_name(loss)}", **options)
+
+
+def enumerate_losses(
+    task: Task | str,
+    *,
+    max_depth: int = 2,
+    repeats: int = 3,
+    steps: int | None = None,
+    learning_rates: Sequence[float] | None = None,
+    **options: Unpack[RunOptions],
+) -> Discovery:
+    """Judge every loss up to a depth; otherwise as `discover`.
+
+    Args:
+        max_depth: of the trees.
+        repeats: seeds over which each fitness is averaged.
+        steps, learning_rates: of each training.
+    """
+    overrides = {
+        "phases": [Phase.ENUMERATION],
+        "repeats": repeats,
+        "enumeration": {"max_depth": max_depth},
+        "training": {"steps": steps, "learning_rates": learning_rates},
+    }
+    return start_run(task, overrides, f"enumerate-{max_depth}", **options)
+
+
+def start_run(
+    task: Task | str,
+    overrides: Mapping[str, Any],
+    what: str,
+    *,
+    preset: str = "default",
+    seed: int = 0,
     name: str | None = None,
     storage: str | Path = DEFAULT_STORAGE,
     settings: Sequence[str] = (),
@@ -36,46 +154,20 @@ def discover(
     on_generation: OnGeneration = lambda record, replayed: None,
     resume: bool = True,
 ) -> Discovery:
-    """Search for a loss for a task; an unfinished run of the same name and configuration goes on where it stopped.
+    """Start a run, or go on with it, and end it; the arguments are those of `RunOptions`.
 
     Args:
-        task: a `Task`, the name of a built-in one, or "module:attribute".
-        preset: "default", or "paper" for the paper's method to the letter.
-        seed: of everything random.
-        generations, population, steps: short for the options of these names.
-        name: of the run; by default made of the task, preset and seed.
-        storage: the store, an SQLite file.
-        settings: any other option, e.g. ["training.batch_size=50", "genetic.crossover=0.9"].
-        file: a TOML file of options.
-        task_options: of a built-in task, e.g. {"noise": 0.2}.
-        data_dir: where the task's files are.
-        device: "cpu", "cuda", or "auto" for the GPU if there is one.
-        on_generation: called after each generation.
-        resume: whether a recorded run of this name may go on; if not, that it exists is an error.
-
-    Raises:
-        ConfigError, TaskError, StoreError: for misuse; the message says what to do.
-        ReplayError: if a run of this name was recorded with another configuration or version; it names the difference.
+        task: what is searched for.
+        overrides: values of `RunConfig` that win over preset, file and settings; None for not given.
+        what: the run does, as part of its default name.
     """
     chosen = {**read_settings(settings).get("task", {}).get("options", {}), **(task_options or {})}
+    task_name = task.name if isinstance(task, Task) else task
     loaded = task if isinstance(task, Task) else load_task(task, chosen, data_dir)
-    config = compose(
-        loaded,
-        task.name if isinstance(task, Task) else task,
-        chosen,
-        preset,
-        file,
-        settings,
-        {
-            "seed": seed,
-            "generations": generations,
-            "genetic": {"population": population},
-            "training": {"steps": steps},
-        },
-    )
+    config = compose(loaded, task_name, chosen, preset, file, settings, {"seed": seed, **overrides})
     store = Store(storage)
     try:
-        name = name or default_name(config.task.name, preset, seed)
+        name = name or default_name(config.task.name, what, seed)
         with store.lock(name):
             if any(record.name == name for record in store.runs()):
                 _check_same(store.run(name), config)
@@ -136,7 +228,7 @@ def run_states(store: Store) -> list[dict[str, Any]]:
                 "preset": discovery.config.preset,
                 "seed": discovery.config.seed,
                 "generations": record.generations,
-                "planned": discovery.config.generations,
+                "planned": discovery.config.planned,
                 "fitness": best.fitness if best else None,
                 "expression": best.expression if best else None,
                 "created": record.created,
@@ -147,15 +239,16 @@ def run_states(store: Store) -> list[dict[str, Any]]:
 
 def _run(store: Store, name: str, config: RunConfig, task: Task, device: str, on_generation: OnGeneration) -> Discovery:
     place = choose_device(device)
-    funnel = Funnel(
-        task,
-        config.training,
-        config.funnel,
-        lambda counts: LocalEvaluator(task, config.training, place, counts),
-        store.known,
-    )
-    search = GeneticSearch(config.genetic, config.seed, config.generations, funnel.screen)
-    return Discovery(name, config, run_loop(search, funnel, store, name, config.seed, on_generation))
+    funnels: dict[str, Funnel] = {}
+
+    def funnel_for(training: TrainingConfig) -> Funnel:
+        key = training.model_dump_json()
+        if key not in funnels:
+            train = lambda counts: LocalEvaluator(task, training, place, counts)  # noqa: E731
+            funnels[key] = Funnel(task, training, config.funnel, train, store.known)
+        return funnels[key]
+
+    return Discovery(name, config, run_loop(config, funnel_for, store, name, on_generation))
 
 
 def choose_device(device: str) -> torch.device:
@@ -187,6 +280,11 @@ def _changed_versions(recorded: Mapping[str, str]) -> list[tuple[str, str, str]]
     return [(key, recorded.get(key, "?"), now) for key, now in versions().items() if recorded.get(key) != now]
 
 
-def default_name(task: str, preset: str, seed: int) -> str:
+def default_name(task: str, what: str, seed: int) -> str:
     """The name of a run that was given none, e.g. "digits-default-0"."""
-    return f"{task.replace(':', '.')}-{preset}-{seed}"
+    return f"{task.replace(':', '.')}-{what}-{seed}"
+
+
+def short_name(loss: Expr) -> str:
+    """What a loss is called in a run's name: its own name, else a hash of its text."""
+    return next((name for name, named in NAMED.items() if named == loss), digest(str(loss))[:8])

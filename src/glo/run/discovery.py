@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import os
 import platform
 from dataclasses import asdict, dataclass
@@ -15,8 +16,10 @@ import glo
 from glo.errors import RunError
 from glo.expr import describe, parse
 from glo.loss import ExpressionLoss
-from glo.records import FunnelCounts, Outcome, Stage, StageCount, Status, new_counts
+from glo.records import FunnelCounts, Outcome, Phase, Stage, StageCount, new_counts
 from glo.run.config import RunConfig
+from glo.run.phases import rank
+from glo.search import tuned_positions
 from glo.store import GenerationRecord
 
 
@@ -70,14 +73,49 @@ class Discovery:
         return total
 
     def finalists(self, count: int) -> list[Outcome]:
-        """The best trained candidates, best first, each fingerprint once."""
-        distinct: dict[str, Outcome] = {}
-        for record in self.history:
-            for outcome in record.outcomes:
-                if outcome.status is Status.TRAINED:
-                    distinct.setdefault(outcome.fingerprint, outcome)
-        ranked = sorted(distinct.values(), key=lambda o: (-o.fitness, parse(o.expression).nodes))
-        return ranked[:count]
+        """The best trained candidates, best first, each fingerprint once.
+
+        Where a phase has confirmed some on fresh seeds, only these: its means are not flattered by having been the best.
+        """
+        confirmed = [record for record in self.history if record.phase is Phase.CONFIRMATION]
+        outcomes = [outcome for record in confirmed or self.history for outcome in record.outcomes]
+        return rank(outcomes)[:count]
+
+    @property
+    def seeds(self) -> int:
+        """Over how many seeds the fitness of the best is averaged."""
+        return self.config.repeats if self.tuning is None else self.config.coefficients.confirmations
+
+    @property
+    def enumerated(self) -> list[Outcome]:
+        """What the enumeration judged, if there was one: the best first, those that failed last."""
+        records = [record for record in self.history if record.phase is Phase.ENUMERATION]
+        outcomes = [outcome for record in records for outcome in record.outcomes]
+        ranked = rank(outcomes)
+        return ranked + [outcome for outcome in outcomes if outcome not in ranked]
+
+    @property
+    def tuning(self) -> dict[str, Any] | None:
+        """What tuning the coefficients came to, as JSON-like data; None if it has not ended, or there was none.
+
+        Mean fitness over fresh seeds of the start, the best sample and the mean of the search distribution.
+        """
+        confirmed = next((record for record in self.history if record.phase is Phase.CONFIRMATION), None)
+        if confirmed is None:
+            return None
+        start = parse(confirmed.outcomes[0].expression)
+        options = self.config.coefficients
+        return {
+            "start": str(start),
+            "which": options.which,
+            "coefficients": len(tuned_positions(start, options.which, self.config.on_ladder)),
+            "scale_only": tuned_positions(start, options.which, self.config.on_ladder) == [0],
+            "seeds": options.confirmations,
+            "confirmation": [
+                {"candidate": candidate, **asdict(outcome)}
+                for candidate, outcome in zip(("start", "best sample", "mean"), confirmed.outcomes, strict=True)
+            ],
+        }
 
     def loss(self) -> ExpressionLoss:
         """The best loss as a module, in place of `nn.CrossEntropyLoss`."""
@@ -86,7 +124,7 @@ class Discovery:
     def history_rows(self) -> list[dict[str, Any]]:
         """Every candidate of every generation; the same whenever the run is repeated."""
         return [
-            {"generation": record.generation, "position": position, **asdict(outcome)}
+            {"generation": record.generation, "phase": record.phase.value, "position": position, **asdict(outcome)}
             for record in self.history
             for position, outcome in enumerate(record.outcomes)
         ]
@@ -109,6 +147,7 @@ class Discovery:
             "fingerprint": best.fingerprint if best else None,
             "fitness": best.fitness if best else None,
             "learning_rate": best.learning_rate if best else None,
+            "tuning": self.tuning,
             "generations": len(self.history),
             "history_digest": self.history_digest(),
             "funnel": funnel_table(self.funnel),
@@ -126,6 +165,7 @@ def versions() -> dict[str, str]:
         "python": ".".join(platform.python_version_tuple()[:2]),
         "torch": torch.__version__,
         "numpy": np.__version__,
+        "cma": importlib.metadata.version("cma"),
     }
 
 

@@ -1,13 +1,17 @@
 """Searches: they ask for expressions and are told outcomes; they never see a network, data or a machine."""
 
+from glo.search.coefficients import CoefficientConfig, CoefficientSearch, tuned_positions
 from glo.search.config import PAPER_WEIGHTS, GeneticConfig
+from glo.search.enumeration import EnumerationConfig, EnumerationSearch, all_trees, count_trees, enumerable
 from glo.search.generate import Elements
 from glo.search.genetic import GeneticSearch
 from glo.search.search import Screen, Search
 from glo.search.selection import roulette, tournament
+from glo.search.shortlist import Shortlist
 from glo.search.variation import crossover, mutate
 
 __all__ = [
-    "PAPER_WEIGHTS", "Elements", "GeneticConfig", "GeneticSearch", "Screen", "Search", "crossover", "mutate", "roulette",
-    "tournament",
+    "PAPER_WEIGHTS", "CoefficientConfig", "CoefficientSearch", "Elements", "EnumerationConfig", "EnumerationSearch",
+    "GeneticConfig", "GeneticSearch", "Screen", "Search", "Shortlist", "all_trees", "count_trees", "crossover", "enumerable",
+    "mutate", "roulette", "tournament", "tuned_positions",
 ]  # fmt: skip

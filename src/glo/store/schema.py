@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import JSON, Column, Float, ForeignKey, Integer, MetaData, String, Table, Text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 metadata = MetaData()
 
 info = Table("info", metadata, Column("key", String(40), primary_key=True), Column("value", String(80), nullable=False))
@@ -23,6 +23,7 @@ generations = Table(
     metadata,
     Column("run", ForeignKey("runs.name"), primary_key=True),
     Column("generation", Integer, primary_key=True),
+    Column("phase", String(20), nullable=False),
     Column("asked", String(40), nullable=False),  # digest of the expressions that were asked
     Column("funnel", JSON, nullable=False),  # what each stage did
     Column("seconds", Float, nullable=False),

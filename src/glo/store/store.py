@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, create_engine, event, func, insert, insp
 from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, SQLAlchemyError
 
 from glo.errors import ConfigError, RunError, StoreError
-from glo.records import FunnelCounts, Outcome, Stage, StageCount, Status
+from glo.records import FunnelCounts, Outcome, Phase, Stage, StageCount, Status
 from glo.store.schema import SCHEMA_VERSION, fitness_cache, generations, info, metadata, outcomes, runs
 
 DEFAULT_STORAGE = "sqlite:///glo.db"
@@ -35,9 +35,10 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class GenerationRecord:
-    """One generation: the digest of what was asked, and what came of it."""
+    """One generation: its phase, the digest of what was asked, and what came of it."""
 
     generation: int
+    phase: Phase
     asked: str
     outcomes: list[Outcome]
     funnel: FunnelCounts
@@ -181,7 +182,12 @@ class Store:
             {"run": name, "generation": generation.generation, "position": position, **_outcome_row(outcome)}
             for position, outcome in enumerate(generation.outcomes)
         ]
-        values = {"asked": generation.asked, "funnel": funnel, "seconds": generation.seconds}
+        values = {
+            "phase": generation.phase.value,
+            "asked": generation.asked,
+            "funnel": funnel,
+            "seconds": generation.seconds,
+        }
         try:
             with self._transaction() as connection:
                 connection.execute(insert(generations).values(run=name, generation=generation.generation, **values))
@@ -204,7 +210,12 @@ class Store:
             query = select(generations).where(generations.c.run == name).order_by(generations.c.generation)
             return [
                 GenerationRecord(
-                    row.generation, row.asked, by_generation.get(row.generation, []), _counts(row.funnel), row.seconds
+                    row.generation,
+                    Phase(row.phase),
+                    row.asked,
+                    by_generation.get(row.generation, []),
+                    _counts(row.funnel),
+                    row.seconds,
                 )
                 for row in connection.execute(query)
             ]

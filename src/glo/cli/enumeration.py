@@ -1,0 +1,71 @@
+"""`glo enumerate`: an atlas of all small losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glo.cli import options
+from glo.cli.output import (
+    Progress,
+    command_line,
+    print_discovery,
+    read_numbers,
+    read_task_options,
+    resumable,
+    show_generations,
+    write_text,
+)
+
+
+def enumerate_(
+    task: options.TaskName,
+    max_depth: Annotated[int, typer.Option(min=1, help="Depth of the largest expressions.")] = 2,
+    repeats: Annotated[int, typer.Option("--repeats", "--seeds", min=1, help="Seeds over which fitness is averaged.")] = 3,
+    csv: Annotated[Path | None, typer.Option(help="Also write the atlas to this CSV file.")] = None,
+    preset: options.Preset = "default",
+    seed: options.Seed = 0,
+    steps: options.Steps = None,
+    learning_rates: options.LearningRates = None,
+    storage: options.Storage = options.DEFAULT_STORAGE,
+    name: options.RunName = None,
+    settings: options.Settings = None,
+    config: options.ConfigFile = None,
+    task_option: options.TaskOptions = None,
+    data_dir: options.DataDir = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Train every loss up to a depth that passes the funnel, and rank them.
+
+    Each counts at its best learning rate, averaged over the seeds.  An interrupted run goes on with `glo resume NAME`.
+    """
+    from glo.run import default_name, enumerate_losses
+
+    chosen = name or default_name(task, f"enumerate-{max_depth}", seed)
+    with resumable(command_line("glo resume", chosen, storage=storage, data_dir=data_dir)), Progress() as progress:
+        discovery = enumerate_losses(
+            task,
+            max_depth=max_depth,
+            repeats=repeats,
+            steps=steps,
+            learning_rates=read_numbers(learning_rates, "--learning-rates"),
+            preset=preset,
+            seed=seed,
+            name=chosen,
+            storage=storage,
+            settings=settings or [],
+            file=config,
+            task_options=read_task_options(task_option),
+            data_dir=data_dir,
+            device=device,
+            on_generation=show_generations(progress),
+            resume=False,
+        )
+    if csv is not None:
+        from glo.report import atlas_csv, atlas_rows
+
+        write_text(csv, atlas_csv(atlas_rows(discovery.enumerated)))
+    print_discovery(discovery, storage, json)

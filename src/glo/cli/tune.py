@@ -1,0 +1,89 @@
+"""`glo tune`: better coefficients for one loss."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from glo.cli import options
+from glo.cli.output import (
+    Progress,
+    command_line,
+    print_discovery,
+    read_numbers,
+    read_task_options,
+    resumable,
+    show_generations,
+)
+
+
+def tune(
+    task: options.TaskName,
+    expr: Annotated[str | None, typer.Argument(metavar="[EXPR]", help="An expression, or a name: baikal.")] = None,
+    template: Annotated[
+        str | None, typer.Option(help="Instead of EXPR a family of losses: taylor3, the polynomials of degree 3.")
+    ] = None,
+    coefficients: Annotated[
+        str | None, typer.Option(help="effective: only those that change the shape; all: one at each node.")
+    ] = None,
+    iterations: Annotated[int | None, typer.Option(min=1, help="Generations of CMA-ES; by default 15.")] = None,
+    population: Annotated[int | None, typer.Option(min=4, help="Candidates in each; by default 4 + 3 ln(n).")] = None,
+    preset: options.Preset = "default",
+    seed: options.Seed = 0,
+    steps: options.Steps = None,
+    learning_rates: options.LearningRates = None,
+    storage: options.Storage = options.DEFAULT_STORAGE,
+    name: options.RunName = None,
+    settings: options.Settings = None,
+    config: options.ConfigFile = None,
+    task_option: options.TaskOptions = None,
+    data_dir: options.DataDir = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Tune the coefficients of a loss for a task by CMA-ES.
+
+    Ends with the start, the best sample and the mean of the search on fresh seeds, and keeps the best of them.  An
+    interrupted run goes on with `glo resume NAME`.
+    """
+    from glo.losses import resolve
+    from glo.run import default_name, short_name, tune_coefficients
+
+    expression = resolve(_which(expr, template))
+    chosen = name or default_name(task, f"tune-{short_name(expression)}", seed)
+    with resumable(command_line("glo resume", chosen, storage=storage, data_dir=data_dir)), Progress() as progress:
+        discovery = tune_coefficients(
+            task,
+            expression,
+            which=coefficients,
+            iterations=iterations,
+            population=population,
+            steps=steps,
+            learning_rates=read_numbers(learning_rates, "--learning-rates"),
+            preset=preset,
+            seed=seed,
+            name=chosen,
+            storage=storage,
+            settings=settings or [],
+            file=config,
+            task_options=read_task_options(task_option),
+            data_dir=data_dir,
+            device=device,
+            on_generation=show_generations(progress),
+            resume=False,
+        )
+    print_discovery(discovery, storage, json)
+
+
+def _which(expr: str | None, template: str | None) -> str:
+    from glo.errors import ConfigError
+    from glo.losses import TEMPLATES
+
+    if (expr is None) == (template is None):
+        raise ConfigError("give an expression to tune or a --template, one of the two")
+    if template is None:
+        return expr or ""
+    if template not in TEMPLATES:
+        raise ConfigError(f"there is no template '{template}'; templates are {', '.join(TEMPLATES)}")
+    return str(TEMPLATES[template])

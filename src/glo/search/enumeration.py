@@ -1,0 +1,124 @@
+"""Every expression up to a depth, each loss once, as a `Search`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import Field, PositiveInt
+
+from glo.errors import ConfigError
+from glo.expr import OPERATORS, Expr
+from glo.records import Config, Outcome
+from glo.search.search import Screen
+
+MOST = 2_000_000  # trees; a tree takes about 0.1 ms to screen
+SCREENED = 1000  # at once
+EXPONENTS = tuple(Expr(str(number)) for number in (2, 3, 4))
+
+
+class EnumerationConfig(Config):
+    """How far to enumerate.
+
+    Attributes:
+        max_depth: of the trees; with the paper's operators there are 25,844 of depth 2.
+        batch: losses asked at once; what is recorded survives a crash.
+    """
+
+    max_depth: int = Field(default=2, ge=1, le=6)
+    batch: PositiveInt = 32
+
+
+class EnumerationSearch:
+    """Asks for each distinct loss that passes the screen, the smallest trees first.
+
+    Args:
+        config: the options.
+        weights: the operators and leaves to use, those with a weight above 0.
+        screen: says which expressions are worth a training, and which are the same loss.
+
+    Raises:
+        ConfigError: as `enumerable`.
+    """
+
+    def __init__(self, config: EnumerationConfig, weights: Mapping[str, float], screen: Screen) -> None:
+        symbols = enumerable(config, weights)
+        self._batch = config.batch
+        self._screened = _distinct(all_trees(symbols, config.max_depth), screen)
+        self._next = list(itertools.islice(self._screened, self._batch))
+
+    @property
+    def done(self) -> bool:
+        return not self._next
+
+    def ask(self) -> list[Expr]:
+        return list(self._next)
+
+    def tell(self, outcomes: Sequence[Outcome]) -> None:  # noqa: ARG002 - nothing depends on it
+        self._next = list(itertools.islice(self._screened, self._batch))
+
+
+def enumerable(config: EnumerationConfig, weights: Mapping[str, float]) -> list[str]:
+    """The operators and leaves that are used.
+
+    Raises:
+        ConfigError: if there are too many trees of them.
+    """
+    symbols = [symbol for symbol, weight in weights.items() if weight > 0]
+    count = count_trees(symbols, config.max_depth)
+    if count > MOST:
+        raise ConfigError(
+            f"there are {count:.3g} expressions up to depth {config.max_depth}, and {MOST:,} is the most that can be "
+            "enumerated: lower the depth, or use fewer operators, e.g. --set genetic.weights.square=0"
+        )
+    return symbols
+
+
+def _distinct(trees: Iterator[Expr], screen: Screen) -> Iterator[Expr]:
+    """The first tree of each fingerprint that passes the screen."""
+    seen: set[str] = set()
+    while batch := list(itertools.islice(trees, SCREENED)):
+        for tree, fingerprint in zip(batch, screen(batch), strict=True):
+            if fingerprint is not None and fingerprint not in seen:
+                seen.add(fingerprint)
+                yield tree
+
+
+def all_trees(symbols: Sequence[str], max_depth: int) -> Iterator[Expr]:
+    """Every tree of these operators and leaves, once, in order of depth."""
+    shallower: list[Expr] = []  # all trees that are not as deep as the last ones
+    last = [Expr(symbol) for symbol in symbols if symbol not in OPERATORS]
+    yield from last
+    operators = [symbol for symbol in symbols if symbol in OPERATORS]
+    for depth in range(1, max_depth + 1):
+        known, deepest = shallower + last, set(last)
+        new = (tree for symbol in operators for tree in _nodes(symbol, known, deepest))
+        if depth == max_depth:
+            yield from new
+            return
+        shallower, last = known, list(new)
+        yield from last
+
+
+def _nodes(symbol: str, known: Sequence[Expr], deepest: set[Expr]) -> Iterator[Expr]:
+    """The operator on all arguments of which at least one is among the deepest."""
+    operator = OPERATORS[symbol]
+    choices = [EXPONENTS if i in operator.constant_arguments else known for i in range(operator.arity)]
+    for children in itertools.product(*choices):
+        if any(child in deepest for child in children):
+            yield Expr(symbol, children)
+
+
+def count_trees(symbols: Sequence[str], max_depth: int) -> int:
+    """How many trees there are, without making them."""
+    leaves = sum(symbol not in OPERATORS for symbol in symbols)
+    count = leaves
+    for _ in range(max_depth):
+        nodes = 0
+        for symbol in symbols:
+            if symbol in OPERATORS:
+                operator = OPERATORS[symbol]
+                fixed = len(operator.constant_arguments)
+                nodes += count ** (operator.arity - fixed) * len(EXPONENTS) ** fixed
+        count = leaves + nodes
+    return count
