@@ -58,10 +58,23 @@ def smoothed_cross_entropy(smoothing: float, classes: int) -> Expr:
     Raises:
         ConfigError: unless 0 <= smoothing < 1 and classes >= 2.
     """
+    return parse(f"({_smoothed_label(smoothing, classes)})*log(y)")
+
+
+def smoothed_binary_cross_entropy(smoothing: float) -> Expr:
+    """Binary cross-entropy with label smoothing: the label x becomes (1 - smoothing)*x + smoothing/2.
+
+    Raises:
+        ConfigError: unless 0 <= smoothing < 1.
+    """
+    label = _smoothed_label(smoothing, 2)
+    return parse(f"({label})*log(y) + (1 - ({label}))*log(1 - y)")
+
+
+def _smoothed_label(smoothing: float, classes: int) -> Expr:
     if not 0 <= smoothing < 1 or classes < 2:
         raise ConfigError(f"label smoothing needs 0 <= smoothing < 1 and 2 classes, not {smoothing} and {classes}")
-    label = Expr("+", (Expr("*", (constant(1 - smoothing), Expr("x"))), constant(smoothing / classes)))
-    return Expr("*", (label, Expr("log", (Expr("y"),))))
+    return parse(f"{1 - smoothing!r}*x + {smoothing / classes!r}")
 
 
 def known_as(expr: Expr) -> list[str]:

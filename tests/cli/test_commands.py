@@ -20,7 +20,7 @@ import pytest
 
 from glo.cli import main
 
-COMMANDS = ["demo", "search", "resume", "runs", "show", "evaluate", "export", "tasks"]
+COMMANDS = ["demo", "search", "tune", "enumerate", "compare", "resume", "runs", "show", "evaluate", "export", "tasks"]
 # A process that was started in the background of a shell ignores SIGINT; this one is to be interrupted.
 CHILD = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from glo.cli.app import main; main()"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -250,7 +250,7 @@ def test_search_runs_and_resume(glo: Glo) -> None:
     }
     assert parsed(glo("resume", "first", "--json"))["history_digest"] == found["history_digest"]
     lines = glo("runs", "first").out.splitlines()
-    assert lines[0].split("\t")[:3] == ["generation", "position", "expression"]
+    assert lines[0].split("\t")[:4] == ["generation", "phase", "position", "expression"]
     assert len(lines) == 13
     assert "first" in glo("runs").out
     assert found["expression"] in glo("resume", "first").out

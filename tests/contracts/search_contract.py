@@ -84,18 +84,6 @@ class SearchContract:
             second.tell(outcomes)
         assert second.done
 
-    def test_another_seed_asks_something_else(self) -> None:
-        asked = [history(self.make(seed, ROUNDS)) for seed in (1, 2, 3)]
-        assert asked[0] != asked[1] != asked[2] != asked[0]
-        assert asked[0][0] != asked[1][0]
-
-    def test_what_is_told_matters(self) -> None:
-        """Else it would be no search: from the second round on, other fitnesses lead to other questions."""
-        inverse: Judge = lambda e: Outcome(str(e), "", Status.TRAINED, Stage.TRAINING, "", 1 - fake_fitness(e), 0.1)  # noqa: E731
-        one, other = history(self.make(6, ROUNDS)), history(self.make(6, ROUNDS), inverse)
-        assert one[0] == other[0]
-        assert one[1:] != other[1:]
-
     @pytest.mark.parametrize("rounds", [1, 3])
     def test_it_ends_after_the_rounds_and_not_before(self, rounds: int) -> None:
         search = self.make(7, rounds)
@@ -155,3 +143,19 @@ class SearchContract:
             search.tell(outcomes)
             outcomes.clear()
         assert asked == history(self.make(11, ROUNDS))
+
+
+class AdaptiveSearchContract(SearchContract):
+    """Tests of a `Search` that is random and learns from what it is told."""
+
+    def test_another_seed_asks_something_else(self) -> None:
+        asked = [history(self.make(seed, ROUNDS)) for seed in (1, 2, 3)]
+        assert asked[0] != asked[1] != asked[2] != asked[0]
+        assert asked[0][0] != asked[1][0]
+
+    def test_what_is_told_matters(self) -> None:
+        """Else it would be no search: from the second round on, other fitnesses lead to other questions."""
+        inverse: Judge = lambda e: Outcome(str(e), "", Status.TRAINED, Stage.TRAINING, "", 1 - fake_fitness(e), 0.1)  # noqa: E731
+        one, other = history(self.make(6, ROUNDS)), history(self.make(6, ROUNDS), inverse)
+        assert one[0] == other[0]
+        assert one[1:] != other[1:]

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from glo.errors import ConfigError, GloError, RunError
-from glo.records import FunnelCounts, Outcome, Stage, StageCount, Status, new_counts
+from glo.records import FunnelCounts, Outcome, Phase, Stage, StageCount, Status, new_counts
 from glo.store import GenerationRecord, Store
 
 OpenStore = Callable[[], Store]
@@ -33,7 +33,7 @@ with Store(sys.argv[1]).lock(sys.argv[2]):
 
 def generation(number: int, outcomes: list[Outcome], funnel: FunnelCounts | None = None) -> GenerationRecord:
     """A generation of these outcomes."""
-    return GenerationRecord(number, f"asked-{number}", outcomes, funnel or new_counts(), 0.1 + number)
+    return GenerationRecord(number, Phase.GENETIC, f"asked-{number}", outcomes, funnel or new_counts(), 0.1 + number)
 
 
 def trained(expression: str, fingerprint: str, fitness: float = 0.5) -> Outcome:
@@ -152,7 +152,7 @@ class StoreContract:
         if not store.runs():
             store.create_run("any", {}, {})
         number = len(store.generations("any"))
-        record = GenerationRecord(number, "asked", rows, new_counts(), seconds)
+        record = GenerationRecord(number, Phase.COEFFICIENTS, "asked", rows, new_counts(), seconds)
         store.record("any", record)
         assert store.generations("any")[number] == record
 

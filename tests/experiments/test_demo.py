@@ -44,8 +44,8 @@ def test_demo(tmp_path: Path) -> None:
         content = (out / name).read_bytes()
         assert content.startswith(b"\x89PNG\r\n\x1a\n")
         assert content.endswith(b"IEND\xaeB`\x82")
-    assert {phase for phase, _, _ in calls} == {"search", "comparison"}
-    assert calls[-1][1] == calls[-1][2] == 3 * TINY.tuning_seeds + TINY.repeats
+    assert {phase for phase, _, _ in calls} == {"search", "choosing learning rates", "measuring on test"}
+    assert calls[-1][1] == calls[-1][2] == TINY.repeats
 
     # Made anew, with the same result, and with what is the user's own left alone.
     (out / "notes.txt").write_text("mine")

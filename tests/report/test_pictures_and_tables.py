@@ -14,7 +14,7 @@ from rich.table import Table
 
 from glo.expr import parse
 from glo.losses import NAMED
-from glo.records import Outcome, Stage, StageCount, Status
+from glo.records import Outcome, Phase, Stage, StageCount, Status
 from glo.report import comparison_table, funnel_counts_table, loss_figure, progress_figure, save
 from glo.store import GenerationRecord
 
@@ -32,6 +32,7 @@ def history(*fitnesses: list[float]) -> list[GenerationRecord]:
     return [
         GenerationRecord(
             number,
+            Phase.GENETIC,
             "",
             [Outcome("x*y", "f", Status.TRAINED, Stage.TRAINING, "", fitness, 0.1) for fitness in values],
             {stage: StageCount(5 + number, 2) for stage in Stage},
@@ -90,11 +91,12 @@ def test_funnel_table() -> None:
 
 
 def test_comparison_table() -> None:
-    row = {"expression": "x*y", "learning_rate": 0.3, "mean": 0.91234, "sd": 0.01239, "n": 7, "p_value": None}
-    other = {**row, "expression": "log(y)*x", "mean": 0.8, "p_value": 0.00123}
+    row = {"expression": "x*y", "learning_rate": 0.3, "mean": 0.91234, "sd": 0.01239, "n": 7, "difference": None}
+    compared = {"difference": -0.11234, "interval": [-0.2, -0.05], "p_value": 0.00123, "p_holm": None, "hedges_g": -1.5}
+    other = {**row, "expression": "log(y)*x", "mean": 0.8, **compared}
     printed = text(comparison_table({"discovered": row, "cross_entropy": other}, "accuracy"))
     assert "accuracy" in printed
-    first = next(line for line in printed.splitlines() if "discovered" in line)
+    first = next(line for line in printed.splitlines() if "│ discovered" in line)
     second = next(line for line in printed.splitlines() if "cross_entropy" in line)
     assert all(part in first for part in ("x*y", "0.3", "0.9123", "0.0124", "7"))
-    assert all(part in second for part in ("log(y)*x", "0.8000", "1.2e-03"))
+    assert all(part in second for part in ("log(y)*x", "0.8000", "-0.1123", "-0.2000 to -0.0500", "1.2e-03", "-1.50"))

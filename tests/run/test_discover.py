@@ -16,13 +16,13 @@ import torch
 from glo.errors import ConfigError, ReplayError, RunError, StoreError, TaskError
 from glo.expr import parse
 from glo.loss import ExpressionLoss
-from glo.records import Outcome, Stage, Status, new_counts
+from glo.records import Outcome, Phase, Stage, Status, new_counts
 from glo.run import Discovery, RunConfig, TaskConfig, asked_digest, discover, recorded_discovery, resume_run, run_states
 from glo.store import GenerationRecord, Store
 from glo.tasks import Task
 
 MakeTask = Callable[..., Task]
-SMALL: dict[str, Any] = {"population": 8, "generations": 3, "steps": 20}
+SMALL: Any = {"population": 8, "generations": 3, "steps": 20}
 
 
 @pytest.fixture
@@ -258,7 +258,7 @@ def trained(expression: str, mark: str, fitness: float, status: Status = Status.
 
 def of_generations(*generations: list[Outcome]) -> Discovery:
     """A discovery with this history."""
-    history = [GenerationRecord(n, "", outcomes, new_counts(), 1.0) for n, outcomes in enumerate(generations)]
+    history = [GenerationRecord(n, Phase.GENETIC, "", outcomes, new_counts(), 1.0) for n, outcomes in enumerate(generations)]
     return Discovery("run", RunConfig(task=TaskConfig(name="points")), history)
 
 
@@ -299,7 +299,7 @@ def test_run_in_which_nothing_trains(make_task: MakeTask, storage: Path) -> None
 
 
 def test_summary(make_task: MakeTask, storage: Path) -> None:
-    found = discover(make_task(), storage=storage, name="run", **{**SMALL, "steps": 60})
+    found = discover(make_task(), storage=storage, name="run", generations=3, population=8, steps=60)
     summary = found.summary()
     assert json.loads(json.dumps(summary)) == summary
     assert summary["name"] == "run"
@@ -320,7 +320,7 @@ def test_summary(make_task: MakeTask, storage: Path) -> None:
 
 def test_loss_trains_a_network(make_task: MakeTask, storage: Path) -> None:
     task = make_task()
-    loss = discover(task, storage=storage, name="run", **{**SMALL, "steps": 60}).loss()
+    loss = discover(task, storage=storage, name="run", generations=3, population=8, steps=60).loss()
     assert isinstance(loss, ExpressionLoss)
     assert str(pickle.loads(pickle.dumps(loss))) == str(loss)  # noqa: S301
     train = task.split("train")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contracts.search_contract import SearchContract, fake_fitness, history, trained
+from contracts.search_contract import AdaptiveSearchContract, fake_fitness, history, trained
 from glo.expr import Expr, fingerprint
 from glo.records import Outcome, Stage, Status
 from glo.search import GeneticConfig, GeneticSearch
@@ -26,35 +26,35 @@ def search(seed: int = 0, generations: int = 4, **options: Any) -> GeneticSearch
     return GeneticSearch(GeneticConfig.model_validate(options), seed, generations, usable)
 
 
-class TestPaperForm(SearchContract):
+class TestPaperForm(AdaptiveSearchContract):
     """To the letter: 80 candidates, 6 elites, roulette."""
 
     def make(self, seed: int, rounds: int) -> GeneticSearch:
         return GeneticSearch(GeneticConfig(), seed, rounds)
 
 
-class TestViable(SearchContract):
+class TestViable(AdaptiveSearchContract):
     """With a screen; so many mutations that later generations are new as well."""
 
     def make(self, seed: int, rounds: int) -> GeneticSearch:
         return search(seed, rounds, viable=True, population=12, elites=2, replacement=0.2, attempts=5)
 
 
-class TestTournament(SearchContract):
+class TestTournament(AdaptiveSearchContract):
     """Selection by tournament instead of roulette."""
 
     def make(self, seed: int, rounds: int) -> GeneticSearch:
         return search(seed, rounds, selection="tournament", tournament_size=4, population=20)
 
 
-class TestOddWithoutElites(SearchContract):
+class TestOddWithoutElites(AdaptiveSearchContract):
     """An odd number of children from pairs of parents, and nothing kept."""
 
     def make(self, seed: int, rounds: int) -> GeneticSearch:
         return search(seed, rounds, population=21, elites=0)
 
 
-class TestAllOperators(SearchContract):
+class TestAllOperators(AdaptiveSearchContract):
     """With powers, whose exponents must stay numbers, and a real number among the leaves."""
 
     def make(self, seed: int, rounds: int) -> GeneticSearch:
@@ -62,7 +62,7 @@ class TestAllOperators(SearchContract):
         return search(seed, rounds, population=40, weights=weights, replacement=0.3, grow=0.2, initial_depth=3)
 
 
-class TestSmallPopulationOfLargeTrees(SearchContract):
+class TestSmallPopulationOfLargeTrees(AdaptiveSearchContract):
     """Three trees that grow at every leaf as often as not, up to a limit."""
 
     def make(self, seed: int, rounds: int) -> GeneticSearch:

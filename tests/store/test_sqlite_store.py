@@ -25,12 +25,12 @@ store.create_run(sys.argv[2], {}, {})
 
 WRITER = """
 import sys
-from glo.records import Outcome, Stage, Status, new_counts
+from glo.records import Outcome, Phase, Stage, Status, new_counts
 from glo.store import GenerationRecord, Store
 store = Store(sys.argv[1])
 outcomes = [Outcome("x*y", "f", Status.TRAINED, Stage.TRAINING)] * 5
 for number in range(300):
-    store.record("run", GenerationRecord(number, "asked", outcomes, new_counts(), 0.0))
+    store.record("run", GenerationRecord(number, Phase.GENETIC, "asked", outcomes, new_counts(), 0.0))
 """
 
 

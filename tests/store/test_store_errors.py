@@ -19,7 +19,7 @@ from glo.store import Store
 FILLER = """
 import resource, signal, sys
 from glo.errors import StoreError
-from glo.records import Outcome, Stage, Status, new_counts
+from glo.records import Outcome, Phase, Stage, Status, new_counts
 from glo.store import GenerationRecord, Store
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = Store(sys.argv[1])
@@ -29,7 +29,7 @@ for number in range(1000):
     outcomes = [Outcome("x*y", f"{number}-{n}", Status.TRAINED, Stage.TRAINING, "r" * 200) for n in range(20)]
     known = {"context": {outcome.fingerprint: outcome for outcome in outcomes}}
     try:
-        store.record("run", GenerationRecord(number, "asked", outcomes, new_counts(), 0.0), known)
+        store.record("run", GenerationRecord(number, Phase.GENETIC, "asked", outcomes, new_counts(), 0.0), known)
     except StoreError as error:
         print(number)
         print(error)

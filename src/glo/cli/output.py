@@ -24,8 +24,26 @@ if TYPE_CHECKING:
 SHOWN_OF_ATLAS = 20
 
 
+def dump(value: Any) -> str:
+    return json.dumps(value, indent=2) + "\n"
+
+
 def print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2))
+    typer.echo(dump(value), nl=False)
+
+
+def make_folder(path: Path) -> None:
+    """A folder to write to.
+
+    Raises:
+        ConfigError: if it cannot be made.
+    """
+    from glo.errors import ConfigError
+
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror}): choose another --out") from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -69,7 +87,7 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def show(self, phase: str, done: int, total: int, note: str = "") -> None:
+    def show(self, phase: str, done: int, total: int | None, note: str = "") -> None:
         if phase not in self._tasks:
             self._tasks[phase] = self._bars.add_task(phase, total=total)
         self._bars.update(self._tasks[phase], completed=done, description=f"{phase} {note}")
@@ -100,7 +118,7 @@ def show_generations(progress: Progress) -> OnGeneration:
         rounds[record.phase] += 1
         best[record.phase] = max([best.get(record.phase, 0.0), *(outcome.fitness for outcome in record.outcomes)])
         done = rounds[record.phase]
-        progress.show(record.phase.value, done, done, f"generation {done}, best {best[record.phase]:.4f}")
+        progress.show(record.phase.value, done, None, f"generation {done}, best {best[record.phase]:.4f}")
 
     return on_generation
 

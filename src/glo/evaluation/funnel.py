@@ -55,6 +55,7 @@ class Funnel:
         config: which stages are on.
         train: makes the evaluator behind the stages from the counters to use.
         lookup: outcomes of earlier runs.
+        counts: where to count; several funnels of one run may share it.
     """
 
     def __init__(
@@ -64,8 +65,9 @@ class Funnel:
         config: FunnelConfig,
         train: Callable[[FunnelCounts], Evaluator],
         lookup: Lookup = no_lookup,
+        counts: FunnelCounts | None = None,
     ) -> None:
-        self.counts = new_counts()
+        self.counts = new_counts() if counts is None else counts
         self._points = probe_points(task.link, task.soft)  # pyright: ignore[reportArgumentType]
         checks: list[tuple[Stage, Check]] = []
         if config.derivative:

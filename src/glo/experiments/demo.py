@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from glo.errors import ConfigError
-from glo.experiments.comparison import LADDER, measure, seeds_for, tune
-from glo.experiments.statistics import welch
-from glo.expr import describe, parse
-from glo.losses import cross_entropy, smoothed_cross_entropy
+from glo.experiments.comparison import LADDER, Protocol, Report, baselines, compare
+from glo.expr import parse
+from glo.losses import cross_entropy
 from glo.report import loss_figure, progress_figure, save
 from glo.run import Discovery, discover
 from glo.store import GenerationRecord
 from glo.tasks import Task, load_task
 
 TASK = "noisy-digits"
-SMOOTHINGS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 
 
 @dataclass(frozen=True)
@@ -40,10 +37,6 @@ class DemoConfig:
     finalists: int = 12
     tuning_seeds: int = 5
     repeats: int = 10
-
-
-# report(phase, done, total)
-Report = Callable[[str, int, int], None]
 
 
 def run_demo(config: DemoConfig, out: Path, report: Report = lambda phase, done, total: None) -> dict[str, Any]:
@@ -116,38 +109,15 @@ def _search(config: DemoConfig, out: Path, report: Report) -> Discovery:
 
 
 def _compare(task: Task, discovery: Discovery, config: DemoConfig, report: Report) -> dict[str, dict[str, Any]]:
-    """Each loss at its best on validation, then all on test over fresh seeds; keyed by the loss's name."""
-    training = discovery.config.training.model_copy(update={"early_stop": 0.0})
+    """Each loss at its best on validation, then all on test over fresh seeds; keyed by the loss's name.
+
+    The discovered loss is what the others are compared with.
+    """
     finalists = discovery.finalists(config.finalists) or [discovery.best]  # which says that there is none
-    variants = {
-        "discovered": {outcome.expression: parse(outcome.expression) for outcome in finalists},
-        "cross_entropy": {"": cross_entropy},
-        "label_smoothing": {f"{s:g}": smoothed_cross_entropy(s, task.classes) for s in SMOOTHINGS},
-    }
-    tuning = seeds_for(config.seed, "tuning", config.tuning_seeds)
-    total, done = len(variants) * len(tuning) + config.repeats, 0
-
-    def step() -> None:
-        nonlocal done
-        done += 1
-        report("comparison", done, total)
-
-    contenders = {name: tune(task, v, training, tuning, on_seed=step) for name, v in variants.items()}
-    fresh = seeds_for(config.seed, "test", config.repeats)
-    samples = measure(task, list(contenders.values()), training, fresh, on_seed=step)
+    discovered = {outcome.expression: parse(outcome.expression) for outcome in finalists}
+    protocol = Protocol(LADDER, config.tuning_seeds, config.repeats, config.seed)
+    losses = compare(task, {"discovered": discovered, **baselines(task)}, discovery.config.training, protocol, report=report)
     fitness = {outcome.expression: outcome.fitness for outcome in finalists}
-    rows: dict[str, dict[str, Any]] = {}
-    for (name, contender), sample in zip(contenders.items(), samples, strict=True):
-        rows[name] = {
-            **describe(contender.expression),
-            "learning_rate": contender.learning_rate,
-            "validation": contender.validation,
-            "mean": sample.mean,
-            "sd": sample.sd,
-            "n": sample.n,
-            "values": list(sample.values),
-            "p_value": welch(samples[0].values, sample.values) if name != "discovered" else None,
-        }
-    rows["discovered"]["fitness"] = fitness[str(contenders["discovered"].expression)]
-    rows["label_smoothing"]["smoothing"] = float(contenders["label_smoothing"].variant)
-    return rows
+    losses["discovered"]["fitness"] = fitness[losses["discovered"]["expression"]]
+    losses["label_smoothing"]["smoothing"] = float(losses["label_smoothing"]["variant"])
+    return losses

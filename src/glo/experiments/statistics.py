@@ -1,7 +1,8 @@
-"""Is one loss better than another?  Samples, and Welch's t-test, the paper's (section IV.C)."""
+"""Statistics of repeated trainings: what a comparison reports."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,13 +33,56 @@ class Sample:
 
 
 def welch(a: Sequence[float], b: Sequence[float]) -> float:
-    """Two-tailed p-value of Welch's t-test, which does not assume equal variances.
+    """Two-tailed p-value of Welch's t-test, which does not assume equal variances (the paper's test, section IV.B).
 
     Samples without any spread are a limit of the test: p is 0 for different means and 1 for equal ones.
     """
     if len(set(a)) == 1 and len(set(b)) == 1:
         return 0.0 if a[0] != b[0] else 1.0
+    return float(_welch(a, b).pvalue)
+
+
+def difference_interval(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Confidence interval of mean(a) - mean(b), by the distribution of Welch's test: it leaves out 0 where p < 0.05."""
+    if len(set(a)) == 1 and len(set(b)) == 1:
+        return a[0] - b[0], a[0] - b[0]
+    interval = _welch(a, b).confidence_interval(confidence)
+    return float(interval.low), float(interval.high)
+
+
+def _welch(a: Sequence[float], b: Sequence[float]) -> Any:
     with warnings.catch_warnings():  # a sample without spread is exact, whatever scipy fears for its precision
         warnings.simplefilter("ignore", RuntimeWarning)
-        result: Any = stats.ttest_ind(a, b, equal_var=False)
-    return float(result.pvalue)
+        return stats.ttest_ind(a, b, equal_var=False)
+
+
+def hedges_g(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Size of the effect: difference of the means in pooled standard deviations, corrected for small samples.
+
+    Hedges 1981, with the exact correction.  None where neither sample has any spread.
+    """
+    first, second = Sample(tuple(a)), Sample(tuple(b))
+    freedom = first.n + second.n - 2
+    pooled = math.sqrt(((first.n - 1) * first.sd**2 + (second.n - 1) * second.sd**2) / freedom)
+    if pooled == 0:
+        return None
+    log_correction = math.lgamma(freedom / 2) - math.lgamma((freedom - 1) / 2) - math.log(math.sqrt(freedom / 2))
+    return math.exp(log_correction) * (first.mean - second.mean) / pooled
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number (Holm 1979): the chance of any false alarm among them stays below the level."""
+    corrected = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected
+
+
+def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Rank correlation of two lists (tau-b): 1 for the same order, -1 for the opposite; None where one is all ties."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        result: Any = stats.kendalltau(a, b)
+    return None if math.isnan(result.statistic) else float(result.statistic)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -116,4 +117,26 @@ def progress_figure(history: Sequence[GenerationRecord], metric: str = "validati
     right.legend(fontsize=8)
     for axes in (left, right):
         axes.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def comparison_figure(summary: Mapping[str, Any]) -> Figure:
+    """Box and single seeds of each loss on test, one panel for each length of training (the result of a comparison)."""
+    horizons = summary["horizons"]
+    names = list(horizons[0]["losses"])
+    figure = Figure(figsize=(2.2 + 4.6 * len(horizons), 1.4 + 0.55 * len(names)), layout="constrained")
+    for axes, horizon in zip(figure.subplots(1, len(horizons), squeeze=False, sharey=True)[0], horizons, strict=True):
+        values = [row["values"] for row in horizon["losses"].values()]
+        axes.boxplot(values, orientation="horizontal", widths=0.5, showfliers=False, medianprops={"color": "0.3"})
+        for place, (name, seeds) in enumerate(zip(names, values, strict=True), start=1):
+            colour = "C7" if name == summary["baseline"] else "C0"
+            offsets = np.linspace(-0.16, 0.16, len(seeds))  # one seed at one height, for all losses
+            axes.plot(seeds, place + offsets, "o", color=colour, markersize=4, alpha=0.8)
+        axes.set_yticks(range(1, len(names) + 1), [name if len(name) <= 40 else f"{name[:37]}..." for name in names])
+        axes.grid(axis="x", color="0.9")
+        axes.set_xlabel(f"test {summary['metric']}, {summary['repeats']} seeds")
+        axes.set_title(f"{horizon['steps']:,} steps", fontsize=10)
+    figure.axes[0].invert_yaxis()  # the panels share it
+    rate = "all at one learning rate" if summary["confounded"] else "each loss at its own best learning rate"
+    figure.suptitle(f"{summary['task']}: {rate}", fontsize=11)
     return figure

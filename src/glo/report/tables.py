@@ -62,22 +62,29 @@ def atlas_table(rows: Sequence[Mapping[str, Any]], count: int) -> Table:
     return table
 
 
-def comparison_table(losses: Mapping[str, Mapping[str, Any]], metric: str) -> Table:
-    """Losses, each at its own best learning rate: mean and spread of the test metric."""
-    table = Table(title=f"Test {metric}, each loss at its own best learning rate")
+def comparison_table(
+    losses: Mapping[str, Mapping[str, Any]], metric: str, steps: int | None = None, fixed: bool = False
+) -> Table:
+    """Losses on test, and the difference of each to the first, the baseline."""
+    rate = "all at one learning rate" if fixed else "each loss at its own best learning rate"
+    trained = f" after {steps:,} steps" if steps else ""
+    table = Table(title=f"Test {metric}{trained}, {rate}; differences to {next(iter(losses))}")
     for column in ("loss", "expression"):
         table.add_column(column)
-    for column in ("learning rate", "mean", "sd", "n", "p (Welch)"):
+    several = len(losses) > 2
+    for column in ("rate", "mean", "sd", "n", "difference", "95 % interval", "p", *["p (Holm)"] * several, "g"):
         table.add_column(column, justify="right")
     for name, row in losses.items():
-        p = f"{row['p_value']:.1e}" if row.get("p_value") is not None else ""
-        table.add_row(
-            name,
-            row["expression"],
-            f"{row['learning_rate']:g}",
-            f"{row['mean']:.4f}",
-            f"{row['sd']:.4f}",
-            str(row["n"]),
-            p,
-        )
+        numbers = [f"{row['learning_rate']:g}", f"{row['mean']:.4f}", f"{row['sd']:.4f}", str(row["n"])]
+        table.add_row(name, row["expression"] if row["expression"] != name else "", *numbers, *_difference(row, several))
+    table.caption = "p: Welch's two-tailed t-test" + ", corrected for several losses by Holm" * several + "; g: Hedges' g"
     return table
+
+
+def _difference(row: Mapping[str, Any], several: bool) -> list[str]:
+    if row["difference"] is None:
+        return []
+    low, high = row["interval"]
+    p_values = [f"{row['p_value']:.1e}", *([f"{row['p_holm']:.1e}"] if several else [])]
+    effect = "" if row["hedges_g"] is None else f"{row['hedges_g']:+.2f}"
+    return [f"{row['difference']:+.4f}", f"{low:+.4f} to {high:+.4f}", *p_values, effect]

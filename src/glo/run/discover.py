@@ -12,7 +12,7 @@ from glo.errors import ConfigError, ReplayError, RunError
 from glo.evaluation import Funnel, LocalEvaluator
 from glo.expr import Expr
 from glo.losses import NAMED, resolve
-from glo.records import Phase, TrainingConfig, digest
+from glo.records import Phase, TrainingConfig, digest, new_counts
 from glo.run.config import RunConfig, compose, differences, read_settings, validated
 from glo.run.discovery import Discovery, versions
 from glo.run.loop import OnGeneration, run_loop
@@ -240,12 +240,13 @@ def run_states(store: Store) -> list[dict[str, Any]]:
 def _run(store: Store, name: str, config: RunConfig, task: Task, device: str, on_generation: OnGeneration) -> Discovery:
     place = choose_device(device)
     funnels: dict[str, Funnel] = {}
+    counts = new_counts()
 
     def funnel_for(training: TrainingConfig) -> Funnel:
         key = training.model_dump_json()
         if key not in funnels:
             train = lambda counts: LocalEvaluator(task, training, place, counts)  # noqa: E731
-            funnels[key] = Funnel(task, training, config.funnel, train, store.known)
+            funnels[key] = Funnel(task, training, config.funnel, train, store.known, counts)
         return funnels[key]
 
     return Discovery(name, config, run_loop(config, funnel_for, store, name, on_generation))

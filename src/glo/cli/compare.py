@@ -1,0 +1,103 @@
+"""`glo compare`: is a loss really better?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glo.cli import options
+from glo.cli.output import Progress, dump, make_folder, print_json, print_table, read_numbers, read_task_options, write_text
+
+
+def compare(
+    expr: Annotated[list[str], typer.Argument(metavar="EXPR...", help="Expressions, or names: baikal.")],
+    task: options.TaskName,
+    repeats: Annotated[int, typer.Option(help="Fresh seeds of the measurement on test.")] = 10,
+    steps: Annotated[
+        str | None, typer.Option(metavar="N,N,...", help="Training steps; several are compared with each other.")
+    ] = None,
+    learning_rates: Annotated[
+        str | None, typer.Option(metavar="R,R,...", help="Ladder of learning rates that each loss chooses from.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="One rate for all losses: confounded by the scale of their gradients.")
+    ] = None,
+    tuning_seeds: Annotated[int, typer.Option(help="Seeds over which a learning rate is chosen.")] = 3,
+    smoothings: Annotated[
+        str | None, typer.Option(metavar="S,S,...", help="Of label smoothing, the best on validation counts.")
+    ] = None,
+    no_baselines: Annotated[
+        bool,
+        typer.Option("--no-baselines", help="Leave out cross-entropy and label smoothing; the first EXPR is compared with."),
+    ] = False,
+    label_noise: Annotated[float, typer.Option(help="Fraction of the training labels to make wrong.")] = 0.0,
+    train_fraction: Annotated[float, typer.Option(help="Fraction of the training data to keep.")] = 1.0,
+    out: Annotated[Path, typer.Option(help="Folder for comparison.json, .png and .svg.")] = Path("glo-compare"),
+    seed: options.Seed = 0,
+    task_option: options.TaskOptions = None,
+    data_dir: options.DataDir = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Compare losses, each at its own best learning rate, over fresh seeds on the test split.
+
+    Rate and smoothing are chosen on validation; all losses see the same seeds.  The difference to the baseline is given
+    with a 95 % interval, Welch's t-test (and Holm's correction for several losses) and Hedges' g.
+    """
+    from glo.experiments.study import Study, compare_losses
+    from glo.report import comparison_figure, comparison_table, save
+
+    given = {
+        "steps": _whole(read_numbers(steps, "--steps")),
+        "learning_rates": _rates(learning_rate, read_numbers(learning_rates, "--learning-rates")),
+        "smoothings": read_numbers(smoothings, "--smoothings"),
+    }
+    study = Study(
+        tuning_seeds=tuning_seeds,
+        repeats=repeats,
+        seed=seed,
+        baselines=not no_baselines,
+        label_noise=label_noise,
+        train_fraction=train_fraction,
+        **{key: tuple(values) for key, values in given.items() if values is not None},
+    )
+    options_of_task = read_task_options(task_option)
+    make_folder(out)
+    with Progress() as progress:
+        summary = compare_losses(
+            task, expr, study, task_options=options_of_task, data_dir=data_dir, device=device, report=progress.show
+        )
+    write_text(out / "comparison.json", dump(summary))
+    figure = comparison_figure(summary)
+    for ending in ("png", "svg"):
+        save(figure, out / f"comparison.{ending}")
+    if json:
+        print_json(summary)
+        return
+    for horizon in summary["horizons"]:
+        print_table(comparison_table(horizon["losses"], summary["metric"], horizon["steps"], summary["confounded"]))
+    for between in summary["agreement"]:
+        short, long = between["steps"]
+        tau = "undefined" if between["kendall_tau"] is None else f"{between['kendall_tau']:.2f}"
+        typer.echo(f"Order of the losses at {short} and at {long} steps: Kendall's tau {tau}.")
+    for warning in summary["warnings"]:
+        typer.echo(f"Warning: {warning}")
+    typer.echo(f"Written to {out}/: comparison.json, comparison.png, comparison.svg")
+
+
+def _whole(numbers: list[float] | None) -> list[int] | None:
+    from glo.errors import ConfigError
+
+    if numbers is not None and not all(number.is_integer() and number > 0 for number in numbers):
+        raise ConfigError(f"--steps takes whole numbers above 0, not {', '.join(f'{number:g}' for number in numbers)}")
+    return None if numbers is None else [int(number) for number in numbers]
+
+
+def _rates(fixed: float | None, ladder: list[float] | None) -> list[float] | None:
+    from glo.errors import ConfigError
+
+    if fixed is not None and ladder is not None:
+        raise ConfigError("give --learning-rate for one rate or --learning-rates for a ladder, not both")
+    return ladder if fixed is None else [fixed]

@@ -1,0 +1,60 @@
+"""The same task made harder: wrong labels, or less data, in the training split; validation and test stay as they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from glo.errors import TaskError
+from glo.records import Link, derive_seed
+from glo.tasks.task import Split, Task
+
+
+def with_label_noise(task: Task, fraction: float, seed: int = 0) -> Task:
+    """The task with a fraction of its training labels wrong: each replaced by another class, chosen uniformly.
+
+    Labels of shape (N, C) are rotated among the classes; a yes-no label x becomes 1 - x.
+
+    Raises:
+        TaskError: for a regression task, or unless 0 <= fraction < 1.
+    """
+    _check_classification(task, "label noise")
+    if not 0 <= fraction < 1:
+        raise TaskError(f"label noise is a fraction from 0 to below 1, not {fraction}")
+    generator = torch.Generator().manual_seed(derive_seed(seed, "label noise"))
+    train, classes = task.split("train"), task.classes
+    wrong = torch.randperm(len(train), generator=generator)[: round(fraction * len(train))]
+    shifts = torch.randint(1, max(classes, 2), (len(wrong),), generator=generator)
+    targets = train.targets.clone()
+    if task.link is Link.SIGMOID:
+        targets[wrong] = 1 - targets[wrong]
+    elif targets.is_floating_point():
+        columns = (torch.arange(classes) - shifts[:, None]) % classes
+        targets[wrong] = targets[wrong].gather(1, columns)
+    else:
+        targets[wrong] = (targets[wrong] + shifts) % classes
+    return replace(task, train=Split(train.inputs, targets))
+
+
+def with_train_fraction(task: Task, fraction: float, seed: int = 0) -> Task:
+    """The task with a random fraction of its training samples.
+
+    Raises:
+        TaskError: for a regression task, unless 0 < fraction <= 1, or if fewer samples than classes would be left.
+    """
+    _check_classification(task, "a fraction of the training data")
+    if not 0 < fraction <= 1:
+        raise TaskError(f"the fraction of the training data is above 0 and at most 1, not {fraction}")
+    train = task.split("train")
+    count = round(fraction * len(train))
+    if count < task.classes:
+        raise TaskError(f"{fraction} of {len(train)} training samples are {count}: fewer than the {task.classes} classes")
+    generator = torch.Generator().manual_seed(derive_seed(seed, "train fraction"))
+    kept = torch.randperm(len(train), generator=generator)[:count].sort().values
+    return replace(task, train=Split(train.inputs[kept], train.targets[kept]))
+
+
+def _check_classification(task: Task, what: str) -> None:
+    if task.link is Link.IDENTITY:
+        raise TaskError(f"{what} is for classification; task '{task.name}' is a regression")
