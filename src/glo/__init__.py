@@ -9,13 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from glo.experiments import Study, compare_losses
     from glo.expr import Expr, parse
     from glo.loss import ExpressionLoss
-    from glo.run import Discovery, discover
+    from glo.run import Discovery, discover, enumerate_losses, tune_coefficients
     from glo.tasks import Task, load_task
 
 __version__ = "0.1.0"
-__all__ = ["Discovery", "Expr", "ExpressionLoss", "Task", "discover", "load_task", "parse"]
+__all__ = [
+    "Discovery", "Expr", "ExpressionLoss", "Study", "Task", "compare_losses", "discover", "enumerate_losses", "load_task",
+    "parse", "tune_coefficients",
+]  # fmt: skip
 
 _HOMES = {
     "Expr": "glo.expr",
@@ -25,6 +29,10 @@ _HOMES = {
     "load_task": "glo.tasks",
     "discover": "glo.run",
     "Discovery": "glo.run",
+    "enumerate_losses": "glo.run",
+    "tune_coefficients": "glo.run",
+    "Study": "glo.experiments",
+    "compare_losses": "glo.experiments",
 }
 
 

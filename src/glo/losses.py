@@ -5,6 +5,8 @@ Each is f(x, y) for the true label x and the predicted probability y; the loss i
 
 from __future__ import annotations
 
+import math
+
 from glo.errors import ConfigError, ExpressionError
 from glo.expr import HARD, Expr, constant, parse, scale_free_fingerprint, visible_slopes
 
@@ -91,6 +93,8 @@ def known_as(expr: Expr) -> list[str]:
 def _levelled(expr: Expr) -> str:
     """Fingerprint of the expression with a multiple of y added, so that its derivative is 0 where x is 0 and y small."""
     slope = float(visible_slopes(expr, HARD.x, HARD.y)[0])
+    if not math.isfinite(slope):
+        return scale_free_fingerprint(expr)
     return scale_free_fingerprint(Expr("-", (expr, Expr("*", (constant(slope), Expr("y"))))))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -10,64 +9,19 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from glo.cli import main
+from cli.conftest import Glo, Result, assert_misuse, parsed
 
 COMMANDS = ["demo", "search", "tune", "enumerate", "compare", "resume", "runs", "show", "evaluate", "export", "tasks"]
 # A process that was started in the background of a shell ignores SIGINT; this one is to be interrupted.
 CHILD = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from glo.cli.app import main; main()"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 TINY = ["--task", "digits", "--population", "6", "--generations", "2", "--steps", "60", "--device", "cpu"]
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Glo = Callable[..., Result]
-
-
-@pytest.fixture
-def glo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Glo:
-    """Runs a command line, in this process and in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def run(*arguments: str) -> Result:
-        monkeypatch.setattr(sys, "argv", ["glo", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        captured = capsys.readouterr()
-        return Result(int(end.value.code or 0), captured.out, captured.err)
-
-    return run
-
-
-def parsed(result: Result) -> Any:
-    """The JSON on standard output, which holds nothing else."""
-    assert result.code == 0, result.err
-    return json.loads(result.out)
-
-
-def assert_misuse(result: Result, message: str) -> None:
-    """Exit code 2 and one line that says what was wrong."""
-    assert result.code == 2
-    assert result.out == ""
-    assert result.err.startswith("Error: ")
-    assert result.err.count("\n") == 1
-    assert re.search(message, result.err), result.err
 
 
 def test_help_lists_the_commands(glo: Glo) -> None:

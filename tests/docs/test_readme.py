@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -16,7 +17,11 @@ def test_the_example_runs_and_is_short(tmp_path: Path) -> None:
     assert len(example.strip().splitlines()) <= 15
     done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    expression, fitness, rate = done.stdout.rsplit(maxsplit=2)
+    found, compared = done.stdout.splitlines()
+    expression, fitness, rate = found.rsplit(maxsplit=2)
     assert "y" in expression
     assert 0 < float(fitness) <= 1
     assert float(rate) > 0
+    row = ast.literal_eval(compared)
+    assert row["expression"] == expression
+    assert 0 <= row["p_value"] <= 1

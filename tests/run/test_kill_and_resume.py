@@ -11,7 +11,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +25,8 @@ from glo.store import Store
 
 GENERATIONS, POPULATION = 7, 8
 OPTIONS = ["--generations", str(GENERATIONS), "--population", str(POPULATION), "--steps", "60", "--device", "cpu"]
+TUNING = ["iterations=4", "population=4", "confirmations=2"]
+TUNED = ["--generations", "3", *OPTIONS[2:], "--tune", *(part for o in TUNING for part in ("--set", f"coefficients.{o}"))]
 COMMAND = [sys.executable, "-c", "from glo.cli.app import main; main()"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 PATIENCE = 120.0
@@ -31,7 +34,7 @@ PATIENCE = 120.0
 # Imports glo once, then runs each command line that it reads in a process of its own: a start takes no seconds.
 STARTER = """
 import json, os, sys
-import glo.report, glo.run
+import cma, glo.report, glo.run
 from glo.cli.app import main
 for line in sys.stdin:
     arguments, output, errors = json.loads(line)
@@ -144,8 +147,12 @@ def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
 @pytest.fixture(scope="module")
 def uninterrupted(starter: Starter, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The same search, never interrupted, as `glo runs` shows it."""
-    storage = tmp_path_factory.mktemp("whole") / "glo.db"
-    starter.run("search", "--task", "digits", *OPTIONS, "--storage", str(storage), "--name", "run")
+    return never_interrupted(starter, tmp_path_factory.mktemp("whole") / "glo.db", OPTIONS)
+
+
+def never_interrupted(starter: Starter, storage: Path, options: Sequence[str]) -> dict[str, Any]:
+    """A search that runs to its end at once, as `glo runs` shows it."""
+    starter.run("search", "--task", "digits", *options, "--storage", str(storage), "--name", "run")
     return shown(starter, storage)
 
 
@@ -182,20 +189,24 @@ def check_whole(storage: Path, history: list[dict[str, Any]]) -> int:
     records = store.generations("run") if store.runs() else []
     store.close()
     assert [record.generation for record in records] == list(range(len(records)))
+    sizes = Counter(row["generation"] for row in history)
     for record in records:
-        assert len(record.outcomes) == POPULATION
+        assert len(record.outcomes) == sizes[record.generation]
         assert asked_digest([parse(outcome.expression) for outcome in record.outcomes]) == record.asked
     expressions = [outcome.expression for record in records for outcome in record.outcomes]
     assert expressions == [row["expression"] for row in history[: len(expressions)]]
     return len(records)
 
 
-def killed_and_resumed(start: Start, storage: Path, whole: dict[str, Any], moments: random.Random, kills: int) -> int:
-    """Start a search, kill and resume it, and let it end; the number of kills that hit a living process."""
-    search = ["search", "--task", "digits", *OPTIONS, "--storage", str(storage), "--name", "run"]
+def killed_and_resumed(
+    start: Start, storage: Path, whole: dict[str, Any], moments: random.Random, kills: int, options: Sequence[str] = OPTIONS
+) -> list[int]:
+    """Start a search, kill and resume it, and let it end; after how many generations kills hit a living process."""
+    search = ["search", "--task", "digits", *options, "--storage", str(storage), "--name", "run"]
     resume = ["resume", "run", "--storage", str(storage)]
-    hit = 0
-    for target in sorted(moments.choices(range(GENERATIONS), k=kills)):
+    generations: int = whole["generations"]
+    hits: list[int] = []
+    for target in sorted(moments.choices(range(generations), k=kills)):
         process = start(resume if committed(storage) is not None else search)
         try:
             while (committed(storage) or 0) < target:
@@ -203,13 +214,13 @@ def killed_and_resumed(start: Start, storage: Path, whole: dict[str, Any], momen
             still_runs(process, moments.uniform(0, 0.4))
         finally:
             process.kill()
-        hit += process.wait(PATIENCE) == -signal.SIGKILL
-        if storage.exists():
-            check_whole(storage, whole["history"])
+        killed = process.wait(PATIENCE) == -signal.SIGKILL
+        recorded = check_whole(storage, whole["history"]) if storage.exists() else 0
+        hits += [recorded] * killed
     last = start(resume if committed(storage) is not None else search)
     assert last.wait(PATIENCE) == 0
-    assert check_whole(storage, whole["history"]) == GENERATIONS
-    return hit
+    assert check_whole(storage, whole["history"]) == generations
+    return hits
 
 
 def assert_same(found: dict[str, Any], whole: dict[str, Any]) -> None:
@@ -231,7 +242,7 @@ def test_killed_searches_end_as_if_never_interrupted(
     hit = 0
     for run in range(4):
         storage = tmp_path / f"{run}.db"
-        hit += killed_and_resumed(starter.start, storage, uninterrupted, moments, kills=4)
+        hit += len(killed_and_resumed(starter.start, storage, uninterrupted, moments, kills=4))
         assert_same(shown(starter, storage), uninterrupted)
     assert hit >= 10
 
@@ -242,6 +253,22 @@ def test_killed_command_line(starter: Starter, uninterrupted: dict[str, Any], tm
     def start(arguments: list[str]) -> Process:
         return subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, env=ENVIRONMENT)
 
-    hit = killed_and_resumed(start, tmp_path / "glo.db", uninterrupted, random.Random(3), kills=2)  # noqa: S311
-    assert hit >= 1
+    hits = killed_and_resumed(start, tmp_path / "glo.db", uninterrupted, random.Random(3), kills=2)  # noqa: S311
+    assert len(hits) >= 1
     assert_same(shown(starter, tmp_path / "glo.db"), uninterrupted)
+
+
+def test_killed_tuning(starter: Starter, tmp_path: Path) -> None:
+    """A search whose best is tuned, killed while it searches and while it tunes."""
+    whole = never_interrupted(starter, tmp_path / "whole.db", TUNED)
+    phases = {row["generation"]: row["phase"] for row in whole["history"]}
+    assert [*phases.values()] == ["genetic"] * 3 + ["coefficients"] * 4 + ["confirmation"]
+    moments = random.Random(37)  # noqa: S311
+    hits: list[int] = []
+    for run in range(2):
+        storage = tmp_path / f"{run}.db"
+        hits += killed_and_resumed(starter.start, storage, whole, moments, 3, TUNED)
+        found = shown(starter, storage)
+        assert_same(found, whole)
+        assert found["tuning"] == whole["tuning"] is not None
+    assert {phases.get(recorded) for recorded in hits} >= {"genetic", "coefficients"}

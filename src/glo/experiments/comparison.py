@@ -18,7 +18,7 @@ from glo.expr import Expr, describe
 from glo.losses import binary_cross_entropy, cross_entropy, mse, smoothed_binary_cross_entropy, smoothed_cross_entropy
 from glo.records import Link, TrainingConfig, derive_seeds
 from glo.tasks import Task
-from glo.training import Trainer, Training, TrainingResult
+from glo.training import Trainer, Training
 
 LADDER = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 SMOOTHINGS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
@@ -53,7 +53,8 @@ class Protocol:
         if self.tuning_seeds < 1:
             raise ConfigError("at least 1 tuning seed is needed to choose a learning rate")
         if not self.ladder or not all(0 < rate < float("inf") for rate in self.ladder):
-            raise ConfigError(f"learning rates are positive numbers, not {', '.join(f'{rate:g}' for rate in self.ladder)}")
+            given = ", ".join(f"{rate:g}" for rate in self.ladder) or "none at all"
+            raise ConfigError(f"learning rates are positive numbers, e.g. 0.01,0.1,1, not {given}")
         object.__setattr__(self, "ladder", tuple(sorted(set(self.ladder))))
 
     @property
@@ -106,7 +107,11 @@ def compare(
 
     Returns:
         A JSON-like row for each contender, by name: expression, rate, mean, sd, n, and the difference to the baseline.
+
+    Raises:
+        TaskError: if the task has no test split.
     """
+    task.split("test")  # that there is none is better known before hours of tuning
     trainer = Trainer(task, training.model_copy(update={"early_stop": 0.0}), device)
     contenders = choose(trainer, families, protocol, report)
     samples = measure(trainer, list(contenders.values()), protocol, report)
@@ -134,7 +139,9 @@ def choose(
         trainings = [Training(families[name][variant], rate) for name, variant, rate in wanted]
         scores = np.zeros((len(seeds), len(wanted)))
         for row, seed in enumerate(seeds):
-            scores[row] = [_validation(result) for result in trainer.train(trainings, seed)]
+            scores[row] = [
+                0.0 if isinstance(result, str) else _useful(result.validation) for result in trainer.train(trainings, seed)
+            ]
             report("choosing learning rates", done + row + 1, total)
         for (name, variant, rate), score in zip(wanted, scores.mean(0).tolist(), strict=True):
             fields[name].scores[variant, rate] = score
@@ -172,18 +179,21 @@ class _Field:
         (variant, rate), _ = self._best()
         tried = [r for v, r in self.scores if v == variant]
         if rate == min(tried):
-            return variant, _rounded(rate * self.ladder[0] / self.ladder[1])
-        if rate == max(tried):
-            return variant, _rounded(rate * self.ladder[-1] / self.ladder[-2])
-        return None
+            further = _rounded(rate * self.ladder[0] / self.ladder[1])
+        elif rate == max(tried):
+            further = _rounded(rate * self.ladder[-1] / self.ladder[-2])
+        else:
+            return None
+        return None if further in tried else (variant, further)
 
 
 def _rounded(rate: float) -> float:
-    return float(f"{rate:.3g}")
+    return float(f"{rate:.6g}")
 
 
-def _validation(result: TrainingResult | str) -> float:
-    return 0.0 if isinstance(result, str) else result.validation
+def _useful(metric: float | None) -> float:
+    """A metric as it counts: 0 is as good as useless, and what is below it no worse (r2 can be any negative number)."""
+    return max(0.0, metric or 0.0)
 
 
 def measure(
@@ -197,7 +207,7 @@ def measure(
     columns: list[list[float]] = []
     for number, seed in enumerate(derive_seeds(protocol.seed, "test", protocol.repeats), start=1):
         results = trainer.train(trainings, seed, test=True)
-        columns.append([0.0 if isinstance(result, str) else result.test or 0.0 for result in results])
+        columns.append([0.0 if isinstance(result, str) else _useful(result.test) for result in results])
         report("measuring on test", number, protocol.repeats)
     return [Sample(values) for values in zip(*columns, strict=True)]
 

@@ -28,8 +28,8 @@ class Sample:
 
     @property
     def sd(self) -> float:
-        """Standard deviation of the sample (n - 1); 0 for a single value."""
-        return float(np.std(self.values, ddof=1)) if self.n > 1 else 0.0
+        """Standard deviation of the sample (n - 1); exactly 0 where all values are equal."""
+        return float(np.std(self.values, ddof=1)) if len(set(self.values)) > 1 else 0.0
 
 
 def welch(a: Sequence[float], b: Sequence[float]) -> float:

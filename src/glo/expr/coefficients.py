@@ -6,7 +6,7 @@ nothing that a training could see: 3*(5*x + 2*y) is 15*x + 6*y, and log(c*y) is 
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterator, Mapping
 
 from glo.expr.operators import OPERATORS
@@ -21,13 +21,16 @@ def with_coefficients(expr: Expr, coefficients: Mapping[int, float]) -> Expr:
     Raises:
         ExpressionError: if the expression becomes too large, or a coefficient is not finite.
     """
+    for coefficient in coefficients.values():
+        constant(coefficient)  # which must be finite
     return check_size(_multiplied(expr, 0, coefficients))
 
 
 def _multiplied(node: Expr, position: int, coefficients: Mapping[int, float]) -> Expr:
     coefficient = coefficients.get(position, 1)
-    if node.is_constant and math.isfinite(coefficient * node.value):
-        return node if coefficient == 1 else constant(coefficient * node.value)
+    if node.is_constant:  # an exponent must stay a number
+        largest = sys.float_info.max
+        return node if coefficient == 1 else constant(min(max(coefficient * node.value, -largest), largest))
     children = zip(node.children, _positions(node, position), strict=True)
     node = Expr(node.symbol, tuple(_multiplied(child, place, coefficients) for child, place in children))
     return node if coefficient == 1 else Expr("*", (constant(coefficient), node))
@@ -54,7 +57,8 @@ def effective_coefficients(expr: Expr, scale: bool = True) -> list[int]:
         scale: whether a factor of the whole counts; it does not where the learning rate is chosen for each loss.
 
     The rules hold for any label x; that a hard label is its own square is not made use of.  They see operators, not
-    like terms: of x*y + x*y one coefficient more than needed is kept.  docs/decisions/0007-effective-coefficients.md.
+    like terms or inverse functions: of x*y + x*y, or exp(x + log(y)), one more than needed is kept
+    (docs/decisions/0007-effective-coefficients.md).
     """
     if not expr.uses("y"):
         return []

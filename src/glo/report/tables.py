@@ -34,6 +34,8 @@ def funnel_counts_table(funnel: Mapping[str, Mapping[str, float]]) -> Table:
 def tuning_table(tuning: Mapping[str, Any]) -> Table:
     """What tuning came to: the start, the best sample and the mean of the distribution, on fresh seeds."""
     count = f"{tuning['coefficients']} coefficient{'s' if tuning['coefficients'] != 1 else ''} ({tuning['which']})"
+    if tuning["scale_only"]:
+        count = "only the overall scale"
     title = f"Tuning {count} of {tuning['start']}: fitness on validation, {tuning['seeds']} fresh seeds"
     table = Table(title=title)
     for column in ("candidate", "expression"):

@@ -87,6 +87,7 @@ def tune_coefficients(
     which: str | None = None,
     iterations: int | None = None,
     population: int | None = None,
+    repeats: int = 1,
     steps: int | None = None,
     learning_rates: Sequence[float] | None = None,
     **options: Unpack[RunOptions],
@@ -97,6 +98,7 @@ def tune_coefficients(
         expression: a loss, by text or name.
         which: "effective" or "all" coefficients.
         iterations, population: of CMA-ES.
+        repeats: seeds over which each fitness is averaged; more than one is worth its time where fitness is noisy.
         steps, learning_rates: of each training; with several rates, each candidate counts at its best.
 
     Raises:
@@ -106,6 +108,7 @@ def tune_coefficients(
     tuning = {"expression": str(loss), "which": which, "iterations": iterations, "population": population}
     overrides = {
         "phases": [Phase.COEFFICIENTS],
+        "repeats": repeats,
         "coefficients": tuning,
         "training": {"steps": steps, "learning_rates": learning_rates},
     }

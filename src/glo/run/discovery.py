@@ -105,11 +105,12 @@ class Discovery:
             return None
         start = parse(confirmed.outcomes[0].expression)
         options = self.config.coefficients
+        positions = tuned_positions(start, options.which, self.config.on_ladder)
         return {
             "start": str(start),
             "which": options.which,
-            "coefficients": len(tuned_positions(start, options.which, self.config.on_ladder)),
-            "scale_only": tuned_positions(start, options.which, self.config.on_ladder) == [0],
+            "coefficients": len(positions),
+            "scale_only": positions == [0],
             "seeds": options.confirmations,
             "confirmation": [
                 {"candidate": candidate, **asdict(outcome)}

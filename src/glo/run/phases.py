@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from glo.records import Outcome, Phase, Status, TrainingConfig, derive_seeds
 from glo.run.config import RunConfig
 from glo.search import CoefficientSearch, EnumerationSearch, GeneticSearch, Screen, Search, Shortlist, tuned_positions
 from glo.store import GenerationRecord
+
+logger = logging.getLogger("glo")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ def legs(config: RunConfig, screen: Screen, history: Sequence[GenerationRecord])
             yield leg(phase, EnumerationSearch(config.enumeration, config.genetic.weights, screen), seeds)
         elif start := start_of_tuning(config, history):
             positions = tuned_positions(start, config.coefficients.which, config.on_ladder)
+            if positions == [0]:
+                logger.warning("no coefficient changes the shape of %s: only its overall scale is tuned", start)
             tuning = CoefficientSearch(config.coefficients, start, positions, config.seed)
             yield leg(phase, tuning, seeds)
             fresh = derive_seeds(config.seed, "confirmation", config.coefficients.confirmations)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 
 from glo.errors import ConfigError
 from glo.expr import Expr, all_coefficients, effective_coefficients, with_coefficients
@@ -25,7 +25,7 @@ class CoefficientConfig(Config):
         expression: what is tuned, as text; empty for the best of the phase before.
         which: "all", one coefficient for each node, or "effective", without those that change nothing.
         iterations: generations of CMA-ES.
-        population: candidates in each; None for 4 + 3 ln(number of coefficients), as usual.
+        population: candidates in each; None for 4 + 3 ln(number of coefficients), as usual, at least 6.
         sigma: the initial step size; the paper's 1.5.
         active: whether bad candidates count negatively in the covariance ("active" CMA-ES); the paper's variant does not.
         confirmations: fresh seeds over which the start, the best sample and the mean are compared in the end.
@@ -35,7 +35,7 @@ class CoefficientConfig(Config):
     which: Literal["effective", "all"] = "effective"
     iterations: PositiveInt = 15
     population: int | None = Field(default=None, ge=4)
-    sigma: PositiveFloat = 1.5
+    sigma: float = Field(default=1.5, gt=0, le=1e6)
     active: bool = True
     confirmations: PositiveInt = 5
 
@@ -113,7 +113,7 @@ def _strategy(config: CoefficientConfig, coefficients: int, seed: int) -> Any:
 
     rng = generator(seed, "coefficients")
     options = {
-        "seed": math.nan,  # else it seeds numpy's global generator
+        "seed": math.nan,  # numpy's global generator is neither seeded nor used
         "randn": lambda *shape: rng.standard_normal(shape),
         "verbose": -9,
         "CMA_active": config.active,

@@ -54,7 +54,7 @@ def train_single(
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(config, step))
     train, validation = task.split("train").to(device), task.split("validation").to(device)
-    chance, check_at = task.chance(), early_stop_step(config)
+    check_at = early_stop_step(config)
     curve: list[tuple[int, float]] = []
     loss = torch.zeros(())
 
@@ -64,7 +64,7 @@ def train_single(
         for step, batch in enumerate(batches(len(train), config, seed)):
             if step == check_at:
                 score, diverged = evaluate_model(task, model, validation)
-                if score <= chance:
+                if score <= task.chance():
                     return TrainingResult(score, diverged, stopped=not diverged, curve=tuple(curve))
             optimizer.zero_grad()
             outputs = as_matrix(model(train.inputs[batch]))

@@ -16,7 +16,13 @@ from glo.training.population import check_stackable, train_population
 from glo.training.single import train_single
 
 logger = logging.getLogger("glo")
-FAILURES = (RuntimeError, ValueError, ArithmeticError)  # what PyTorch and a model raise, out of memory included
+FAILURES = (
+    RuntimeError,
+    ValueError,
+    ArithmeticError,
+    IndexError,
+    TypeError,
+)  # what PyTorch and a model raise, out of memory included
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
@@ -34,7 +40,13 @@ class Trainer:
         self._together = worth_stacking(task, device)
 
     def train(self, trainings: Sequence[Training], seed: int, test: bool = False) -> list[TrainingResult | str]:
-        """A result for each training, in order, or in words why there is none."""
+        """A result for each training, in order, or in words why there is none.
+
+        Raises:
+            TaskError: if `test` is asked of a task without a test split.
+        """
+        if test:
+            self._task.split("test")  # misuse is an error, not a failed training
         if self._together and len(trainings) > 1:
             try:
                 return list(train_population(self._task, trainings, self._config, seed, self._device, test))
