@@ -177,7 +177,7 @@ def test_enumerate(glo: Glo, tmp_path: Path) -> None:
     assert known["log(y)*(x - y)"] == []
 
     name = found["name"]
-    assert name == "digits-enumerate-2-0"
+    assert name == "digits-enumerate-0"
     printed = words(glo("resume", name))
     assert f"The best {min(20, len(atlas))} of {len(atlas)} losses" in printed
     assert atlas[0]["expression"] in printed
@@ -197,7 +197,7 @@ def test_enumeration_of_depth_1_over_several_seeds(glo: Glo) -> None:
     assert [entry["expression"] for entry in found["atlas"]] == ["x*y"]
     assert "linear" in found["atlas"][0]["known_as"]
     assert found["funnel"]["training"]["candidates"] + found["funnel"]["early stop"]["rejected"] == 2
-    assert "mean of 2 seeds" in words(glo("resume", "digits-enumerate-1-0"))
+    assert "mean of 2 seeds" in words(glo("resume", "digits-enumerate-0"))
 
 
 @pytest.mark.parametrize(

@@ -433,7 +433,7 @@ def test_runs_of_one_store_are_named_after_what_they_do(make_task: MakeTask, sto
     found.append(enumerate_few(make_task(), steps=1, max_depth=1, storage=storage))
     names = [discovery.name for discovery in found]
     assert names[0] == names[1] == "points-tune-baikal-0"
-    assert names[3:] == ["points-tune-cross_entropy-0", "points-enumerate-1-0"]
+    assert names[3:] == ["points-tune-cross_entropy-0", "points-enumerate-0"]
     assert len(set(names)) == 4
     states = {state["name"]: state for state in run_states(Store(storage))}
     assert set(states) == set(names)

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
-from glo.cli.output import Progress, dump, make_folder, print_json, print_table, read_numbers, read_task_options, write_text
+from glo.cli.output import (
+    Progress,
+    dump,
+    folder_for_output,
+    print_json,
+    print_table,
+    read_numbers,
+    read_task_options,
+    write_text,
+)
 
 
 def compare(
@@ -50,7 +59,7 @@ def compare(
     from glo.report import comparison_figure, comparison_table, save
 
     given = {
-        "steps": _whole(read_numbers(steps, "--steps")),
+        "steps": _whole(read_numbers(steps, "--steps", "300,1000")),
         "learning_rates": _rates(learning_rate, read_numbers(learning_rates, "--learning-rates")),
         "smoothings": read_numbers(smoothings, "--smoothings"),
     }
@@ -64,8 +73,7 @@ def compare(
         **{key: tuple(values) for key, values in given.items() if values is not None},
     )
     options_of_task = read_task_options(task_option)
-    make_folder(out)
-    with Progress() as progress:
+    with folder_for_output(out), Progress() as progress:
         summary = compare_losses(
             task, expr, study, task_options=options_of_task, data_dir=data_dir, device=device, report=progress.show
         )

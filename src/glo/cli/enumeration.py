@@ -22,8 +22,10 @@ from glo.cli.output import (
 
 def enumerate_(
     task: options.TaskName,
-    max_depth: Annotated[int, typer.Option(min=1, help="Depth of the largest expressions.")] = 2,
-    repeats: Annotated[int, typer.Option("--repeats", "--seeds", min=1, help="Seeds over which fitness is averaged.")] = 3,
+    max_depth: Annotated[int | None, typer.Option(min=1, help="Depth of the largest expressions; by default 2.")] = None,
+    repeats: Annotated[
+        int | None, typer.Option("--repeats", "--seeds", min=1, help="Seeds over which fitness is averaged; by default 3.")
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write the atlas to this CSV file.")] = None,
     preset: options.Preset = "default",
     seed: options.Seed = 0,
@@ -42,9 +44,12 @@ def enumerate_(
 
     Each counts at its best learning rate, averaged over the seeds.  An interrupted run goes on with `glo resume NAME`.
     """
+    from glo.errors import ConfigError
     from glo.run import default_name, enumerate_losses
 
-    chosen = name or default_name(task, f"enumerate-{max_depth}", seed)
+    if csv is not None and not csv.parent.is_dir():
+        raise ConfigError(f"{csv} cannot be written: there is no folder {csv.parent}")
+    chosen = name or default_name(task, "enumerate", seed)
     with resumable(command_line("glo resume", chosen, storage=storage, data_dir=data_dir)), Progress() as progress:
         discovery = enumerate_losses(
             task,

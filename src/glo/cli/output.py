@@ -32,18 +32,26 @@ def print_json(value: Any) -> None:
     typer.echo(dump(value), nl=False)
 
 
-def make_folder(path: Path) -> None:
-    """A folder to write to.
+@contextmanager
+def folder_for_output(path: Path) -> Iterator[None]:
+    """A folder to write to; one that was made for what is then refused is taken away again.
 
     Raises:
         ConfigError: if it cannot be made.
     """
-    from glo.errors import ConfigError
+    from glo.errors import ConfigError, GloError
 
+    existed = path.exists()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error.strerror}): choose another --out") from None
+    try:
+        yield
+    except GloError:
+        if not existed:
+            path.rmdir()
+        raise
 
 
 def write_text(path: Path, text: str) -> None:
@@ -123,7 +131,7 @@ def show_generations(progress: Progress) -> OnGeneration:
     return on_generation
 
 
-def read_numbers(text: str | None, what: str) -> list[float] | None:
+def read_numbers(text: str | None, what: str, example: str = "0.01,0.1") -> list[float] | None:
     """Numbers from a text such as "0.01,0.1".
 
     Raises:
@@ -136,7 +144,7 @@ def read_numbers(text: str | None, what: str) -> list[float] | None:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise ConfigError(f"{what} takes numbers separated by commas, e.g. 0.01,0.1, not {text!r}") from None
+        raise ConfigError(f"{what} takes numbers separated by commas, e.g. {example}, not {text!r}") from None
 
 
 def print_discovery(discovery: Discovery, storage: str, as_json: bool) -> None:

@@ -29,7 +29,9 @@ def tune(
     ] = None,
     iterations: Annotated[int | None, typer.Option(min=1, help="Generations of CMA-ES; by default 15.")] = None,
     population: Annotated[int | None, typer.Option(min=4, help="Candidates in each; by default 4 + 3 ln(n).")] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Seeds over which each candidate's fitness is averaged.")] = 1,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="Seeds over which each candidate's fitness is averaged; by default 1.")
+    ] = None,
     preset: options.Preset = "default",
     seed: options.Seed = 0,
     steps: options.Steps = None,

@@ -96,6 +96,7 @@ def compose(
     file: str | Path | None = None,
     settings: Sequence[str] = (),
     overrides: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> RunConfig:
     """Compose a configuration; what comes later in the list wins.
 
@@ -105,7 +106,8 @@ def compose(
         preset: "default" or "paper".
         file: a TOML file with the tables genetic, coefficients, enumeration, training, funnel.
         settings: texts such as "training.steps=100"; values are TOML, a bare word is a string.
-        overrides: nested values, None meaning not given.
+        overrides: nested values that win over everything, None meaning not given.
+        defaults: nested values that everything else wins over.
 
     Raises:
         ConfigError: naming the key, for an unknown key or a bad value.
@@ -113,7 +115,7 @@ def compose(
     if preset not in PRESETS:
         raise ConfigError(f"there is no preset '{preset}'; presets are {', '.join(PRESETS)}")
     values: dict[str, Any] = {"training": dict(task.training), "preset": preset}
-    for layer in (PRESETS[preset], read_toml(file), read_settings(settings), overrides or {}):
+    for layer in (defaults or {}, PRESETS[preset], read_toml(file), read_settings(settings), overrides or {}):
         _merge(values, layer)
     _merge(values, {"task": {"name": task_name, "options": dict(task_options or {}), "digest": task.digest()}})
     return validated(values)
@@ -194,6 +196,8 @@ def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
 
 
 def _problem(detail: Any) -> str:
+    if detail["type"] == "value_error" and not detail["loc"]:
+        return str(detail["ctx"]["error"])  # of the whole: it says itself what is wrong
     key = ".".join(map(str, detail["loc"]))
     if detail["type"] == "extra_forbidden":
         fields: Any = RunConfig

@@ -87,7 +87,7 @@ def tune_coefficients(
     which: str | None = None,
     iterations: int | None = None,
     population: int | None = None,
-    repeats: int = 1,
+    repeats: int | None = None,
     steps: int | None = None,
     learning_rates: Sequence[float] | None = None,
     **options: Unpack[RunOptions],
@@ -118,8 +118,8 @@ def tune_coefficients(
 def enumerate_losses(
     task: Task | str,
     *,
-    max_depth: int = 2,
-    repeats: int = 3,
+    max_depth: int | None = None,
+    repeats: int | None = None,
     steps: int | None = None,
     learning_rates: Sequence[float] | None = None,
     **options: Unpack[RunOptions],
@@ -127,8 +127,8 @@ def enumerate_losses(
     """Judge every loss up to a depth; otherwise as `discover`.
 
     Args:
-        max_depth: of the trees.
-        repeats: seeds over which each fitness is averaged.
+        max_depth: of the trees; by default 2.
+        repeats: seeds over which each fitness is averaged; by default 3.
         steps, learning_rates: of each training.
     """
     overrides = {
@@ -137,13 +137,14 @@ def enumerate_losses(
         "enumeration": {"max_depth": max_depth},
         "training": {"steps": steps, "learning_rates": learning_rates},
     }
-    return start_run(task, overrides, f"enumerate-{max_depth}", **options)
+    return start_run(task, overrides, "enumerate", {"repeats": 3}, **options)
 
 
 def start_run(
     task: Task | str,
     overrides: Mapping[str, Any],
     what: str,
+    defaults: Mapping[str, Any] | None = None,
     *,
     preset: str = "default",
     seed: int = 0,
@@ -163,11 +164,12 @@ def start_run(
         task: what is searched for.
         overrides: values of `RunConfig` that win over preset, file and settings; None for not given.
         what: the run does, as part of its default name.
+        defaults: values of `RunConfig` that everything else wins over.
     """
     chosen = {**read_settings(settings).get("task", {}).get("options", {}), **(task_options or {})}
     task_name = task.name if isinstance(task, Task) else task
     loaded = task if isinstance(task, Task) else load_task(task, chosen, data_dir)
-    config = compose(loaded, task_name, chosen, preset, file, settings, {"seed": seed, **overrides})
+    config = compose(loaded, task_name, chosen, preset, file, settings, {"seed": seed, **overrides}, defaults)
     store = Store(storage)
     try:
         name = name or default_name(config.task.name, what, seed)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
@@ -26,7 +27,8 @@ class GeneticConfig(Config):
         population: trees per generation.
         elites: the best trees, copied unchanged into the next generation.
         initial_depth: maximum depth of a random tree; the paper's 2.
-        weights: of each operator and leaf when one is drawn at random; an operator that is not named is not used.
+        weights: of each operator and leaf when one is drawn at random; an operator that is not named is not used.  A table
+            that names neither x nor y changes the paper's: {"tanh": 1} adds an operator, {"square": 0} takes one away.
         selection: "roulette" (in proportion to fitness; uniform where all are 0) or "tournament".
         tournament_size: trees that compete for each place under "tournament".
         crossover: probability that two parents exchange subtrees (else they are copied).
@@ -55,6 +57,12 @@ class GeneticConfig(Config):
     max_depth: int = Field(default=MAX_DEPTH, ge=2, le=MAX_DEPTH)
     viable: bool = False
     attempts: PositiveInt = 50
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _changed(cls, weights: Any) -> Any:
+        changes = isinstance(weights, Mapping) and not any(variable in weights for variable in VARIABLES)
+        return {**PAPER_WEIGHTS, **weights} if changes else weights
 
     @field_validator("weights")
     @classmethod

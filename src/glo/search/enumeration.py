@@ -46,16 +46,19 @@ class EnumerationSearch:
         self._batch = config.batch
         self._screened = _distinct(all_trees(symbols, config.max_depth), screen)
         self._next = list(itertools.islice(self._screened, self._batch))
+        self._after: list[Expr] = []
 
     @property
     def done(self) -> bool:
         return not self._next
 
     def ask(self) -> list[Expr]:
+        # Screened one batch ahead, so that all screening is done, and counted, before the last batch is judged.
+        self._after = list(itertools.islice(self._screened, self._batch))
         return list(self._next)
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:  # noqa: ARG002 - nothing depends on it
-        self._next = list(itertools.islice(self._screened, self._batch))
+        self._next = self._after
 
 
 def enumerable(config: EnumerationConfig, weights: Mapping[str, float]) -> list[str]:
