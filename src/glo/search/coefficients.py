@@ -35,7 +35,7 @@ class CoefficientConfig(Config):
     which: Literal["effective", "all"] = "effective"
     iterations: PositiveInt = 15
     population: int | None = Field(default=None, ge=4)
-    sigma: float = Field(default=1.5, gt=0, le=1e9)
+    sigma: float = Field(default=1.5, gt=0, le=1e100)
     active: bool = True
     confirmations: PositiveInt = 5
 

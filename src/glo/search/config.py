@@ -61,7 +61,9 @@ class GeneticConfig(Config):
     @field_validator("weights", mode="before")
     @classmethod
     def _changed(cls, weights: Any) -> Any:
-        changes = isinstance(weights, Mapping) and not any(variable in weights for variable in VARIABLES)
+        changes = (
+            isinstance(weights, Mapping) and len(weights) > 0 and not any(variable in weights for variable in VARIABLES)
+        )
         return {**PAPER_WEIGHTS, **weights} if changes else weights
 
     @field_validator("weights")
