@@ -77,10 +77,10 @@ class PopulationLoss:
         shape = duals.y.shape
         if target.is_floating_point():
             return self._run(what, None, duals, target.T.expand(shape))
-        wrong = self._run(what, 0.0, duals)
-        index = target.expand(shape[0], 1, shape[2])
-        right = self._run(what, 1.0, duals.gather(1, index))
-        return wrong.scatter_(1, index, right)
+        places = target * shape[2] + torch.arange(shape[2], device=target.device)  # of the right classes, in (C, N)
+        result = self._run(what, 0.0, duals)
+        result.flatten(1).index_copy_(1, places, self._run(what, 1.0, duals.at(places)).squeeze(1))
+        return result
 
     def _run(
         self, what: Literal["value", "tangent"], label: float | None, duals: Predictions, x: Tensor | None = None

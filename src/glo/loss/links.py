@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -34,11 +35,11 @@ class Predictions:
     log_y: Tensor | None
     dlog_y: Tensor | None
 
-    def gather(self, dim: int, index: Tensor) -> Predictions:
-        """The predictions at some indices along a dimension, as `torch.gather`."""
+    def at(self, places: Tensor) -> Predictions:
+        """Of predictions (P, C, N) those at some places of the flattened (C, N), shape (P, 1, len(places))."""
 
         def pick(tensor: Tensor) -> Tensor:
-            return tensor.gather(dim, index)
+            return tensor.flatten(1).index_select(1, places).unsqueeze(1)
 
         return Predictions(
             pick(self.raw),
@@ -71,11 +72,22 @@ def _softmax_differentiable(z: Tensor, eps: float, dim: int) -> tuple[Tensor, Te
     return log_y.exp().clamp(eps, 1 - eps), log_y
 
 
+def _where_inside(slope: Tensor, raw: Tensor, eps: float) -> Tensor:
+    """The slope of the clamp to [eps, 1 - eps] times `slope`, which is 0 outside.
+
+    One kernel, nine times faster on a CPU than a comparison and `torch.where`.  The bounds are exclusive in it, so it is
+    given the next numbers outside.
+    """
+    kind = np.float64 if raw.dtype == torch.float64 else np.float32
+    low, high = np.nextafter(kind(eps), kind(-1)), np.nextafter(kind(1 - eps), kind(2))
+    return torch.ops.aten.hardtanh_backward(slope, raw, float(low), float(high))
+
+
 def _softmax_duals(z: Tensor, eps: float, dim: int) -> Predictions:
     log_y = torch.log_softmax(z, dim)
     raw = log_y.exp()
     y = raw.clamp(eps, 1 - eps)
-    return Predictions(raw, y, torch.where(y == raw, y, 0.0), log_y, None)
+    return Predictions(raw, y, _where_inside(y, raw, eps), log_y, None)
 
 
 def _softmax_pullback(g: Tensor, raw: Tensor, dim: int) -> Tensor:
@@ -89,7 +101,7 @@ def _sigmoid_differentiable(z: Tensor, eps: float, dim: int) -> tuple[Tensor, Te
 def _sigmoid_duals(z: Tensor, eps: float, dim: int) -> Predictions:
     raw = torch.sigmoid(z)
     y = raw.clamp(eps, 1 - eps)
-    return Predictions(raw, y, torch.where(y == raw, y * (1 - y), 0.0), logsigmoid(z), torch.sigmoid(-z))
+    return Predictions(raw, y, _where_inside(y * (1 - y), raw, eps), logsigmoid(z), torch.sigmoid(-z))
 
 
 LINKS: dict[Link, LinkFunctions] = {

@@ -1,13 +1,14 @@
 """Many different expressions as one short program of array operations.
 
 Evaluating 80 expressions one by one costs hundreds of tiny kernel calls.  In the graph of all of them, nodes of the same
-operation at the same level, from whatever expression, are computed by one call on all their rows.
+operation that are ready at the same time, from whatever expression, are computed by one call on all their rows: about 20
+calls where there were 80 levels and kinds (docs/decisions/0009-one-register.md).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,31 +19,21 @@ from glo.loss.graph import PRIMITIVES, Graph, Symbol
 
 
 @dataclass(frozen=True)
-class Operand:
-    """Where a batch of rows comes from: a column of constants, or rows of an input or of the register."""
-
-    source: str
-    rows: Tensor | slice | None = None
-    constants: Tensor | None = None
-
-    def load(self, sources: dict[str, Tensor]) -> Tensor:
-        if self.constants is not None:
-            return self.constants
-        if isinstance(self.rows, slice):
-            return sources[self.source][self.rows]
-        assert self.rows is not None  # noqa: S101 - for the type checker: an operand has rows or constants
-        return sources[self.source].index_select(0, self.rows)
-
-
-@dataclass(frozen=True)
 class Instruction:
+    """One call: for each operand as many rows of the register in, the next rows of the register out.
+
+    Operands that all lie in a row are slices; else they are gathered by one index, the rows of the first operand first.
+    """
+
     function: Callable[..., Any]
-    operands: tuple[Operand, ...]
+    operands: tuple[slice, ...] | Tensor
     out: slice
 
 
 class Program:
-    """The graph nodes that some outputs need, level by level, one instruction for all nodes of one kind.
+    """The graph nodes that some outputs need, each in a row of one register.
+
+    Inputs and constants have rows as well, so that an operation never asks where its operands come from.
 
     Args:
         graph: the traced graph.
@@ -59,75 +50,125 @@ class Program:
     ) -> None:
         self._graph = graph
         self._options: dict[str, Any] = {"device": device, "dtype": dtype}
-        self._register: dict[int, int] = {}
-        self.instructions = [self._instruction(key[1], members) for key, members in self._groups(outputs)]
-        self._outputs = [
-            (torch.tensor(rows, device=device), self._operand([outputs[row].index for row in rows]))
-            for rows in self._output_rows(outputs)
-        ]
-        self.rows = len(outputs)
+        self._rows: dict[int, int] = {}
+        needed = self._needed(outputs)
+        self._constants = self._place([i for i in needed if graph.nodes[i].op == "constant"])
+        self._inputs = self._place_inputs(needed)
+        self.instructions = [self._instruction(op, nodes) for op, nodes in schedule(graph, needed)]
+        self._outputs = self._index([self._rows[output.index] for output in outputs])
+        self._columns = -1
+        self._steps: list[Callable[[], Any]] = []
 
     def run(self, inputs: dict[str, Tensor], columns: int) -> Tensor:
         """Compute the outputs, shape (rows, columns), from inputs of shape (networks, columns)."""
-        register = torch.empty(len(self._register), columns, **self._options)
-        sources = {**inputs, "register": register}
+        if columns != self._columns:
+            self._allocate(columns)
+        for name, rows, place in self._inputs:
+            torch.index_select(inputs[name], 0, rows, out=self._register[place])
+        for step in self._steps:
+            step()
+        return self._register.index_select(0, self._outputs)
+
+    def _allocate(self, columns: int) -> None:
+        """The register, a place for gathered operands, and each instruction as a call on fixed views of them."""
+        self._columns = columns
+        self._register = torch.empty(len(self._rows), columns, **self._options)
+        values = [self._graph.nodes[index].constant for index in self._rows if self._graph.nodes[index].op == "constant"]
+        self._register[self._constants] = torch.tensor(values, **self._options).reshape(-1, 1)
+        longest = max((len(i.operands) for i in self.instructions if isinstance(i.operands, Tensor)), default=0)
+        room = torch.empty(longest, columns, **self._options)
+        self._steps = []
         for instruction in self.instructions:
-            operands = [operand.load(sources) for operand in instruction.operands]
-            instruction.function(*operands, out=register[instruction.out])
-        result = torch.empty(self.rows, columns, **self._options)
-        for rows, operand in self._outputs:
-            result[rows] = operand.load(sources)
-        return result
+            rows, out = instruction.operands, self._register[instruction.out]
+            if isinstance(rows, Tensor):
+                gathered = room[: len(rows)]
+                self._steps.append(_call(torch.index_select, (self._register, 0, rows), gathered))
+                operands = gathered.split(len(out))
+            else:
+                operands = tuple(self._register[operand] for operand in rows)
+            self._steps.append(_call(instruction.function, operands, out))
 
-    def _groups(self, outputs: Sequence[Symbol]) -> list[tuple[tuple, list[int]]]:
-        """Needed operations by (level, operation, kinds of operand)."""
-        levels: dict[int, int] = {}
+    def _needed(self, outputs: Sequence[Symbol]) -> list[int]:
+        """The outputs and all that they depend on, arguments before what uses them."""
+        needed: set[int] = set()
+        left = [output.index for output in outputs]
+        while left:
+            index = left.pop()
+            if index not in needed:
+                needed.add(index)
+                left += self._graph.nodes[index].arguments
+        return sorted(needed)  # a node is traced after its arguments
 
-        def level(index: int) -> int:
-            if index not in levels:
-                arguments = self._graph.nodes[index].arguments
-                levels[index] = 1 + max(map(level, arguments)) if arguments else 0
-            return levels[index]
+    def _place(self, indices: Iterable[int]) -> slice:
+        """Give nodes the next rows of the register."""
+        start = len(self._rows)
+        for index in indices:
+            self._rows[index] = len(self._rows)
+        return slice(start, len(self._rows))
 
-        for output in outputs:
-            level(output.index)
-        groups: dict[tuple, list[int]] = defaultdict(list)
-        for index in sorted(levels):
+    def _place_inputs(self, needed: Sequence[int]) -> list[tuple[str, Tensor, slice]]:
+        """For each input its rows that are needed, and where they go."""
+        by_name: dict[str, list[int]] = defaultdict(list)
+        for index in needed:
             node = self._graph.nodes[index]
-            if node.arguments:
-                groups[levels[index], node.op, tuple(map(self._source, node.arguments))].append(index)
-        return sorted(groups.items())
+            if not node.arguments and node.op != "constant":
+                by_name[node.op].append(index)
+        return [
+            (name, self._index([self._graph.nodes[i].row for i in indices]), self._place(indices))
+            for name, indices in by_name.items()
+        ]
 
-    def _source(self, index: int) -> str:
-        node = self._graph.nodes[index]
-        return "register" if node.arguments else node.op
+    def _instruction(self, op: str, nodes: Sequence[int]) -> Instruction:
+        """The nodes get rows in the order of their operands, which then more often lie in a row too."""
+        arguments = {index: self._graph.nodes[index].arguments for index in nodes}
+        ordered = sorted(nodes, key=lambda index: [self._rows[argument] for argument in arguments[index]])
+        columns = [[self._rows[i] for i in column] for column in zip(*(arguments[i] for i in ordered), strict=True)]
+        slices = tuple(in_a_row for column in columns if (in_a_row := _as_slice(column)))
+        operands = slices if len(slices) == len(columns) else self._index([row for column in columns for row in column])
+        return Instruction(PRIMITIVES[op][0], operands, self._place(ordered))
 
-    def _instruction(self, op: str, members: list[int]) -> Instruction:
-        """Give the members the next places of the register, ordered so that operands are in order where possible."""
-        arguments = {index: self._graph.nodes[index].arguments for index in members}
-        members = sorted(members, key=lambda index: [self._place(argument) for argument in arguments[index]])
-        operands = [self._operand(list(column)) for column in zip(*(arguments[i] for i in members), strict=True)]
-        start = len(self._register)
-        self._register.update({index: start + offset for offset, index in enumerate(members)})
-        return Instruction(PRIMITIVES[op][0], tuple(operands), slice(start, start + len(members)))
+    def _index(self, rows: Sequence[int]) -> Tensor:
+        return torch.tensor(rows, dtype=torch.int64, device=self._options["device"])
 
-    def _place(self, index: int) -> int:
-        node = self._graph.nodes[index]
-        return self._register[index] if node.arguments else node.row
 
-    def _operand(self, indices: list[int]) -> Operand:
-        source = self._source(indices[0])
-        if source == "constant":
-            column = [[self._graph.nodes[index].constant] for index in indices]
-            return Operand(source, constants=torch.tensor(column, **self._options))
-        places = [self._place(index) for index in indices]
-        if places == list(range(places[0], places[0] + len(places))):
-            return Operand(source, slice(places[0], places[0] + len(places)))
-        return Operand(source, torch.tensor(places, device=self._options["device"]))
+def _as_slice(rows: Sequence[int]) -> slice | None:
+    """The rows as a slice, if they are one after the other."""
+    in_a_row = slice(rows[0], rows[0] + len(rows))
+    return in_a_row if list(rows) == list(range(in_a_row.start, in_a_row.stop)) else None
 
-    def _output_rows(self, outputs: Sequence[Symbol]) -> list[list[int]]:
-        """Output rows grouped by where they come from."""
-        rows: dict[str, list[int]] = defaultdict(list)
-        for row, output in enumerate(outputs):
-            rows[self._source(output.index)].append(row)
-        return list(rows.values())
+
+def _call(function: Callable[..., Any], arguments: Sequence[Any], out: Tensor) -> Callable[[], Any]:
+    return lambda: function(*arguments, out=out)
+
+
+def schedule(graph: Graph, needed: Sequence[int]) -> list[tuple[str, list[int]]]:
+    """Operations in an order that computes many nodes at once: (operation, nodes), none before its arguments.
+
+    Of the nodes that are ready, those with the longest way to go are urgent; the operation with the most urgent nodes is
+    next, with all nodes of it that are ready.
+    """
+    users: dict[int, list[int]] = defaultdict(list)
+    missing: dict[int, int] = {}
+    ready: dict[str, list[int]] = defaultdict(list)
+    for index in needed:
+        operands = {a for a in graph.nodes[index].arguments if graph.nodes[a].arguments}
+        missing[index] = len(operands)
+        for operand in operands:
+            users[operand].append(index)
+        if graph.nodes[index].arguments and not operands:
+            ready[graph.nodes[index].op].append(index)
+    height: dict[int, int] = {}
+    for index in reversed(needed):
+        height[index] = 1 + max((height[user] for user in users[index]), default=0)
+    order: list[tuple[str, list[int]]] = []
+    while ready:
+        top = max(height[index] for nodes in ready.values() for index in nodes)
+        op = max(ready, key=lambda op: (sum(height[index] == top for index in ready[op]), len(ready[op]), op))
+        nodes = ready.pop(op)
+        order.append((op, nodes))
+        for index in nodes:
+            for user in users[index]:
+                missing[user] -= 1
+                if not missing[user]:
+                    ready[graph.nodes[user].op].append(user)
+    return order
