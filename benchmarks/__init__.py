@@ -1,0 +1,1 @@
+"""Benchmarks: glo beside what a user would write.  `make bench`."""

@@ -1,0 +1,147 @@
+"""GLO as a skilled user would write it today: DEAP for the trees, pycma for coefficients, plain PyTorch, multiprocessing.
+
+The paper's operators, weights, selection and rules (section III.A); a fitness cache by the text of the tree; invalid trees
+cost no training.  What the paper does not have is not here: no check of the derivative, no descent probe.
+"""
+
+from __future__ import annotations
+
+import operator
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from deap import base, creator, gp, tools
+
+from benchmarks.peers import plain
+from glo.search import PAPER_WEIGHTS
+from glo.tasks import Task
+
+SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/"}
+
+
+def train(task: Task, work: plain.Work) -> float:
+    """As `plain.train`; what cannot be computed, such as 1/(1 - 1) or a loss without a gradient, is worth 0."""
+    try:
+        return plain.train(task, work)
+    except (ArithmeticError, RuntimeError, TypeError):
+        return 0.0
+
+
+def _primitives() -> gp.PrimitiveSet:
+    primitives = gp.PrimitiveSet("loss", 2)
+    primitives.renameArguments(ARG0="x", ARG1="y")
+    for function in (operator.add, operator.sub, operator.mul, operator.truediv):
+        primitives.addPrimitive(function, 2)
+    for name in ("log", "sqrt", "square"):
+        primitives.addPrimitive(lambda a: a, 1, name=name)
+    primitives.addTerminal(1)
+    primitives.addTerminal(-1)
+    return primitives
+
+
+def source(tree: gp.PrimitiveTree) -> str:
+    """The tree as Python source, e.g. "((x)*(log(y)))"."""
+    stack: list[Any] = []
+    for node in reversed(tree):
+        if node.arity == 0:
+            stack.append(f"({node.value})")
+        elif node.name in SYMBOLS:
+            stack.append(f"({stack.pop()}{SYMBOLS[node.name]}{stack.pop()})")
+        else:
+            stack.append(f"{node.name}({stack.pop()})")
+    return stack[0]
+
+
+def random_tree(primitives: gp.PrimitiveSet, max_depth: int) -> list[Any]:
+    """Nodes drawn by the paper's weights, in prefix order; at the maximum depth, a leaf."""
+    leaves = primitives.terminals[object]
+    elements = leaves + primitives.primitives[object]
+    choices = elements if max_depth else leaves
+    node = random.choices(choices, [_weight(element) for element in choices])[0]
+    tree = [node]
+    for _ in range(node.arity):
+        tree += random_tree(primitives, max_depth - 1)
+    return tree
+
+
+def _weight(element: Any) -> float:
+    name = SYMBOLS.get(element.name, element.name) if element.arity else str(element.value)
+    return PAPER_WEIGHTS[name]
+
+
+@dataclass
+class Result:
+    """What a search found, and what it cost."""
+
+    best: float = 0.0
+    expression: str = ""
+    trainings: int = 0
+    generations: int = 0
+    history: list[float] = field(default_factory=list)
+
+
+def search(
+    task: Task,
+    cores: int,
+    seed: int,
+    steps: int,
+    learning_rate: float,
+    population: int = 80,
+    generations: int = 20,
+    elites: int = 6,
+    on_generation: Callable[[int], None] = lambda generation: None,
+) -> Result:
+    """The paper's genetic algorithm."""
+    random.seed(seed)
+    primitives = _primitives()
+    if not hasattr(creator, "LossFitness"):
+        creator.create("LossFitness", base.Fitness, weights=(1.0,))
+        creator.create("LossTree", gp.PrimitiveTree, fitness=creator.LossFitness)  # pyright: ignore[reportAttributeAccessIssue]
+    tree_class: Any = creator.LossTree  # pyright: ignore[reportAttributeAccessIssue]
+    trees = [tree_class(random_tree(primitives, 2)) for _ in range(population)]
+    known: dict[str, float] = {}
+    result = Result()
+    with plain.workers(task, cores, train) as train_all:
+        for generation in range(generations):
+            texts = [source(tree) for tree in trees]
+            new = [t for t in dict.fromkeys(texts) if t not in known and "x" in t.replace("exp", "") and "y" in t]
+            works = [plain.Work(t, learning_rate, steps, 100, seed) for t in new]
+            known |= dict(zip(new, train_all(works), strict=True))
+            result.trainings += len(new)
+            for tree, text in zip(trees, texts, strict=True):
+                tree.fitness.values = (known.get(text, 0.0),)
+            best = max(trees, key=lambda tree: tree.fitness.values[0])
+            if best.fitness.values[0] > result.best:
+                result.best, result.expression = best.fitness.values[0], source(best)
+            result.history.append(result.best)
+            result.generations = generation + 1
+            on_generation(generation)
+            trees = _next(trees, primitives, population, elites, tree_class)
+    return result
+
+
+def _next(trees: list[Any], primitives: gp.PrimitiveSet, population: int, elites: int, tree_class: Any) -> list[Any]:
+    """Elites, and children of parents selected by roulette: crossover, then the paper's four mutations."""
+    kept = [tree_class(tree) for tree in tools.selBest(trees, elites)]
+    children: list[Any] = []
+    while len(children) < population - elites:
+        fit = any(tree.fitness.values[0] > 0 for tree in trees)
+        pair = tools.selRoulette(trees, 2) if fit else random.choices(trees, k=2)
+        mother, father = tree_class(pair[0]), tree_class(pair[1])
+        if random.random() < 0.8 and len(mother) > 1 and len(father) > 1:
+            mother, father = gp.cxOnePoint(mother, father)
+        children += [_mutated(child, primitives, tree_class) for child in (mother, father)]
+    return kept + children[: population - elites]
+
+
+def _mutated(tree: Any, primitives: gp.PrimitiveSet, tree_class: Any) -> Any:
+    before = tree_class(tree)
+    if random.random() < 0.05 * len(tree):
+        (tree,) = gp.mutNodeReplacement(tree, primitives)
+    if random.random() < 0.025 * len(tree):
+        (tree,) = gp.mutShrink(tree)
+    if random.random() < 0.025 * len(tree):
+        (tree,) = gp.mutInsert(tree, primitives)
+    return tree if tree.height <= 17 else before

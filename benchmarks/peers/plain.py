@@ -1,0 +1,105 @@
+"""A plain PyTorch loop: data in memory, one process for each core, one thread in each."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glo.tasks import Task
+
+# As a user writes them who has constants in expressions.
+NAMES = {
+    "log": lambda a: torch.log(torch.as_tensor(a)),
+    "sqrt": lambda a: torch.sqrt(torch.as_tensor(a)),
+    "square": lambda a: a * a,
+}
+
+
+@dataclass(frozen=True)
+class Work:
+    """One network to train: the loss's source, e.g. "x*log(y)", and how."""
+
+    loss: str
+    learning_rate: float
+    steps: int
+    batch_size: int
+    seed: int
+
+
+def loss_of(source: str, classes: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss that a user would write by hand for this f(x, y): minus its sum over classes, by autograd."""
+    f: Any = eval(f"lambda x, y: {source}", dict(NAMES))  # noqa: S307 - sources of the benchmark itself
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        y = outputs.softmax(1).clamp(1e-7, 1 - 1e-7)
+        x = torch.nn.functional.one_hot(targets, classes).to(y.dtype)
+        return -f(x, y).sum(1).mean()
+
+    return loss
+
+
+def train(task: Task, work: Work) -> float:
+    """Train one network; its validation metric, 0 if it diverged."""
+    torch.manual_seed(work.seed)
+    model, split = task.model(), task.split("train")
+    loss = loss_of(work.loss, task.classes)
+    optimizer = torch.optim.SGD(model.parameters(), work.learning_rate)
+    step = 0
+    while step < work.steps:
+        order = torch.randperm(len(split))
+        for start in range(0, len(split) - work.batch_size + 1, work.batch_size):
+            batch = order[start : start + work.batch_size]
+            optimizer.zero_grad()
+            value = loss(model(split.inputs[batch]), split.targets[batch])
+            value.backward()
+            optimizer.step()
+            step += 1
+            if step == work.steps:
+                break
+    return validation(task, model)
+
+
+def validation(task: Task, model: torch.nn.Module) -> float:
+    """The metric of a trained model; 0 where its outputs are not numbers."""
+    model.eval()
+    with torch.no_grad():
+        outputs = model(task.split("validation").inputs)
+    if not bool(torch.isfinite(outputs).all()):
+        return 0.0
+    score = task.score(outputs.softmax(1), task.split("validation").targets)
+    return score if math.isfinite(score) else 0.0
+
+
+_task: Task | None = None
+_train: Callable[[Task, Work], float] = train
+
+
+def _start() -> None:
+    torch.set_num_threads(1)
+
+
+def _run(work: Work) -> float:
+    assert _task is not None  # noqa: S101 - set before the processes were forked
+    return _train(_task, work)
+
+
+@contextmanager
+def workers(task: Task, cores: int, how: Callable[[Task, Work], float] = train) -> Iterator[Callable[..., list[float]]]:
+    """A pool that trains in all cores; the data are shared by forking."""
+    global _task, _train
+    _task, _train = task, how
+    with multiprocessing.get_context("fork").Pool(cores, _start) as pool:
+        yield lambda works: pool.map(_run, works, chunksize=1)
+
+
+def train_all(task: Task, works: Sequence[Work], cores: int) -> list[float]:
+    """Train every network, as many at once as there are cores."""
+    with workers(task, cores) as run:
+        return run(works)

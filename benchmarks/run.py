@@ -1,0 +1,201 @@
+"""Run the benchmarks: a table on the terminal, JSON with provenance in benchmarks/results/.
+
+    python -m benchmarks.run [engine] [loss] [search] [start]
+
+Everything that is compared is measured in one run, in turn, repeatedly; what is reported are medians and ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.peers import dataloader, deap_glo, plain
+from glo.evaluation import Funnel, FunnelConfig, LocalEvaluator
+from glo.expr import Expr
+from glo.loss import PopulationLoss
+from glo.records import TrainingConfig, generator
+from glo.run import discover, hardware, versions
+from glo.search import PAPER_WEIGHTS, Elements
+from glo.tasks import load_task
+from glo.training import Training, train_population
+
+NETWORKS, BATCH, CORES = 80, 100, 2
+RESULTS = Path(__file__).parent / "results"
+Row = dict[str, Any]
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def in_turn(works: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Median seconds of each, measured one after the other in every round; one round before does not count."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for number in range(repeats + 1):
+        for name, work in works.items():
+            spent = seconds(work)
+            if number:
+                times[name].append(spent)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def viable_losses(count: int) -> list[Expr]:
+    """Different random losses of depth 3 that pass the funnel."""
+    task, training = load_task("digits"), TrainingConfig()
+    funnel = Funnel(
+        task, training, FunnelConfig(derivative=True, descent=True), lambda counts: LocalEvaluator(task, training)
+    )
+    elements, rng = Elements(PAPER_WEIGHTS), generator(0, "benchmark")
+    found: dict[str, Expr] = {}
+    while len(found) < count:
+        trees = [elements.tree(rng, 3) for _ in range(1000)]
+        marks = zip(trees, funnel.screen(trees), strict=True)
+        found |= {mark: tree for tree, mark in marks if mark is not None and mark not in found}
+    return list(found.values())[:count]
+
+
+def engine(repeats: int) -> list[Row]:
+    """Network-steps per second on digits (64-64-10, batch 100), 80 different losses: population, plain, DataLoader."""
+    task, losses, steps = load_task("digits"), viable_losses(NETWORKS), 100
+    config = TrainingConfig(steps=steps, batch_size=BATCH)
+    works = [plain.Work(str(loss), 0.1, steps, BATCH, 0) for loss in losses]
+    trainings = [Training(loss, 0.1) for loss in losses]
+    square = torch.randn(2048, 2048)
+    with plain.workers(task, CORES) as in_plain, plain.workers(task, CORES, dataloader.train) as in_dataloader:
+        times = in_turn(
+            {
+                "population": lambda: train_population(task, trainings, config, 0),
+                "plain": lambda: in_plain(works),
+                "dataloader": lambda: in_dataloader(works),
+                "gemm": lambda: square @ square,
+            },
+            repeats,
+        )
+    peak = 2 * 2048**3 / times["gemm"]
+    # Forward, weight gradients, and the gradient by the hidden layer: 2 operations for each multiplication.
+    flops = 2 * BATCH * (2 * 64 * 64 + 3 * 64 * 10) * steps * NETWORKS
+    total = NETWORKS * steps
+    rates = {name: total / times[name] for name in ("population", "plain", "dataloader")}
+    return [
+        row("network-steps/s: population vs plain", rates["population"] / rates["plain"], ">= 6", {**rates}),
+        row("network-steps/s: population vs dataloader", rates["population"] / rates["dataloader"], ">= 15", {}),
+        row("time over the GEMM floor", times["population"] / (flops / peak), "<= 3", {"peak_gflops": peak / 1e9}),
+    ]
+
+
+def loss(repeats: int) -> list[Row]:
+    """The part of the losses in a step of the population."""
+    task, losses = load_task("digits"), viable_losses(NETWORKS)
+    config = TrainingConfig(steps=100, batch_size=BATCH)
+    population = PopulationLoss(losses)
+    outputs, targets = torch.randn(NETWORKS, BATCH, 10), torch.randint(0, 10, (BATCH,))
+    times = in_turn(
+        {
+            "steps": lambda: train_population(task, [Training(loss, 0.1) for loss in losses], config, 0),
+            "losses": lambda: [population.gradient(outputs, targets) for _ in range(config.steps)],
+        },
+        repeats,
+    )
+    per_step = {name: 1e3 * value / config.steps for name, value in times.items()}
+    return [row("losses / step", times["losses"] / times["steps"], "<= 0.15", {"ms": per_step})]
+
+
+def search(repeats: int) -> list[Row]:
+    """A whole search on noisy-digits, the paper's GA, 80 x 20 generations, one learning rate: glo and DEAP."""
+    task, steps, rate = load_task("noisy-digits"), 600, 0.1
+    settings = [
+        f"training.learning_rates=[{rate}]", "funnel.derivative=true", "funnel.descent=true", "training.early_stop=0.1",
+    ]  # fmt: skip
+    ours: list[float] = []
+    theirs: list[float] = []
+    best: dict[str, list[float]] = {"glo": [], "deap": []}
+    for seed in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            started = time.perf_counter()
+            found = discover(
+                "noisy-digits", preset="paper", generations=20, steps=steps, seed=seed, storage=f"{folder}/glo.db",
+                settings=settings,
+            )  # fmt: skip
+            ours.append(time.perf_counter() - started)
+        finalists = found.finalists(1)
+        best["glo"].append(finalists[0].fitness if finalists else 0.0)
+        started = time.perf_counter()
+        result = deap_glo.search(task, CORES, seed, steps, rate)
+        theirs.append(time.perf_counter() - started)
+        best["deap"].append(result.best)
+    ratio = statistics.median(theirs) / statistics.median(ours)
+    detail = {"glo_seconds": ours, "deap_seconds": theirs, "best": best}
+    return [row("whole search: glo vs DEAP", ratio, ">= 15", detail)]
+
+
+def start(repeats: int) -> list[Row]:
+    """Seconds until `import glo` and `glo --help` are done, less those of Python itself."""
+
+    def run(code: str) -> Callable[[], Any]:
+        return lambda: subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+    times = in_turn(
+        {
+            "python": run("pass"),
+            "import": run("import glo"),
+            "help": run("import sys; sys.argv = ['glo', '--help']\nfrom glo.cli import main\nmain()"),
+        },
+        repeats,
+    )
+    return [
+        row("import glo, seconds", times["import"] - times["python"], "< 0.1", {}),
+        row("glo --help, seconds", times["help"], "< 0.3", {}),
+    ]
+
+
+def row(what: str, value: float, goal: str, detail: Row) -> Row:
+    sign, bound = goal.split()
+    met = {">=": value >= float(bound), "<=": value <= float(bound), "<": value < float(bound)}[sign]
+    return {"what": what, "value": value, "goal": goal, "met": met, **detail}
+
+
+PARTS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
+    "engine": (engine, 5),
+    "loss": (loss, 15),
+    "search": (search, 3),
+    "start": (start, 9),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="what to run; by default all")
+    chosen = parser.parse_args().parts or list(PARTS)
+    torch.set_num_threads(CORES)
+    rows = [row for part in chosen for row in PARTS[part][0](PARTS[part][1])]
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
+    provenance = {"versions": versions(), "hardware": hardware(), "commit": commit.strip()}
+    RESULTS.mkdir(exist_ok=True)
+    result = {"date": datetime.now(UTC).isoformat(timespec="seconds"), **provenance, "rows": rows}
+    (RESULTS / f"{'-'.join(chosen)}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    table = Table(title="glo beside what a user would write")
+    for column in ("what", "measured", "goal", "met"):
+        table.add_column(column)
+    for line in rows:
+        table.add_row(line["what"], f"{line['value']:.3g}", line["goal"], "yes" if line["met"] else "no")
+    Console(width=100).print(table)
+
+
+if __name__ == "__main__":
+    main()
