@@ -72,7 +72,7 @@ def viable_losses(count: int) -> list[Expr]:
 
 def engine(repeats: int) -> list[Row]:
     """Network-steps per second on digits (64-64-10, batch 100), 80 different losses: population, plain, DataLoader."""
-    task, losses, steps = load_task("digits"), viable_losses(NETWORKS), 100
+    task, losses, steps = load_task("digits"), viable_losses(NETWORKS), 300
     config = TrainingConfig(steps=steps, batch_size=BATCH)
     works = [plain.Work(str(loss), 0.1, steps, BATCH, 0) for loss in losses]
     trainings = [Training(loss, 0.1) for loss in losses]
@@ -102,7 +102,7 @@ def engine(repeats: int) -> list[Row]:
 def loss(repeats: int) -> list[Row]:
     """The part of the losses in a step of the population."""
     task, losses = load_task("digits"), viable_losses(NETWORKS)
-    config = TrainingConfig(steps=100, batch_size=BATCH)
+    config = TrainingConfig(steps=300, batch_size=BATCH)
     population = PopulationLoss(losses)
     outputs, targets = torch.randn(NETWORKS, BATCH, 10), torch.randint(0, 10, (BATCH,))
     times = in_turn(
@@ -173,7 +173,7 @@ def row(what: str, value: float, goal: str, detail: Row) -> Row:
 PARTS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "engine": (engine, 5),
     "loss": (loss, 15),
-    "search": (search, 3),
+    "search": (search, 2),
     "start": (start, 9),
 }
 

@@ -1,6 +1,6 @@
 """Many networks of one architecture in one program, each with its own loss and learning rate.
 
-Weights are stacked along a first dimension P and the model is vectorised over it (`torch.func.vmap`), so that a step of
+Weights are stacked along a first dimension P and the model runs on all at once (`glo.training.stacked`), so that a step of
 80 small networks is a handful of batched matrix products.  All networks see the same initial weights, batches and dropout
 masks, as `single` would give each of them with the same seed; `single` is what this must agree with.
 """
@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
 from torch.utils._pytree import tree_leaves
 
 from glo.errors import ModelError
@@ -23,7 +22,6 @@ from glo.training.plan import (
     EVALUATION_BATCH,
     Training,
     TrainingResult,
-    as_matrix,
     batches,
     early_stop_step,
     finished,
@@ -32,8 +30,7 @@ from glo.training.plan import (
     rate_factor,
     seed_dropout,
 )
-
-Tensors = dict[str, Tensor]
+from glo.training.stacked import Tensors, stack
 
 
 def train_population(
@@ -74,11 +71,12 @@ class _Population:
     ) -> None:
         self.task, self.config, self.seed, self.device = task, config, seed, device
         self.model = model.to(device)
+        self.forward = stack(self.model)
         self.trainings = list(trainings)
         self.alive = list(range(len(trainings)))  # positions of the networks that are still trained
-        stack = lambda tensor: tensor.detach().expand(len(trainings), *tensor.shape).clone()  # noqa: E731
-        self.parameters: Tensors = {k: stack(v).requires_grad_() for k, v in model.named_parameters()}
-        self.buffers: Tensors = {k: stack(v) for k, v in model.named_buffers()}
+        copies = lambda tensor: tensor.detach().expand(len(trainings), *tensor.shape).clone()  # noqa: E731
+        self.parameters: Tensors = {k: copies(v).requires_grad_() for k, v in model.named_parameters()}
+        self.buffers: Tensors = {k: copies(v) for k, v in model.named_buffers()}
         self.velocities = [torch.zeros_like(p) if config.momentum else None for p in self.parameters.values()]
         self.curves: list[list[tuple[int, float]]] = [[] for _ in trainings]
         self.validation = task.split("validation").to(device)
@@ -128,7 +126,7 @@ class _Population:
         Returns:
             In the last step, whether each network's loss is a number; the value of a loss is not needed otherwise.
         """
-        outputs = _forward(self.model, self.parameters, self.buffers, inputs)
+        outputs = self.forward(self.parameters, self.buffers, inputs)
         with torch.no_grad():
             upstream = self.loss.gradient(outputs, targets)
         parameters = list(self.parameters.values())
@@ -150,9 +148,7 @@ class _Population:
         was_training = self.model.training
         self.model.eval()
         with torch.no_grad():
-            parts = [
-                _forward(self.model, self.parameters, self.buffers, part) for part in split.inputs.split(EVALUATION_BATCH)
-            ]
+            parts = [self.forward(self.parameters, self.buffers, part) for part in split.inputs.split(EVALUATION_BATCH)]
         self.model.train(was_training)
         return [measure(self.task, split, outputs) for outputs in torch.cat(parts, 1)]
 
@@ -177,15 +173,6 @@ class _Population:
         return results
 
 
-def _forward(model: nn.Module, parameters: Tensors, buffers: Tensors, inputs: Tensor) -> Tensor:
-    """Outputs (P, N, C) of all networks on the same inputs, with the same dropout masks."""
-
-    def one(parameters: Tensors, buffers: Tensors) -> Tensor:
-        return as_matrix(functional_call(model, (parameters, buffers), (inputs,)))
-
-    return vmap(one, randomness="same")(parameters, buffers)
-
-
 def check_stackable(task: Task, model: nn.Module) -> None:
     """Try one tiny training step of two stacked copies.
 
@@ -207,7 +194,7 @@ def check_stackable(task: Task, model: nn.Module) -> None:
     was_training = model.training
     try:
         with torch.random.fork_rng():
-            outputs = _forward(model.train(), parameters, buffers, task.split("train").inputs[:2])
+            outputs = stack(model.train())(parameters, buffers, task.split("train").inputs[:2])
             torch.autograd.grad(outputs.sum(), list(parameters.values()), allow_unused=False)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
         name = running[-1] if running else ""
