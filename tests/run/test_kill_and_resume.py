@@ -26,6 +26,7 @@ from glo.store import Store
 GENERATIONS, POPULATION = 7, 8
 OPTIONS = ["--generations", str(GENERATIONS), "--population", str(POPULATION), "--steps", "60", "--device", "cpu"]
 TUNING = ["iterations=4", "population=4", "confirmations=2"]
+RUNS = 12
 TUNED = ["--generations", "3", *OPTIONS[2:], "--tune", *(part for o in TUNING for part in ("--set", f"coefficients.{o}"))]
 COMMAND = [sys.executable, "-c", "from glo.cli.app import main; main()"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -199,9 +200,13 @@ def check_whole(storage: Path, history: list[dict[str, Any]]) -> int:
 
 
 def killed_and_resumed(
-    start: Start, storage: Path, whole: dict[str, Any], moments: random.Random, kills: int, options: Sequence[str] = OPTIONS
+    start: Start, storage: Path, whole: dict[str, Any], moments: random.Random, kills: int, options: Sequence[str] = OPTIONS,
+    longest: float = 0.4,
 ) -> list[int]:
-    """Start a search, kill and resume it, and let it end; after how many generations kills hit a living process."""
+    """Start a search, kill and resume it, and let it end; after how many generations kills hit a living process.
+
+    A kill comes at most `longest` seconds after a generation chosen at random was recorded.
+    """
     search = ["search", "--task", "digits", *options, "--storage", str(storage), "--name", "run"]
     resume = ["resume", "run", "--storage", str(storage)]
     generations: int = whole["generations"]
@@ -211,7 +216,7 @@ def killed_and_resumed(
         try:
             while (committed(storage) or 0) < target:
                 assert still_runs(process, 0.01), "the search ended before it was killed"
-            still_runs(process, moments.uniform(0, 0.4))
+            still_runs(process, moments.uniform(0, longest))
         finally:
             process.kill()
         killed = process.wait(PATIENCE) == -signal.SIGKILL
@@ -264,11 +269,14 @@ def test_killed_tuning(starter: Starter, tmp_path: Path) -> None:
     phases = {row["generation"]: row["phase"] for row in whole["history"]}
     assert [*phases.values()] == ["genetic"] * 3 + ["coefficients"] * 4 + ["confirmation"]
     moments = random.Random(37)  # noqa: S311
-    hits: list[int] = []
-    for run in range(2):
+    hit: set[str] = set()
+    for run in range(RUNS):
         storage = tmp_path / f"{run}.db"
-        hits += killed_and_resumed(starter.start, storage, whole, moments, 3, TUNED)
+        hits = killed_and_resumed(starter.start, storage, whole, moments, 3, TUNED, longest=0.1)
         found = shown(starter, storage)
         assert_same(found, whole)
         assert found["tuning"] == whole["tuning"] is not None
-    assert {phases.get(recorded) for recorded in hits} >= {"genetic", "coefficients"}
+        hit |= {phases[recorded] for recorded in hits if recorded in phases}
+        if hit >= {"genetic", "coefficients"}:  # where a kill lands is for the machine to say: one run may miss a phase
+            return
+    pytest.fail(f"in {RUNS} runs, kills landed in {sorted(hit)} only")
