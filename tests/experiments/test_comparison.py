@@ -86,13 +86,20 @@ class Scripted(Trainer):
         self.rounds: list[set[Training]] = []
         self.on_test: set[bool] = set()
 
-    def train(self, trainings: Sequence[Training], seed: int, test: bool = False) -> list[TrainingResult | str]:
-        if seed not in self.seeds:
-            self.seeds.append(seed)
-        if self.seeds.index(seed) == 0:
-            self.rounds.append(set(trainings))
+    def train(
+        self,
+        trainings: Sequence[Training],
+        seed: int | Sequence[int],
+        test: bool = False,
+        on_done: Callable[[int], None] = lambda done: None,
+    ) -> list[TrainingResult | str]:
+        assert not isinstance(seed, int)
+        self.seeds += [new for new in dict.fromkeys(seed) if new not in self.seeds]
+        if self.seeds[0] in seed:
+            self.rounds.append({training for training, s in zip(trainings, seed, strict=True) if s == self.seeds[0]})
         self.on_test.add(test)
-        scores = [self._score(training, self.seeds.index(seed)) for training in trainings]
+        scores = [self._score(training, self.seeds.index(s)) for training, s in zip(trainings, seed, strict=True)]
+        on_done(len(scores))
         return [score if isinstance(score, str) else TrainingResult(score, test=score if test else None) for score in scores]
 
     @property
@@ -110,9 +117,16 @@ class Recording(Trainer):
         super().__init__(task, config)
         self.calls: list[tuple[int, bool]] = []
 
-    def train(self, trainings: Sequence[Training], seed: int, test: bool = False) -> list[TrainingResult | str]:
-        self.calls.append((seed, test))
-        return super().train(trainings, seed, test)
+    def train(
+        self,
+        trainings: Sequence[Training],
+        seed: int | Sequence[int],
+        test: bool = False,
+        on_done: Callable[[int], None] = lambda done: None,
+    ) -> list[TrainingResult | str]:
+        assert not isinstance(seed, int)
+        self.calls += [(new, test) for new in dict.fromkeys(seed)]
+        return super().train(trainings, seed, test, on_done)
 
 
 def single(expression: Expr) -> Mapping[str, Family]:

@@ -45,7 +45,7 @@ def test_demo(tmp_path: Path) -> None:
         assert content.startswith(b"\x89PNG\r\n\x1a\n")
         assert content.endswith(b"IEND\xaeB`\x82")
     assert {phase for phase, _, _ in calls} == {"search", "choosing learning rates", "measuring on test"}
-    assert calls[-1][1] == calls[-1][2] == TINY.repeats
+    assert calls[-1][1] == calls[-1][2] == TINY.repeats * len(summary["losses"])
 
     # Made anew, with the same result, and with what is the user's own left alone.
     (out / "notes.txt").write_text("mine")

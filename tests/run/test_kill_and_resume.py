@@ -200,7 +200,12 @@ def check_whole(storage: Path, history: list[dict[str, Any]]) -> int:
 
 
 def killed_and_resumed(
-    start: Start, storage: Path, whole: dict[str, Any], moments: random.Random, kills: int, options: Sequence[str] = OPTIONS,
+    start: Start,
+    storage: Path,
+    whole: dict[str, Any],
+    moments: random.Random,
+    kills: int,
+    options: Sequence[str] = OPTIONS,
     longest: float = 0.4,
 ) -> list[int]:
     """Start a search, kill and resume it, and let it end; after how many generations kills hit a living process.

@@ -1,12 +1,14 @@
-"""The written-out chain agrees with `torch.func.vmap`, outputs and gradients; anything else is left to vmap."""
+"""The written-out chain agrees with `torch.func.vmap`, outputs and steps of SGD; anything else is left to vmap."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import nn
 
-from glo.training.stacked import Tensors, _vectorised, is_chain, stack
+from glo.training.stacked import Chain, Descent, Stacked, Vectorised, is_chain, stack
 
 
 class Doubled(nn.Linear):
@@ -21,6 +23,7 @@ CHAINS = {
     "no bias": nn.Sequential(nn.Linear(6, 5, bias=False), nn.ReLU(), nn.Linear(5, 1, bias=False)),
     "deep": nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 7), nn.LeakyReLU(0.2), nn.Linear(7, 4), nn.Sigmoid()),
     "flattened": nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.ReLU(), nn.ReLU(), nn.Linear(5, 3)),
+    "in place": nn.Sequential(nn.Linear(6, 5), nn.SiLU(inplace=True), nn.Linear(5, 5), nn.ReLU(True), nn.Linear(5, 3)),
     "activations": nn.Sequential(nn.Linear(6, 4), nn.GELU(), nn.SiLU(), nn.ELU(), nn.Softplus(), nn.Linear(4, 2)),
 }
 OTHERS = {
@@ -34,24 +37,40 @@ OTHERS = {
 }
 
 
-def draw(model: nn.Module) -> Tensors:
-    """Different parameters for each of 4 networks."""
-    torch.manual_seed(0)
-    return {name: torch.randn(4, *p.shape, requires_grad=True) for name, p in model.named_parameters()}
+DESCENTS = {
+    "plain": Descent(),
+    "momentum": Descent(momentum=0.9),
+    "decay": Descent(decay=torch.tensor([0.1, 0.0, 0.3, 0.2])),
+    "both": Descent(0.5, torch.tensor([0.1, 0.0, 0.3, 0.2])),
+}
 
 
+def pull(seed: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A derivative that differs between networks, so that after a step they differ too."""
+    generator = torch.Generator().manual_seed(seed)
+    return lambda outputs: torch.randn(outputs.shape, generator=generator) + 0.1 * outputs
+
+
+@pytest.mark.parametrize("descent", DESCENTS)
 @pytest.mark.parametrize("name", CHAINS)
-def test_chain_agrees_with_vmap(name: str) -> None:
+def test_chain_agrees_with_vmap(name: str, descent: str) -> None:
     model = CHAINS[name]
     assert is_chain(model)
-    parameters = draw(model)
+    assert isinstance(stack(model, 2), Chain)
     inputs = torch.randn(9, 2, 3) if name == "flattened" else torch.randn(9, 6)
-    ours, theirs = stack(model)(parameters, {}, inputs), _vectorised(model)(parameters, {}, inputs)
-    assert ours.shape == theirs.shape
-    torch.testing.assert_close(ours, theirs)
-    upstream = torch.randn_like(ours)
-    gradients = [torch.autograd.grad(outputs, list(parameters.values()), upstream) for outputs in (ours, theirs)]
-    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
+    ours: Stacked = Chain(model, 4, DESCENTS[descent])
+    theirs: Stacked = Vectorised(model, 4, DESCENTS[descent])
+    for step in range(4):
+        torch.testing.assert_close(ours.outputs(inputs), theirs.outputs(inputs), rtol=1e-4, atol=1e-5)
+        for networks in (ours, theirs):
+            networks.step(inputs, pull(step), factor=0.1 / (1 + step))
+        if step == 2:
+            for networks in (ours, theirs):
+                networks.keep(torch.tensor([0, 3]))
+    found = ours.outputs(inputs)
+    assert len(found) == 2
+    assert not torch.allclose(found[0], found[1])
+    torch.testing.assert_close(found, theirs.outputs(inputs), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -63,7 +82,5 @@ def test_hooks_are_not_passed_over() -> None:
     model = nn.Sequential(nn.Linear(6, 3))
     model[0].register_forward_hook(lambda module, arguments, output: torch.mul(output, 2))  # pyright: ignore[reportArgumentType, reportCallIssue]
     assert not is_chain(model)
-    parameters, inputs = draw(model), torch.randn(5, 6)
-    hooked: torch.Tensor = stack(model)(parameters, {}, inputs)
-    plain: torch.Tensor = stack(nn.Sequential(nn.Linear(6, 3)))(parameters, {}, inputs)
-    torch.testing.assert_close(hooked, plain.mul(2))
+    inputs = torch.randn(5, 6)
+    torch.testing.assert_close(stack(model, 3).outputs(inputs), model(inputs).expand(3, 5, 3))

@@ -37,25 +37,20 @@ class LocalEvaluator:
 
     def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
         started = time.perf_counter()
-        outcomes: dict[int, Outcome] = {}
-        for seed in dict.fromkeys(job.seed for job in jobs):
-            positions = [position for position, job in enumerate(jobs) if job.seed == seed]
-            outcomes |= dict(zip(positions, self._judge([jobs[p] for p in positions], seed), strict=True))
+        ladder = self._training.learning_rates
+        trainings = [Training(job.expression, rate) for job in jobs for rate in ladder]
+        results = self._trainer.train(trainings, [job.seed for job in jobs for _ in ladder])
+        starts = range(0, len(results), len(ladder))
+        outcomes = [
+            self._outcome(job, results[start : start + len(ladder)]) for job, start in zip(jobs, starts, strict=True)
+        ]
         if self._counts is not None:
-            stopped = sum(outcome.status is Status.STOPPED for outcome in outcomes.values())
-            failed = sum(outcome.status in (Status.DIVERGED, Status.CRASHED) for outcome in outcomes.values())
+            stopped = sum(outcome.status is Status.STOPPED for outcome in outcomes)
+            failed = sum(outcome.status in (Status.DIVERGED, Status.CRASHED) for outcome in outcomes)
             self._counts[Stage.EARLY_STOP].add(StageCount(len(jobs), stopped))
             spent = time.perf_counter() - started
             self._counts[Stage.TRAINING].add(StageCount(len(jobs) - stopped, failed, spent))
-        return [outcomes[position] for position in range(len(jobs))]
-
-    def _judge(self, jobs: list[Job], seed: int) -> list[Outcome]:
-        ladder = self._training.learning_rates
-        results = self._trainer.train([Training(job.expression, rate) for job in jobs for rate in ladder], seed)
-        return [
-            self._outcome(job, results[start : start + len(ladder)])
-            for job, start in zip(jobs, range(0, len(results), len(ladder)), strict=True)
-        ]
+        return outcomes
 
     def _outcome(self, job: Job, results: Sequence[TrainingResult | str]) -> Outcome:
         """The best of the ladder."""

@@ -18,7 +18,7 @@ from glo.expr import Expr, describe
 from glo.losses import binary_cross_entropy, cross_entropy, mse, smoothed_binary_cross_entropy, smoothed_cross_entropy
 from glo.records import Link, TrainingConfig, derive_seeds
 from glo.tasks import Task
-from glo.training import Trainer, Training
+from glo.training import Trainer, Training, TrainingResult
 
 LADDER = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 SMOOTHINGS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
@@ -130,19 +130,13 @@ def choose(
     """
     seeds = derive_seeds(protocol.seed, "tuning", protocol.tuning_seeds)
     fields = {name: _Field(family, protocol.ladder) for name, family in families.items()}
-    total = len(seeds)
-    for done in range(0, (1 + EXTENSIONS) * len(seeds), len(seeds)):
+    for _ in range(1 + EXTENSIONS):
         wanted = [(name, variant, rate) for name, field in fields.items() for variant, rate in field.wanted()]
         if not wanted:
             break
-        total = done + len(seeds)
         trainings = [Training(families[name][variant], rate) for name, variant, rate in wanted]
-        scores = np.zeros((len(seeds), len(wanted)))
-        for row, seed in enumerate(seeds):
-            scores[row] = [
-                0.0 if isinstance(result, str) else _useful(result.validation) for result in trainer.train(trainings, seed)
-            ]
-            report("choosing learning rates", done + row + 1, total)
+        results = _grid(trainer, trainings, seeds, "choosing learning rates", report)
+        scores = np.array([[0.0 if isinstance(r, str) else _useful(r.validation) for r in row] for row in results])
         for (name, variant, rate), score in zip(wanted, scores.mean(0).tolist(), strict=True):
             fields[name].scores[variant, rate] = score
     return {name: field.winner() for name, field in fields.items()}
@@ -204,12 +198,20 @@ def measure(
 ) -> list[Sample]:
     """The test metric of each contender over fresh seeds; with one seed all see the same weights and batches."""
     trainings = [Training(contender.expression, contender.learning_rate) for contender in contenders]
-    columns: list[list[float]] = []
-    for number, seed in enumerate(derive_seeds(protocol.seed, "test", protocol.repeats), start=1):
-        results = trainer.train(trainings, seed, test=True)
-        columns.append([0.0 if isinstance(result, str) else _useful(result.test) for result in results])
-        report("measuring on test", number, protocol.repeats)
+    seeds = derive_seeds(protocol.seed, "test", protocol.repeats)
+    results = _grid(trainer, trainings, seeds, "measuring on test", report, test=True)
+    columns = [[0.0 if isinstance(r, str) else _useful(r.test) for r in row] for row in results]
     return [Sample(values) for values in zip(*columns, strict=True)]
+
+
+def _grid(
+    trainer: Trainer, trainings: Sequence[Training], seeds: Sequence[int], phase: str, report: Report, test: bool = False
+) -> list[list[TrainingResult | str]]:
+    """All trainings with each seed: a row of results for each."""
+    total = len(seeds) * len(trainings)
+    each = [seed for seed in seeds for _ in trainings]
+    results = trainer.train([*trainings] * len(seeds), each, test, lambda done: report(phase, done, total))
+    return [results[start : start + len(trainings)] for start in range(0, total, len(trainings))]
 
 
 def rows(contenders: Mapping[str, Contender], samples: Sequence[Sample]) -> dict[str, dict[str, Any]]:

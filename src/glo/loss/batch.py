@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from glo.expr import Dual, Expr, evaluate_dual
-from glo.loss.graph import Graph, Symbol, SymbolFunctions
+from glo.loss.graph import Graph, SymbolFunctions
 from glo.loss.links import LINKS, Predictions
 from glo.loss.program import Program
 from glo.records import Link
@@ -46,21 +46,23 @@ class PopulationLoss:
         self._class_reduction = class_reduction
         self._eps = eps
         self._device = device
+        self._traces: dict[float | None, tuple[Graph, list[Dual]]] = {}
         self._programs: dict[tuple[str, float | None], Program] = {}
 
-    def gradient(self, z: Tensor, target: Tensor) -> Tensor:
+    def gradient(self, z: Tensor, target: Tensor, weights: Tensor | float = 1.0) -> Tensor:
         """Derivative of each network's loss by its own outputs.
 
         Args:
             z: outputs, shape (P, N, C).
             target: class indices (N), or labels (N, C); the same for all networks.
+            weights: factor of the derivative; of shape (P, 1, 1) for one for each network.
 
         Returns:
             Tensor of shape (P, N, C).
         """
         # Classes before samples inside: a log-softmax over a short last dimension is 15 times slower on a CPU.
         duals = LINKS[self._link].duals(z.transpose(1, 2).contiguous(), self._eps, 1)
-        tangents = self._evaluate("tangent", duals, target).mul_(-self._scale(z))
+        tangents = self._evaluate("tangent", duals, target).mul_(-self._scale(z) * weights)
         return LINKS[self._link].pullback(tangents, duals.raw, 1).transpose(1, 2)
 
     def value(self, z: Tensor, target: Tensor) -> Tensor:
@@ -75,31 +77,31 @@ class PopulationLoss:
     def _evaluate(self, what: Literal["value", "tangent"], duals: Predictions, target: Tensor) -> Tensor:
         """f or its derivative by u, shape (P, C, N)."""
         shape = duals.y.shape
+        tensors = {"y": duals.y, "dy": duals.dy, "log_y": duals.log_y, "dlog_y": duals.dlog_y}
+        inputs = {name: tensor.flatten(1) for name, tensor in tensors.items() if tensor is not None}
         if target.is_floating_point():
-            return self._run(what, None, duals, target.T.expand(shape))
+            inputs["x"] = target.T.expand(shape).flatten(1)
+            return self._run(what, None, inputs).reshape(shape)
         places = target * shape[2] + torch.arange(shape[2], device=target.device)  # of the right classes, in (C, N)
-        result = self._run(what, 0.0, duals)
-        result.flatten(1).index_copy_(1, places, self._run(what, 1.0, duals.at(places)).squeeze(1))
-        return result
+        result = self._run(what, 0.0, inputs)
+        return result.index_copy_(1, places, self._run(what, 1.0, inputs, places)).reshape(shape)
 
     def _run(
-        self, what: Literal["value", "tangent"], label: float | None, duals: Predictions, x: Tensor | None = None
+        self, what: Literal["value", "tangent"], label: float | None, inputs: dict[str, Tensor], places: Tensor | None = None
     ) -> Tensor:
-        shape = duals.y.shape
-        columns = shape[1] * shape[2]
-        tensors = {"x": x, "y": duals.y, "dy": duals.dy, "log_y": duals.log_y, "dlog_y": duals.dlog_y}
-        inputs = {name: tensor.reshape(shape[0], columns) for name, tensor in tensors.items() if tensor is not None}
+        """For inputs of shape (P, columns); of some of the columns only, if `places` are given."""
         key = (what, label)
         if key not in self._programs:
-            self._programs[key] = self._compile(what, label, frozenset(inputs), duals.y.dtype)
-        return self._programs[key].run(inputs, columns).reshape(shape)
+            self._programs[key] = self._compile(what, label, frozenset(inputs), inputs["y"].dtype)
+        program = self._programs[key]
+        used = {name: inputs[name] if places is None else inputs[name].index_select(1, places) for name in program.inputs}
+        return program.run(used, len(places) if places is not None else inputs["y"].shape[1])
 
-    def _compile(
-        self, what: Literal["value", "tangent"], label: float | None, inputs: frozenset[str], dtype: torch.dtype
-    ) -> Program:
+    def _trace(self, label: float | None, inputs: frozenset[str]) -> tuple[Graph, list[Dual]]:
+        """One graph of all expressions, for a label that is known or for any."""
         graph = Graph()
         probability = self._link is not Link.IDENTITY
-        outputs: list[Symbol] = []
+        duals: list[Dual] = []
         for row, expression in enumerate(self._expressions):
             x = graph.constant(label) if label is not None else graph.input("x", row)
             y = Dual(graph.input("y", row, positive=probability), graph.input("dy", row))
@@ -107,7 +109,15 @@ class PopulationLoss:
             if "log_y" in inputs:
                 slope = graph.input("dlog_y", row) if "dlog_y" in inputs else graph.constant(1.0)
                 log_y = Dual(graph.input("log_y", row), slope)
-            dual = evaluate_dual(expression, SymbolFunctions(), x, y, graph.constant, log_y)
-            tangent = graph.constant(0.0) if dual.tangent is None else dual.tangent
-            outputs.append(dual.value if what == "value" else tangent)
+            duals.append(evaluate_dual(expression, SymbolFunctions(), x, y, graph.constant, log_y))
+        return graph, duals
+
+    def _compile(
+        self, what: Literal["value", "tangent"], label: float | None, inputs: frozenset[str], dtype: torch.dtype
+    ) -> Program:
+        if label not in self._traces:
+            self._traces[label] = self._trace(label, inputs)
+        graph, duals = self._traces[label]
+        zero = graph.constant(0.0)
+        outputs = [dual.value if what == "value" else zero if dual.tangent is None else dual.tangent for dual in duals]
         return Program(graph, outputs, self._device, dtype)

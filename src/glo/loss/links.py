@@ -16,6 +16,8 @@ from torch.nn.functional import logsigmoid
 
 from glo.records import Link
 
+SMALLEST_LOG = -87.0  # the exponential of less is not a normal number, and takes a CPU ten times as long
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -34,20 +36,6 @@ class Predictions:
     dy: Tensor
     log_y: Tensor | None
     dlog_y: Tensor | None
-
-    def at(self, places: Tensor) -> Predictions:
-        """Of predictions (P, C, N) those at some places of the flattened (C, N), shape (P, 1, len(places))."""
-
-        def pick(tensor: Tensor) -> Tensor:
-            return tensor.flatten(1).index_select(1, places).unsqueeze(1)
-
-        return Predictions(
-            pick(self.raw),
-            pick(self.y),
-            pick(self.dy),
-            None if self.log_y is None else pick(self.log_y),
-            None if self.dlog_y is None else pick(self.dlog_y),
-        )
 
 
 @dataclass(frozen=True)
@@ -85,7 +73,7 @@ def _where_inside(slope: Tensor, raw: Tensor, eps: float) -> Tensor:
 
 def _softmax_duals(z: Tensor, eps: float, dim: int) -> Predictions:
     log_y = torch.log_softmax(z, dim)
-    raw = log_y.exp()
+    raw = log_y.clamp_min(SMALLEST_LOG).exp_()
     y = raw.clamp(eps, 1 - eps)
     return Predictions(raw, y, _where_inside(y, raw, eps), log_y, None)
 

@@ -8,7 +8,7 @@ calls where there were 80 levels and kinds (docs/decisions/0009-one-register.md)
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from glo.loss.graph import PRIMITIVES, Graph, Symbol
 
 @dataclass(frozen=True)
 class Instruction:
-    """One call: for each operand as many rows of the register in, the next rows of the register out.
+    """One call: for each operand as many rows of the register in, rows in a row out.
 
     Operands that all lie in a row are slices; else they are gathered by one index, the rows of the first operand first.
     """
@@ -31,7 +31,7 @@ class Instruction:
 
 
 class Program:
-    """The graph nodes that some outputs need, each in a row of one register.
+    """The graph nodes that some outputs need, each in a row of one register while it is needed.
 
     Inputs and constants have rows as well, so that an operation never asks where its operands come from.
 
@@ -51,13 +51,20 @@ class Program:
         self._graph = graph
         self._options: dict[str, Any] = {"device": device, "dtype": dtype}
         self._rows: dict[int, int] = {}
+        self._taken: list[bool] = []  # of the rows of the register, which hold something that is still needed
         needed = self._needed(outputs)
-        self._constants = self._place([i for i in needed if graph.nodes[i].op == "constant"])
+        constants = [index for index in needed if graph.nodes[index].op == "constant"]
+        self._constants = self._place(constants), [graph.nodes[index].constant for index in constants]
         self._inputs = self._place_inputs(needed)
-        self.instructions = [self._instruction(op, nodes) for op, nodes in schedule(graph, needed)]
+        self.instructions = self._instructions(schedule(graph, needed), {output.index for output in outputs})
         self._outputs = self._index([self._rows[output.index] for output in outputs])
         self._columns = -1
         self._steps: list[Callable[[], Any]] = []
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the inputs that it needs."""
+        return [name for name, _, _ in self._inputs]
 
     def run(self, inputs: dict[str, Tensor], columns: int) -> Tensor:
         """Compute the outputs, shape (rows, columns), from inputs of shape (networks, columns)."""
@@ -72,9 +79,9 @@ class Program:
     def _allocate(self, columns: int) -> None:
         """The register, a place for gathered operands, and each instruction as a call on fixed views of them."""
         self._columns = columns
-        self._register = torch.empty(len(self._rows), columns, **self._options)
-        values = [self._graph.nodes[index].constant for index in self._rows if self._graph.nodes[index].op == "constant"]
-        self._register[self._constants] = torch.tensor(values, **self._options).reshape(-1, 1)
+        self._register = torch.empty(len(self._taken), columns, **self._options)
+        place, values = self._constants
+        self._register[place] = torch.tensor(values, **self._options).reshape(-1, 1)
         longest = max((len(i.operands) for i in self.instructions if isinstance(i.operands, Tensor)), default=0)
         room = torch.empty(longest, columns, **self._options)
         self._steps = []
@@ -99,12 +106,17 @@ class Program:
                 left += self._graph.nodes[index].arguments
         return sorted(needed)  # a node is traced after its arguments
 
-    def _place(self, indices: Iterable[int]) -> slice:
-        """Give nodes the next rows of the register."""
-        start = len(self._rows)
-        for index in indices:
-            self._rows[index] = len(self._rows)
-        return slice(start, len(self._rows))
+    def _place(self, indices: Sequence[int]) -> slice:
+        """Give nodes the first rows in a row that are free, at the end if there are none."""
+        start, free = 0, 0
+        while free < len(indices):
+            row = start + free
+            if row == len(self._taken):
+                self._taken.append(False)
+            start, free = (row + 1, 0) if self._taken[row] else (start, free + 1)
+        for row, index in enumerate(indices, start):
+            self._rows[index], self._taken[row] = row, True
+        return slice(start, start + len(indices))
 
     def _place_inputs(self, needed: Sequence[int]) -> list[tuple[str, Tensor, slice]]:
         """For each input its rows that are needed, and where they go."""
@@ -117,6 +129,20 @@ class Program:
             (name, self._index([self._graph.nodes[i].row for i in indices]), self._place(indices))
             for name, indices in by_name.items()
         ]
+
+    def _instructions(self, order: Sequence[tuple[str, list[int]]], outputs: set[int]) -> list[Instruction]:
+        """The schedule with rows; a row is free again when the last that needs it is done, which keeps it all in cache."""
+        nodes = self._graph.nodes
+        last = {
+            argument: number for number, (_, group) in enumerate(order) for i in group for argument in nodes[i].arguments
+        }
+        instructions: list[Instruction] = []
+        for number, (op, group) in enumerate(order):
+            instructions.append(self._instruction(op, group))
+            for argument in {a for index in group for a in nodes[index].arguments}:
+                if last[argument] == number and argument not in outputs and nodes[argument].op != "constant":
+                    self._taken[self._rows[argument]] = False
+        return instructions
 
     def _instruction(self, op: str, nodes: Sequence[int]) -> Instruction:
         """The nodes get rows in the order of their operands, which then more often lie in a row too."""

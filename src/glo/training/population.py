@@ -30,7 +30,7 @@ from glo.training.plan import (
     rate_factor,
     seed_dropout,
 )
-from glo.training.stacked import Tensors, stack
+from glo.training.stacked import Descent, Vectorised, stack
 
 
 def train_population(
@@ -71,13 +71,11 @@ class _Population:
     ) -> None:
         self.task, self.config, self.seed, self.device = task, config, seed, device
         self.model = model.to(device)
-        self.forward = stack(self.model)
         self.trainings = list(trainings)
         self.alive = list(range(len(trainings)))  # positions of the networks that are still trained
-        copies = lambda tensor: tensor.detach().expand(len(trainings), *tensor.shape).clone()  # noqa: E731
-        self.parameters: Tensors = {k: copies(v).requires_grad_() for k, v in model.named_parameters()}
-        self.buffers: Tensors = {k: copies(v) for k, v in model.named_buffers()}
-        self.velocities = [torch.zeros_like(p) if config.momentum else None for p in self.parameters.values()]
+        rates = torch.tensor([training.learning_rate for training in trainings], device=device)
+        decay = rates * config.weight_decay if config.weight_decay else None
+        self.networks = stack(self.model, len(trainings), Descent(config.momentum, decay))
         self.curves: list[list[tuple[int, float]]] = [[] for _ in trainings]
         self.validation = task.split("validation").to(device)
         self._prepare()
@@ -93,13 +91,13 @@ class _Population:
             self.device,
         )
         rates = torch.tensor([member.learning_rate for member in members], device=self.device)
-        self.rates = [rates.reshape(-1, *[1] * (p.dim() - 1)) for p in self.parameters.values()]
+        self.rates = rates.reshape(-1, 1, 1)
+        self.sound = [True] * len(members)  # whether the losses are numbers in the last step
 
     def train(self, test: bool) -> list[TrainingResult]:
         results: dict[int, TrainingResult] = {}
         train = self.task.split("train").to(self.device)
         check_at = early_stop_step(self.config)
-        finite: Tensor | None = None
         with torch.random.fork_rng():
             seed_dropout(self.seed)
             self.model.train()
@@ -108,38 +106,26 @@ class _Population:
                     results |= self._give_up_at_chance()
                     if not self.alive:
                         break
-                finite = self._step(step, train.inputs[batch], train.targets[batch])
+                self._step(step, train.inputs[batch], train.targets[batch])
                 if self.config.curve_every and (step + 1) % self.config.curve_every == 0:
                     for position, (score, _) in zip(self.alive, self._scores(self.validation), strict=True):
                         self.curves[position].append((step + 1, score))
         scores = self._scores(self.validation)
         on_test = [s for s, _ in self._scores(self.task.split("test").to(self.device))] if test else [None] * len(scores)
-        sound = [True] * len(scores) if finite is None else finite.tolist()
-        for position, (score, diverged), tested, is_sound in zip(self.alive, scores, on_test, sound, strict=True):
+        for position, (score, diverged), tested, is_sound in zip(self.alive, scores, on_test, self.sound, strict=True):
             curve = tuple(self.curves[position])
             results[position] = finished(score, diverged or not is_sound, curve, tested)
         return [results[position] for position in range(len(self.trainings))]
 
-    def _step(self, step: int, inputs: Tensor, targets: Tensor) -> Tensor | None:
-        """One step of SGD for every network; the loss's gradient is explicit, the network's is autograd's.
+    def _step(self, step: int, inputs: Tensor, targets: Tensor) -> None:
+        """One step of SGD for every network; the derivative of the losses is explicit."""
 
-        Returns:
-            In the last step, whether each network's loss is a number; the value of a loss is not needed otherwise.
-        """
-        outputs = self.forward(self.parameters, self.buffers, inputs)
-        with torch.no_grad():
-            upstream = self.loss.gradient(outputs, targets)
-        parameters = list(self.parameters.values())
-        gradients = torch.autograd.grad(outputs, parameters, upstream)
-        factor = rate_factor(self.config, step)
-        with torch.no_grad():
-            for parameter, gradient, velocity, rate in zip(parameters, gradients, self.velocities, self.rates, strict=True):
-                if self.config.weight_decay:
-                    gradient = gradient.add(parameter, alpha=self.config.weight_decay)
-                if velocity is not None:
-                    gradient = velocity.mul_(self.config.momentum).add_(gradient)
-                parameter.addcmul_(gradient, rate, value=-factor)
-            return torch.isfinite(self.loss.value(outputs, targets)) if step == self.config.steps - 1 else None
+        def upstream(outputs: Tensor) -> Tensor:
+            if step == self.config.steps - 1:  # the values are not needed before
+                self.sound = torch.isfinite(self.loss.value(outputs, targets)).tolist()
+            return self.loss.gradient(outputs, targets, self.rates)
+
+        self.networks.step(inputs, upstream, rate_factor(self.config, step))
 
     def _scores(self, split: Split) -> list[tuple[float, bool]]:
         """Metric and divergence of each living network."""
@@ -148,7 +134,7 @@ class _Population:
         was_training = self.model.training
         self.model.eval()
         with torch.no_grad():
-            parts = [self.forward(self.parameters, self.buffers, part) for part in split.inputs.split(EVALUATION_BATCH)]
+            parts = [self.networks.outputs(part) for part in split.inputs.split(EVALUATION_BATCH)]
         self.model.train(was_training)
         return [measure(self.task, split, outputs) for outputs in torch.cat(parts, 1)]
 
@@ -165,10 +151,7 @@ class _Population:
                 results[position] = TrainingResult(score, diverged, stopped=not diverged, curve=tuple(self.curves[position]))
         if results:
             self.alive = [self.alive[row] for row in kept]
-            rows = torch.tensor(kept, dtype=torch.int64, device=self.device)
-            self.parameters = {k: v.detach()[rows].requires_grad_() for k, v in self.parameters.items()}
-            self.buffers = {k: v[rows] for k, v in self.buffers.items()}
-            self.velocities = [None if v is None else v[rows] for v in self.velocities]
+            self.networks.keep(torch.tensor(kept, dtype=torch.int64, device=self.device))
             self._prepare()
         return results
 
@@ -188,14 +171,11 @@ def check_stackable(task: Task, model: nn.Module) -> None:
             module.register_forward_hook(_leaving(running)),
         )
     ]
-    pair = lambda tensor: torch.stack([tensor.detach()] * 2)  # noqa: E731
-    parameters = {k: pair(v).requires_grad_() for k, v in model.named_parameters()}
-    buffers = {k: pair(v) for k, v in model.named_buffers()}
     was_training = model.training
     try:
         with torch.random.fork_rng():
-            outputs = stack(model.train())(parameters, buffers, task.split("train").inputs[:2])
-            torch.autograd.grad(outputs.sum(), list(parameters.values()), allow_unused=False)
+            pair = Vectorised(model.train(), 2, Descent())
+            pair.step(task.split("train").inputs[:2], torch.ones_like, factor=0.0)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
         name = running[-1] if running else ""
         where = f"module '{name}'" if name else "'the model itself'"

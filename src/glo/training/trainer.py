@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from glo.records import TrainingConfig
 from glo.tasks import Task
 from glo.training.plan import Training, TrainingResult, fresh_model
 from glo.training.population import check_stackable, train_population
+from glo.training.processes import Died, in_processes, spare_processes
 from glo.training.single import train_single
 
 logger = logging.getLogger("glo")
@@ -23,30 +25,87 @@ FAILURES = (
     IndexError,
     TypeError,
 )  # what PyTorch and a model raise, out of memory included
+SMALLEST_PART = 4  # fewer networks take hardly less time together (docs/decisions/0011-processes.md)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class Trainer:
     """Trains networks of one task, in the way that suits its model and the device.
 
+    On a CPU the work is spread over processes of one thread each: parts of a population, or single networks.  What a
+    network becomes does not depend on what it is trained beside (docs/decisions/0011-processes.md).
+
     Args:
         task: model and data.
         config: how; the ladder of learning rates is not used, each training has its own.
         device: where.
+        processes: how many at once; by default as many as PyTorch may use threads (`torch.set_num_threads`).
     """
 
-    def __init__(self, task: Task, config: TrainingConfig, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, task: Task, config: TrainingConfig, device: torch.device | str = "cpu", processes: int | None = None
+    ) -> None:
         self._task, self._config, self._device = task, config, device
+        self._processes = spare_processes(device) if processes is None else processes
         self._together = worth_stacking(task, device)
 
-    def train(self, trainings: Sequence[Training], seed: int, test: bool = False) -> list[TrainingResult | str]:
+    def train(
+        self,
+        trainings: Sequence[Training],
+        seed: int | Sequence[int],
+        test: bool = False,
+        on_done: Callable[[int], None] = lambda done: None,
+    ) -> list[TrainingResult | str]:
         """A result for each training, in order, or in words why there is none.
+
+        Args:
+            trainings: what to train.
+            seed: of all of them, or one for each.
+            test: whether to measure on the test split too.
+            on_done: called with the number of trainings that are done.
 
         Raises:
             TaskError: if `test` is asked of a task without a test split.
         """
         if test:
             self._task.split("test")  # misuse is an error, not a failed training
+        seeds = [seed] * len(trainings) if isinstance(seed, int) else list(seed)
+        parts = self._parts(seeds)
+        results: dict[int, TrainingResult | str] = {}
+
+        def train_part(part: Sequence[int]) -> list[TrainingResult | str]:
+            return self._train_part([trainings[i] for i in part], seeds[part[0]], test)
+
+        for part, found in self._spread(train_part, parts):
+            results |= dict(zip(part, found, strict=True))
+            on_done(len(results))
+        return [results[position] for position in range(len(trainings))]
+
+    def _parts(self, seeds: Sequence[int]) -> list[list[int]]:
+        """Positions that are trained together: of one seed, and of a size that keeps all processes busy."""
+        groups = [[p for p, other in enumerate(seeds) if other == seed] for seed in dict.fromkeys(seeds)]
+        if not self._together:
+            return [[position] for group in groups for position in group]
+        pieces = self._processes // math.gcd(self._processes, len(groups)) if groups else 1
+        return [part for group in groups for part in _split(group, min(pieces, -(-len(group) // SMALLEST_PART)))]
+
+    def _spread(
+        self, work: Callable[[list[int]], list[TrainingResult | str]], parts: list[list[int]]
+    ) -> Iterator[tuple[list[int], list[TrainingResult | str]]]:
+        """Each part with its results, as they are done; a part whose process died is tried again, one by one."""
+        if self._processes == 1:
+            yield from ((part, work(part)) for part in parts)
+            return
+        for number, found in in_processes(work, parts, self._processes):
+            part = parts[number]
+            if not isinstance(found, Died):
+                yield part, found
+            elif len(part) == 1:
+                yield part, [str(found)]
+            else:
+                yield from self._spread(work, [[position] for position in part])
+
+    def _train_part(self, trainings: Sequence[Training], seed: int, test: bool) -> list[TrainingResult | str]:
         if self._together and len(trainings) > 1:
             try:
                 return list(train_population(self._task, trainings, self._config, seed, self._device, test))
@@ -59,6 +118,11 @@ class Trainer:
             return train_single(self._task, training, self._config, seed, self._device, test)
         except FAILURES as error:
             return _first_line(error)
+
+
+def _split(positions: list[int], pieces: int) -> list[list[int]]:
+    """In pieces of about equal size, neighbours apart: they are one loss at several rates, and stop early together."""
+    return [positions[start::pieces] for start in range(pieces)]
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,182 @@
+"""Work in child processes: the same results, each part in a process of one thread; a death is told, none outlives us."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from glo.expr import parse
+from glo.records import TrainingConfig
+from glo.tasks import Task
+from glo.training import Trainer, Training
+from glo.training.processes import Died, in_processes, spare_processes
+
+CONFIG = TrainingConfig(steps=40, batch_size=10, learning_rates=(0.1,))
+LOSSES = ["x*log(y)", "x*y", "x*sqrt(y)", "log(y) - x/y", "x + y*x", "x*log(y)*2", "square(x)*y", "x*log(x*y)", "x - y/x"]
+TRAININGS = [Training(parse(loss), rate) for loss in LOSSES for rate in (0.1, 1.0)]
+PATIENCE = 60.0
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux only")
+
+
+def task_of(model: Callable[[], nn.Module], **options: Any) -> Task:
+    generator = torch.Generator().manual_seed(1)
+    targets = torch.arange(60) % 3
+    inputs = torch.randn(60, 6, generator=generator) + 2 * torch.eye(3, 6)[targets]
+    return Task("clusters", model, train=(inputs, targets), validation=(inputs, targets), test=(inputs, targets), **options)
+
+
+def mlp() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def dropout() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 8), nn.Dropout(), nn.Linear(8, 3))
+
+
+def cnn() -> nn.Module:
+    return nn.Sequential(nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """So that nothing but the number of processes differs."""
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("model", [mlp, dropout, cnn])
+@pytest.mark.parametrize("seeds", [[3], [3, 4], [3, 4, 5]])
+def test_results_do_not_depend_on_the_number_of_processes(model: Callable[[], nn.Module], seeds: list[int]) -> None:
+    trainings = [training for training in TRAININGS for _ in seeds]
+    each = seeds * len(TRAININGS)
+    done: list[int] = []
+    found = [
+        Trainer(task_of(model), CONFIG, processes=n).train(trainings, each, test=True, on_done=done.append)
+        for n in (1, 2, 3)
+    ]
+    assert found[0] == found[1] == found[2]
+    assert len({str(result) for result in found[0]}) > 3
+    assert done.count(len(trainings)) == 3
+
+
+def test_each_part_in_a_process_of_one_thread() -> None:
+    found = dict(in_processes(lambda part: (part, os.getpid(), torch.get_num_threads()), [5, 6, 7], 2))
+    assert [found[position][0] for position in range(3)] == [5, 6, 7]  # pyright: ignore[reportIndexIssue]
+    assert len({process for _, process, _ in found.values()} | {os.getpid()}) == 4  # pyright: ignore[reportGeneralTypeIssues]
+    assert {threads for *_, threads in found.values()} == {1}  # pyright: ignore[reportGeneralTypeIssues]
+
+
+def test_no_more_at_once_than_asked(tmp_path: Path) -> None:
+    def count(part: int) -> int:
+        mine = tmp_path / str(part)
+        mine.touch()
+        deadline = time.monotonic() + 0.05
+        most = 0
+        while time.monotonic() < deadline:
+            most = max(most, len(list(tmp_path.iterdir())))
+        mine.unlink()
+        return most
+
+    assert max(most for _, most in in_processes(count, range(6), 2) if isinstance(most, int)) == 2
+
+
+def test_an_exception_is_raised_here() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(in_processes(lambda part: 1 // part, [1, 0], 2))
+
+
+def test_a_death_is_told_and_costs_only_its_part() -> None:
+    def die(part: int) -> int:
+        if part == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if part == 2:
+            os._exit(3)
+        return part
+
+    found = dict(in_processes(die, range(4), 2))
+    assert found == {0: 0, 1: Died(-signal.SIGKILL), 2: Died(3), 3: 3}
+    assert [str(found[i]) for i in (1, 2)] == ["its process was killed by SIGKILL", "its process exited with 3"]
+
+
+def deadly(predictions: torch.Tensor, targets: torch.Tensor) -> float:
+    """Kills the process of a network that is nearly always wrong, as only the loss below makes it."""
+    accuracy = float((predictions.argmax(1) == targets).float().mean())
+    if accuracy < 0.1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return accuracy
+
+
+@pytest.mark.parametrize("model", [mlp, cnn])
+def test_a_deadly_candidate_is_a_result_in_words(model: Callable[[], nn.Module]) -> None:
+    """Trained with others at first, it takes them with it; alone, only itself."""
+    losses = ["x*log(y)", "0 - x*y", "x*y", "x*sqrt(y)", "square(x)*y"]
+    trainings = [Training(parse(loss), 0.1) for loss in losses]
+    found = Trainer(task_of(model, metric=deadly), CONFIG, processes=2).train(trainings, 0)
+    assert [isinstance(result, str) for result in found] == [False, True, False, False, False]
+    assert found[1] == "its process was killed by SIGKILL"
+
+
+def test_nobody_waits_for_what_is_not_wanted(tmp_path: Path) -> None:
+    def work(part: int) -> int:
+        if part:
+            (tmp_path / "pid").write_text(str(os.getpid()))
+            time.sleep(PATIENCE)
+        return part
+
+    with closing(in_processes(work, [1, 0], 2)) as results:  # pyright: ignore[reportArgumentType]
+        assert next(results) == (1, 0)
+        wait_until((tmp_path / "pid").exists)
+        wait_until(lambda: bool((tmp_path / "pid").read_text()))
+    assert not alive(int((tmp_path / "pid").read_text()))
+
+
+ORPHAN = """
+import os, sys, time
+from glo.training.processes import in_processes
+def work(part):
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+list(in_processes(work, [0, 1], 2))
+"""
+
+
+def test_children_do_not_outlive_a_killed_parent() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    children = [int(parent.stdout.readline()) for _ in range(2)]
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    wait_until(lambda: not any(alive(child) for child in children))
+
+
+def test_as_many_as_threads_and_one_on_a_gpu() -> None:
+    torch.set_num_threads(3)
+    assert spare_processes("cpu") == (1 if torch.cuda.is_available() else 3)
+    assert spare_processes("cuda") == 1
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def alive(process: int) -> bool:
+    """Whether it runs; a zombie that nobody waited for does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
