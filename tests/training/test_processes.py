@@ -122,7 +122,8 @@ def test_a_deadly_candidate_is_a_result_in_words(model: Callable[[], nn.Module])
     """Trained with others at first, it takes them with it; alone, only itself."""
     losses = ["x*log(y)", "0 - x*y", "x*y", "x*sqrt(y)", "square(x)*y"]
     trainings = [Training(parse(loss), 0.1) for loss in losses]
-    found = Trainer(task_of(model, metric=deadly), CONFIG, processes=2).train(trainings, 0)
+    config = CONFIG.model_copy(update={"steps": 200})
+    found = Trainer(task_of(model, metric=deadly), config, processes=2).train(trainings, 0)
     assert [isinstance(result, str) for result in found] == [False, True, False, False, False]
     assert found[1] == "its process was killed by SIGKILL"
 
