@@ -472,10 +472,11 @@ def test_progress_is_reported() -> None:
     by_phase = {phase: [call[1:] for call in calls if call[0] == phase] for phase in dict.fromkeys(c[0] for c in calls)}
     assert list(by_phase) == ["choosing learning rates", "measuring on test"]
     for done in by_phase.values():
-        assert [number for number, _ in done] == list(range(1, len(done) + 1))
+        numbers = [number for number, _ in done]
+        assert numbers == sorted(set(numbers))
         assert all(number <= total for number, total in done)
         assert done[-1][0] == done[-1][1]
-    assert by_phase["measuring on test"] == [(1, 3), (2, 3), (3, 3)]
+    assert by_phase["measuring on test"] == [(2, 6), (4, 6), (6, 6)]
 
 
 # Rows

@@ -130,12 +130,16 @@ def choose(
     """
     seeds = derive_seeds(protocol.seed, "tuning", protocol.tuning_seeds)
     fields = {name: _Field(family, protocol.ladder) for name, family in families.items()}
+    before = 0
     for _ in range(1 + EXTENSIONS):
         wanted = [(name, variant, rate) for name, field in fields.items() for variant, rate in field.wanted()]
         if not wanted:
             break
         trainings = [Training(families[name][variant], rate) for name, variant, rate in wanted]
-        results = _grid(trainer, trainings, seeds, "choosing learning rates", report)
+        total = before + len(seeds) * len(trainings)
+        told = lambda done: report("choosing learning rates", before + done, total)  # noqa: B023, E731 - called in this round
+        results = _grid(trainer, trainings, seeds, told)
+        before = total
         scores = np.array([[0.0 if isinstance(r, str) else _useful(r.validation) for r in row] for row in results])
         for (name, variant, rate), score in zip(wanted, scores.mean(0).tolist(), strict=True):
             fields[name].scores[variant, rate] = score
@@ -199,19 +203,23 @@ def measure(
     """The test metric of each contender over fresh seeds; with one seed all see the same weights and batches."""
     trainings = [Training(contender.expression, contender.learning_rate) for contender in contenders]
     seeds = derive_seeds(protocol.seed, "test", protocol.repeats)
-    results = _grid(trainer, trainings, seeds, "measuring on test", report, test=True)
+    total = len(seeds) * len(trainings)
+    results = _grid(trainer, trainings, seeds, lambda done: report("measuring on test", done, total), test=True)
     columns = [[0.0 if isinstance(r, str) else _useful(r.test) for r in row] for row in results]
     return [Sample(values) for values in zip(*columns, strict=True)]
 
 
 def _grid(
-    trainer: Trainer, trainings: Sequence[Training], seeds: Sequence[int], phase: str, report: Report, test: bool = False
+    trainer: Trainer,
+    trainings: Sequence[Training],
+    seeds: Sequence[int],
+    on_done: Callable[[int], None],
+    test: bool = False,
 ) -> list[list[TrainingResult | str]]:
     """All trainings with each seed: a row of results for each."""
-    total = len(seeds) * len(trainings)
     each = [seed for seed in seeds for _ in trainings]
-    results = trainer.train([*trainings] * len(seeds), each, test, lambda done: report(phase, done, total))
-    return [results[start : start + len(trainings)] for start in range(0, total, len(trainings))]
+    results = trainer.train([*trainings] * len(seeds), each, test, on_done)
+    return [results[start : start + len(trainings)] for start in range(0, len(results), len(trainings))]
 
 
 def rows(contenders: Mapping[str, Contender], samples: Sequence[Sample]) -> dict[str, dict[str, Any]]:
