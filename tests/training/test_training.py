@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,8 +17,8 @@ from glo.losses import NAMED
 from glo.records import Link, TrainingConfig
 from glo.tasks import Task
 from glo.training import Training, TrainingResult, check_stackable, fresh_model, train_population, train_single
-from glo.training.plan import batches
-from glo.training.population import chunk_size
+from glo.training.memory import chunk_size
+from glo.training.plan import batches, quick_layout
 
 CLASSES = 3
 
@@ -253,7 +254,7 @@ def test_chunks_give_the_same_results(config: TrainingConfig) -> None:
     task = classification(lambda: mlp(hidden=4000))
     members = trainings(task.link)
     tight = config.model_copy(update={"memory_mb": 2})
-    assert chunk_size(fresh_model(task, 0), task, tight) < len(members) <= chunk_size(fresh_model(task, 0), task, config)
+    assert chunk_size(fresh_model(task, 0), task, config, memory=2 * 2**20) < len(members)
     whole = train_population(task, members, config, seed=4, test=True)
     chunked = train_population(task, members, tight, seed=4, test=True)
     for found, expected in zip(chunked, whole, strict=True):
@@ -403,3 +404,25 @@ def test_a_split_larger_than_the_evaluation_batch_is_measured_whole() -> None:
     found = train_population(task, [member], config, seed=0)[0]
     assert_same(found, train_single(task, member, config, seed=0))
     assert found.validation * 2500 == pytest.approx(round(found.validation * 2500), abs=1e-6)
+
+
+class Viewing(nn.Module):
+    """Relies on the order of numbers in memory, or not."""
+
+    def __init__(self, view: bool) -> None:
+        super().__init__()
+        self.convolution, self.linear, self.view = nn.Conv2d(2, 3, 2), nn.Linear(12, 4), view
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        values = self.convolution(inputs)
+        return self.linear(values.view(len(values), -1) if self.view else values.flatten(1))
+
+
+@pytest.mark.parametrize("view", [False, True])
+def test_images_lie_with_channels_last_where_the_model_allows_it(view: bool) -> None:
+    plain = Viewing(view)
+    inputs = torch.randn(5, 2, 3, 3)
+    quick = quick_layout(copy.deepcopy(plain), inputs)
+    assert quick.training
+    assert next(quick.parameters()).is_contiguous(memory_format=torch.channels_last) is not view
+    torch.testing.assert_close(quick(inputs), plain(inputs))

@@ -77,7 +77,9 @@ class Funnel:
         evaluator = train(self.counts)
         for stage, check in reversed(checks):
             evaluator = Screened(stage, check, evaluator, self._points, self.counts[stage])
-        context = digest([task.digest(), training.model_dump(mode="json"), config.model_dump(mode="json")])
+        context = digest(
+            [task.digest(), training.model_dump(mode="json", exclude={"memory_mb"}), config.model_dump(mode="json")]
+        )
         self.cached = Cached(context, lookup, evaluator, self._points, self.counts[Stage.CACHE])
         self._evaluator = Screened(Stage.STRUCTURE, structure, self.cached, self._points, self.counts[Stage.STRUCTURE])
         self._checks = [(Stage.STRUCTURE, structure), *checks]

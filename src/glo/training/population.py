@@ -12,24 +12,27 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from glo.errors import ModelError
 from glo.loss import PopulationLoss
 from glo.records import TrainingConfig
 from glo.tasks import Split, Task
+from glo.training.memory import budget, chunk_size
 from glo.training.plan import (
     EVALUATION_BATCH,
     Training,
     TrainingResult,
+    autocast,
     batches,
     early_stop_step,
     finished,
     fresh_model,
     measure,
+    products,
     rate_factor,
     seed_dropout,
 )
+from glo.training.replay import Replayed
 from glo.training.stacked import Descent, Vectorised, stack
 
 
@@ -43,14 +46,14 @@ def train_population(
 ) -> list[TrainingResult]:
     """Train one network for each of `trainings`; arguments and results as for `train_single`, in order.
 
-    Chunks are bounded by `config.memory_mb`; what is in a chunk depends only on the arguments.
+    They are trained in chunks that fit into memory (`glo.training.memory`).
 
     Raises:
         ModelError: if the model cannot be stacked; the message names the module.
     """
     model = fresh_model(task, seed)
     check_stackable(task, model)
-    size = chunk_size(model, task, config)
+    size = chunk_size(model, task, config, budget(config, device))
     results: list[TrainingResult] = []
     for start in range(0, len(trainings), size):
         results += _Population(task, model, trainings[start : start + size], config, seed, device).train(test)
@@ -75,9 +78,11 @@ class _Population:
         self.alive = list(range(len(trainings)))  # positions of the networks that are still trained
         rates = torch.tensor([training.learning_rate for training in trainings], device=device)
         decay = rates * config.weight_decay if config.weight_decay else None
-        self.networks = stack(self.model, len(trainings), Descent(config.momentum, decay))
+        narrow = (lambda: autocast(config, device)) if config.precision == "bfloat16" else None
+        self.networks = stack(self.model, len(trainings), Descent(config.momentum, decay), narrow)
         self.curves: list[list[tuple[int, float]]] = [[] for _ in trainings]
-        self.validation = task.split("validation").to(device)
+        self.split, self.validation = task.split("train").to(device), task.split("validation").to(device)
+        self.factor = rate_factor(config, 0)
         self._prepare()
 
     def _prepare(self) -> None:
@@ -93,20 +98,20 @@ class _Population:
         rates = torch.tensor([member.learning_rate for member in members], device=self.device)
         self.rates = rates.reshape(-1, 1, 1)
         self.sound = [True] * len(members)  # whether the losses are numbers in the last step
+        self.descend = Replayed(self._descend, self.device)
 
     def train(self, test: bool) -> list[TrainingResult]:
         results: dict[int, TrainingResult] = {}
-        train = self.task.split("train").to(self.device)
         check_at = early_stop_step(self.config)
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), products(self.config):
             seed_dropout(self.seed)
             self.model.train()
-            for step, batch in enumerate(batches(len(train), self.config, self.seed)):
+            for step, batch in enumerate(batches(len(self.split), self.config, self.seed, self.device)):
                 if step == check_at:
                     results |= self._give_up_at_chance()
                     if not self.alive:
                         break
-                self._step(step, train.inputs[batch], train.targets[batch])
+                self._step(step, batch)
                 if self.config.curve_every and (step + 1) % self.config.curve_every == 0:
                     for position, (score, _) in zip(self.alive, self._scores(self.validation), strict=True):
                         self.curves[position].append((step + 1, score))
@@ -117,15 +122,25 @@ class _Population:
             results[position] = finished(score, diverged or not is_sound, curve, tested)
         return [results[position] for position in range(len(self.trainings))]
 
-    def _step(self, step: int, inputs: Tensor, targets: Tensor) -> None:
-        """One step of SGD for every network; the derivative of the losses is explicit."""
+    def _step(self, step: int, batch: Tensor) -> None:
+        """One step of SGD for every network; in the last one, whether their losses are numbers."""
+        if (factor := rate_factor(self.config, step)) != self.factor:
+            self.factor, self.descend = factor, Replayed(self._descend, self.device)
+        if step < self.config.steps - 1:
+            self.descend(batch)
+        else:
+            self._descend(batch, last=True)
+
+    def _descend(self, batch: Tensor, last: bool = False) -> None:
+        """The derivative of the losses is explicit; their values are not needed before the end."""
+        targets = self.split.targets[batch]
 
         def upstream(outputs: Tensor) -> Tensor:
-            if step == self.config.steps - 1:  # the values are not needed before
+            if last:
                 self.sound = torch.isfinite(self.loss.value(outputs, targets)).tolist()
             return self.loss.gradient(outputs, targets, self.rates)
 
-        self.networks.step(inputs, upstream, rate_factor(self.config, step))
+        self.networks.step(self.split.inputs[batch], upstream, self.factor)
 
     def _scores(self, split: Split) -> list[tuple[float, bool]]:
         """Metric and divergence of each living network."""
@@ -198,34 +213,3 @@ def _leaving(running: list[str]) -> Callable[..., None]:
         running.pop()
 
     return leave
-
-
-def _leaves(model: nn.Module) -> list[nn.Module]:
-    return [module for module in model.modules() if not list(module.children())]
-
-
-def _numel(output: Any) -> int:
-    """Numbers in whatever a module returns."""
-    return sum(leaf.numel() for leaf in tree_leaves(output) if isinstance(leaf, Tensor))
-
-
-def chunk_size(model: nn.Module, task: Task, config: TrainingConfig) -> int:
-    """How many networks fit into `config.memory_mb`, at least 1.
-
-    A network takes its parameters four times (with gradient, velocity and update) and the outputs of its modules three
-    times (with gradients and intermediate results).
-    """
-    sizes: list[int] = []
-    hooks = [m.register_forward_hook(lambda m, i, output: sizes.append(_numel(output))) for m in _leaves(model)]
-    samples = task.split("train").inputs[:2]
-    was_training = model.training
-    with torch.no_grad():
-        sizes.append(model.eval()(samples).numel())
-    model.train(was_training)
-    for hook in hooks:
-        hook.remove()
-    evaluated = min(EVALUATION_BATCH, len(task.split("validation")))
-    per_sample = sum(sizes) / len(samples)
-    weights = sum(parameter.numel() for parameter in model.parameters())
-    numbers = 4 * weights + per_sample * max(3 * config.batch_size, evaluated)
-    return max(1, int(config.memory_mb * 2**20 / (4 * numbers)))

@@ -15,11 +15,14 @@ from glo.training.plan import (
     Training,
     TrainingResult,
     as_matrix,
+    autocast,
     batches,
     early_stop_step,
     finished,
     fresh_model,
     measure,
+    products,
+    quick_layout,
     rate_factor,
     seed_dropout,
 )
@@ -45,7 +48,8 @@ def train_single(
         test: whether to measure on the test split too.
         on_step: called with the number of steps done.
     """
-    model = fresh_model(task, seed).to(device)
+    train, validation = task.split("train").to(device), task.split("validation").to(device)
+    model = quick_layout(fresh_model(task, seed).to(device), train.inputs)
     loss_function = ExpressionLoss(
         training.expression, class_reduction=config.class_reduction, eps=config.eps, link=task.link
     )
@@ -53,21 +57,21 @@ def train_single(
         model.parameters(), training.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(config, step))
-    train, validation = task.split("train").to(device), task.split("validation").to(device)
     check_at = early_stop_step(config)
     curve: list[tuple[int, float]] = []
     loss = torch.zeros(())
 
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), products(config):
         seed_dropout(seed)
         model.train()
-        for step, batch in enumerate(batches(len(train), config, seed)):
+        for step, batch in enumerate(batches(len(train), config, seed, device)):
             if step == check_at:
                 score, diverged = evaluate_model(task, model, validation)
                 if score <= task.chance():
                     return TrainingResult(score, diverged, stopped=not diverged, curve=tuple(curve))
             optimizer.zero_grad()
-            outputs = as_matrix(model(train.inputs[batch]))
+            with autocast(config, device):
+                outputs = as_matrix(model(train.inputs[batch]))
             loss = loss_function(outputs, train.targets[batch])
             loss.backward()
             optimizer.step()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -68,16 +69,29 @@ class Stacked(Protocol):
         ...
 
 
-def stack(model: nn.Module, copies: int, descent: Descent | None = None) -> Stacked:
-    """P copies of a model."""
-    return (Chain if is_chain(model) else Vectorised)(model, copies, descent or Descent())
+def stack(
+    model: nn.Module,
+    copies: int,
+    descent: Descent | None = None,
+    autocast: Callable[[], AbstractContextManager[Any]] | None = None,
+) -> Stacked:
+    """P copies of a model; `autocast` is entered for each forward pass of a step."""
+    if autocast is None and is_chain(model):
+        return Chain(model, copies, descent or Descent())
+    return Vectorised(model, copies, descent or Descent(), autocast or nullcontext)
 
 
 class Vectorised:
     """Any model that `torch.func.vmap` can vectorise; `parameters` and `buffers` have P first."""
 
-    def __init__(self, model: nn.Module, copies: int, descent: Descent) -> None:
-        self.model, self._descent = model, descent
+    def __init__(
+        self,
+        model: nn.Module,
+        copies: int,
+        descent: Descent,
+        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        self.model, self._descent, self._autocast = model, descent, autocast
         self.parameters: Tensors = {k: _copies(v, copies).requires_grad_() for k, v in model.named_parameters()}
         self.buffers: Tensors = {k: _copies(v, copies) for k, v in model.named_buffers()}
         self._velocities = {} if descent.plain else {k: torch.zeros_like(v) for k, v in self.parameters.items()}
@@ -89,7 +103,8 @@ class Vectorised:
         return vmap(one, randomness="same")(self.parameters, self.buffers)
 
     def step(self, inputs: Tensor, upstream: Upstream, factor: float) -> None:
-        outputs = self.outputs(inputs)
+        with self._autocast():
+            outputs = self.outputs(inputs)
         with torch.no_grad():
             derivative = upstream(outputs)
         gradients = torch.autograd.grad(outputs, list(self.parameters.values()), derivative)

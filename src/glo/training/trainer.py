@@ -12,6 +12,7 @@ from torch import nn
 from glo.errors import ModelError
 from glo.records import TrainingConfig
 from glo.tasks import Task
+from glo.training.memory import budget
 from glo.training.plan import Training, TrainingResult, fresh_model
 from glo.training.population import check_stackable, train_population
 from glo.training.processes import Died, in_processes, spare_processes
@@ -45,9 +46,13 @@ class Trainer:
     def __init__(
         self, task: Task, config: TrainingConfig, device: torch.device | str = "cpu", processes: int | None = None
     ) -> None:
-        self._task, self._config, self._device = task, config, device
+        self._task, self._device = task, device
         self._processes = spare_processes(device) if processes is None else processes
+        share = budget(config, device) // self._processes // 2**20
+        self._config = config.model_copy(update={"memory_mb": max(1, share)})
         self._together = worth_stacking(task, device)
+        if self._processes > 1 and not self._together:
+            torch.optim.SGD([torch.zeros(1)], 0.1)  # the first one imports for most of a second: here, not in each child
 
     def train(
         self,

@@ -1,0 +1,91 @@
+"""How much memory a population takes: an option, or half of what is free; and it is kept to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from glo.records import TrainingConfig
+from glo.tasks import load_task
+from glo.training.memory import UNKNOWN, budget, chunk_size, free_memory
+
+GIB = 2**30
+MEMINFO = "MemTotal:       16777216 kB\nMemFree:         1048576 kB\nMemAvailable:    8388608 kB\n"
+
+
+def system(root: Path, limit: str | None, used: int = 0, meminfo: str = MEMINFO) -> Path:
+    """A system's files; with a control group's, if there is a limit."""
+    (root / "proc").mkdir()
+    (root / "proc/meminfo").write_text(meminfo)
+    group = root / "sys/fs/cgroup"
+    group.mkdir(parents=True)
+    if limit is not None:
+        (group / "memory.max").write_text(limit + "\n")
+        (group / "memory.current").write_text(f"{used}\n")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "free"),
+    [
+        (None, 0, 8 * GIB),
+        ("max", 3 * GIB, 8 * GIB),
+        (str(4 * GIB), GIB, 3 * GIB),
+        (str(40 * GIB), GIB, 8 * GIB),
+        (str(GIB), 2 * GIB, 0),
+    ],
+)
+def test_free_memory_is_the_systems_within_the_containers(tmp_path: Path, limit: str | None, used: int, free: int) -> None:
+    assert free_memory(system(tmp_path, limit, used)) == free
+
+
+@pytest.mark.parametrize("meminfo", ["", "MemAvailable:\n", "MemAvailable: much kB\n"])
+def test_a_system_that_does_not_say(tmp_path: Path, meminfo: str) -> None:
+    assert free_memory(system(tmp_path, None, meminfo=meminfo)) == UNKNOWN
+    assert free_memory(tmp_path / "nowhere") == UNKNOWN
+
+
+def test_the_option_counts_else_half_of_what_is_free() -> None:
+    assert budget(TrainingConfig(memory_mb=7), "cpu") == 7 * 2**20
+    free = free_memory()
+    assert free / 4 < budget(TrainingConfig(), "cpu") < free
+
+
+def test_a_chunk_has_at_least_one_network_and_grows_with_memory() -> None:
+    task, config = load_task("digits"), TrainingConfig()
+    model: nn.Module = task.model()
+    sizes = [chunk_size(model, task, config, memory) for memory in (0, GIB // 4, GIB // 2)]
+    assert sizes[0] == 1
+    assert 2 * sizes[1] <= sizes[2] <= 2 * sizes[1] + 1
+
+
+PEAK = """
+import resource, sys, torch
+from glo.expr import parse
+from glo.records import TrainingConfig
+from glo.tasks import load_task
+from glo.training import Training, train_population
+torch.set_num_threads(1)
+def train(networks, memory):
+    config = TrainingConfig(steps=3, memory_mb=memory)
+    train_population(load_task("digits"), [Training(parse("x*log(y)"), 0.1)] * networks, config, 0)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = train(2, 100)
+print(train(int(sys.argv[1]), int(sys.argv[2])) - before)
+"""
+
+
+def peak(networks: int, memory: int) -> float:
+    """MiB that a process grows by."""
+    command = [sys.executable, "-c", PEAK, str(networks), str(memory)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss differs elsewhere")
+def test_a_population_keeps_to_its_memory() -> None:
+    assert peak(600, 1000) > 100, "else there is nothing to bound"
+    assert peak(600, 60) < 60
