@@ -57,7 +57,7 @@ def test_bfloat16_is_close_to_float32_together_and_alone(model: Callable[[], nn.
     alone = accuracies([train_single(task, training, narrow, 0) for training in TRAININGS])
     assert together == pytest.approx(wide, abs=0.05)
     assert together == pytest.approx(alone, abs=0.03)
-    assert min(wide) > 0.6
+    assert min(wide) > 0.5
 
 
 @pytest.mark.parametrize(("precision", "narrow"), [("float32", False), ("tf32", True), ("bfloat16", False)])
