@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -89,11 +90,11 @@ class Program:
             rows, out = instruction.operands, self._register[instruction.out]
             if isinstance(rows, Tensor):
                 gathered = room[: len(rows)]
-                self._steps.append(_call(torch.index_select, (self._register, 0, rows), gathered))
+                self._steps.append(partial(torch.index_select, self._register, 0, rows, out=gathered))
                 operands = gathered.split(len(out))
             else:
                 operands = tuple(self._register[operand] for operand in rows)
-            self._steps.append(_call(instruction.function, operands, out))
+            self._steps.append(partial(instruction.function, *operands, out=out))
 
     def _needed(self, outputs: Sequence[Symbol]) -> list[int]:
         """The outputs and all that they depend on, arguments before what uses them."""
@@ -161,10 +162,6 @@ def _as_slice(rows: Sequence[int]) -> slice | None:
     """The rows as a slice, if they are one after the other."""
     in_a_row = slice(rows[0], rows[0] + len(rows))
     return in_a_row if list(rows) == list(range(in_a_row.start, in_a_row.stop)) else None
-
-
-def _call(function: Callable[..., Any], arguments: Sequence[Any], out: Tensor) -> Callable[[], Any]:
-    return lambda: function(*arguments, out=out)
 
 
 def schedule(graph: Graph, needed: Sequence[int]) -> list[tuple[str, list[int]]]:
