@@ -70,9 +70,9 @@ def test_products_are_narrow_only_where_asked_and_only_meanwhile(precision: str,
 
 def test_on_a_cpu_every_step_is_made_as_it_is() -> None:
     seen: list[Tensor] = []
-    step = Replayed(seen.append, "cpu")
+    replayed = Replayed("cpu")
     for number in range(2 * WARM_UP):
-        step(torch.tensor([number]))
+        replayed(seen.append, torch.tensor([number]))
     assert [int(batch) for batch in seen] == list(range(2 * WARM_UP))
 
 
@@ -93,5 +93,5 @@ def test_a_population_on_a_gpu_is_that_on_a_cpu(model: Callable[[], nn.Module]) 
 def test_a_step_on_a_gpu_is_a_graph(model: Callable[[], nn.Module], caplog: pytest.LogCaptureFixture) -> None:
     population = _Population(task_of(model), model(), TRAININGS, CONFIG, 0, "cuda")
     population.train(test=False)
-    assert population.descend._graph is not None
+    assert population.replayed.graph is not None
     assert not caplog.records

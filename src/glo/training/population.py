@@ -98,7 +98,7 @@ class _Population:
         rates = torch.tensor([member.learning_rate for member in members], device=self.device)
         self.rates = rates.reshape(-1, 1, 1)
         self.sound = [True] * len(members)  # whether the losses are numbers in the last step
-        self.descend = Replayed(self._descend, self.device)
+        self.replayed = Replayed(self.device)
 
     def train(self, test: bool) -> list[TrainingResult]:
         results: dict[int, TrainingResult] = {}
@@ -125,9 +125,9 @@ class _Population:
     def _step(self, step: int, batch: Tensor) -> None:
         """One step of SGD for every network; in the last one, whether their losses are numbers."""
         if (factor := rate_factor(self.config, step)) != self.factor:
-            self.factor, self.descend = factor, Replayed(self._descend, self.device)
+            self.factor, self.replayed = factor, Replayed(self.device)
         if step < self.config.steps - 1:
-            self.descend(batch)
+            self.replayed(self._descend, batch)
         else:
             self._descend(batch, last=True)
 

@@ -13,40 +13,40 @@ WARM_UP = 3  # calls before the capture, in which libraries choose kernels and a
 
 
 class Replayed:
-    """Calls `work(batch)`; on a GPU the first few as they are, then as a graph captured once.
+    """Makes a step, always the same one; on a GPU the first few as they are, then as a graph captured once.
 
-    All that `work` touches must stay where it is in memory, and what it does must not depend on anything but tensors.
+    All that the step touches must stay where it is in memory, and what it does must not depend on anything but tensors.
 
     Args:
-        work: what to do with a batch's indices.
-        device: where; on a CPU every call is made as it is.
+        device: where; on a CPU every step is made as it is.
     """
 
-    def __init__(self, work: Callable[[Tensor], None], device: torch.device | str) -> None:
-        self._work, self._calls = work, 0
-        self._graph: torch.cuda.CUDAGraph | None = None
+    def __init__(self, device: torch.device | str) -> None:
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self._calls = 0
         self._batch: Tensor | None = None
         self._captures = torch.device(device).type == "cuda"
 
-    def __call__(self, batch: Tensor) -> None:
+    def __call__(self, step: Callable[[Tensor], None], batch: Tensor) -> None:
+        """Make the step with the indices of a batch."""
         if self._captures and self._calls == WARM_UP:
-            self._capture(batch)
+            self._capture(step, batch)
         self._calls += 1
-        if self._graph is None or self._batch is None:
-            self._work(batch)
+        if self.graph is None or self._batch is None:
+            step(batch)
         else:
             self._batch.copy_(batch)
-            self._graph.replay()
+            self.graph.replay()
 
-    def _capture(self, batch: Tensor) -> None:
-        """Record the calls of one step without making them."""
+    def _capture(self, step: Callable[[Tensor], None], batch: Tensor) -> None:
+        """Record the kernels of one step without running them."""
         static, graph = batch.clone(), torch.cuda.CUDAGraph()
         try:
             torch.cuda.synchronize()
             with torch.cuda.graph(graph):
-                self._work(static)
+                step(static)
         except RuntimeError as error:
             logger.warning("the step cannot be captured, and is launched call by call: %s", str(error).splitlines()[0])
             self._captures = False
             return
-        self._graph, self._batch = graph, static
+        self.graph, self._batch = graph, static
