@@ -1,6 +1,6 @@
 """Run the benchmarks: a table on the terminal, JSON with provenance in benchmarks/results/.
 
-    python -m benchmarks.run [engine] [loss] [images] [search] [start]
+    python -m benchmarks.run [engine] [loss] [images] [search] [tune] [start]
 
 Everything that is compared is measured in one run, in turn, repeatedly; what is reported are medians and ratios.
 """
@@ -28,7 +28,7 @@ from glo.evaluation import Funnel, FunnelConfig, LocalEvaluator
 from glo.expr import Expr, parse
 from glo.loss import PopulationLoss
 from glo.records import TrainingConfig, generator
-from glo.run import discover, hardware, versions
+from glo.run import discover, hardware, tune_coefficients, versions
 from glo.search import PAPER_WEIGHTS, Elements
 from glo.tasks import Task, load_task
 from glo.tasks.models import paper_mnist_cnn
@@ -181,6 +181,27 @@ def search(repeats: int) -> list[Row]:
     return [row("whole search: glo vs DEAP", ratio, ">= 15", detail)]
 
 
+def tune(repeats: int) -> list[Row]:
+    """The coefficients of Baikal on noisy-digits, 10 iterations of 16 candidates, one learning rate: glo and pycma."""
+    task, steps, rate, iterations, population = load_task("noisy-digits"), 600, 0.01, 10, 16
+    with tempfile.TemporaryDirectory() as folder:
+        seeds = iter(range(repeats + 1))
+        times = in_turn(
+            {
+                "glo": lambda: tune_coefficients(
+                    task, "baikal", which="all", iterations=iterations, population=population, steps=steps,
+                    learning_rates=[rate], seed=next(seeds), storage=f"{folder}/glo.db",
+                    settings=["coefficients.confirmations=1"],
+                ),
+                "pycma": lambda: deap_glo.tune(
+                    task, CORES, "sub(log(y), truediv(x, y))", 0, steps, rate, iterations, population
+                ),
+            },
+            repeats,
+        )  # fmt: skip
+    return [row("tuning coefficients: glo vs pycma", times["pycma"] / times["glo"], ">= 1", {"seconds": times})]
+
+
 def start(repeats: int) -> list[Row]:
     """Seconds until `import glo` and `glo --help` are done, less those of Python itself."""
 
@@ -211,7 +232,8 @@ PARTS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "engine": (engine, 5),
     "loss": (loss, 15),
     "images": (images, 5),
-    "search": (search, 2),
+    "search": (search, 3),
+    "tune": (tune, 3),
     "start": (start, 9),
 }
 

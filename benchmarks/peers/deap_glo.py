@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import operator
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import cma
 from deap import base, creator, gp, tools
 
 from benchmarks.peers import plain
@@ -19,6 +20,17 @@ from glo.search import PAPER_WEIGHTS
 from glo.tasks import Task
 
 SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/"}
+
+
+@dataclass
+class Result:
+    """What a search found, and what it cost."""
+
+    best: float = 0.0
+    expression: str = ""
+    trainings: int = 0
+    generations: int = 0
+    history: list[float] = field(default_factory=list)
 
 
 def train(task: Task, work: plain.Work) -> float:
@@ -41,17 +53,38 @@ def _primitives() -> gp.PrimitiveSet:
     return primitives
 
 
-def source(tree: gp.PrimitiveTree) -> str:
-    """The tree as Python source, e.g. "((x)*(log(y)))"."""
+def source(tree: gp.PrimitiveTree, coefficients: Sequence[float] | None = None) -> str:
+    """The tree as Python source, e.g. "((x)*log((y)))"; with a coefficient before every node, if there are any."""
     stack: list[Any] = []
-    for node in reversed(tree):
+    for position, node in reversed(list(enumerate(tree))):
+        factor = "" if coefficients is None else f"{coefficients[position]!r}*"
         if node.arity == 0:
-            stack.append(f"({node.value})")
+            stack.append(f"({factor}({node.value}))")
         elif node.name in SYMBOLS:
-            stack.append(f"({stack.pop()}{SYMBOLS[node.name]}{stack.pop()})")
+            stack.append(f"({factor}({stack.pop()}{SYMBOLS[node.name]}{stack.pop()}))")
         else:
-            stack.append(f"{node.name}({stack.pop()})")
+            stack.append(f"({factor}{node.name}({stack.pop()}))")
     return stack[0]
+
+
+def tune(
+    task: Task, cores: int, text: str, seed: int, steps: int, learning_rate: float, iterations: int, population: int
+) -> Result:
+    """The paper's second phase: CMA-ES on a coefficient for every node (section III.B); `text` is in DEAP's prefix form."""
+    tree = gp.PrimitiveTree.from_string(text, _primitives())
+    options = {"seed": 1 + seed, "popsize": population, "CMA_active": False, "verbose": -9}
+    strategy, result = cma.CMAEvolutionStrategy([1.0] * len(tree), 1.5, options), Result()
+    with plain.workers(task, cores, train) as train_all:
+        for iteration in range(iterations):
+            asked = strategy.ask()
+            texts = [source(tree, [float(number) for number in numbers]) for numbers in asked]
+            found = train_all([plain.Work(each, learning_rate, steps, 100, seed) for each in texts])
+            strategy.tell(asked, [-fitness for fitness in found])
+            result.trainings += len(found)
+            result.generations = iteration + 1
+            if max(found) > result.best:
+                result.best, result.expression = max(found), texts[found.index(max(found))]
+    return result
 
 
 def random_tree(primitives: gp.PrimitiveSet, max_depth: int) -> list[Any]:
@@ -69,17 +102,6 @@ def random_tree(primitives: gp.PrimitiveSet, max_depth: int) -> list[Any]:
 def _weight(element: Any) -> float:
     name = SYMBOLS.get(element.name, element.name) if element.arity else str(element.value)
     return PAPER_WEIGHTS[name]
-
-
-@dataclass
-class Result:
-    """What a search found, and what it cost."""
-
-    best: float = 0.0
-    expression: str = ""
-    trainings: int = 0
-    generations: int = 0
-    history: list[float] = field(default_factory=list)
 
 
 def search(

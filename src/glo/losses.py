@@ -26,7 +26,7 @@ mae = parse("-abs(x - y)")
 linear = parse("x*y")
 # Generalised cross-entropy (Zhang and Sabuncu 2018) with q = 0.5, up to scale: between mae and cross_entropy.
 sqrt_likelihood = parse("x*sqrt(y)")
-# What `glo demo` discovers with seed 0 for digits of which 40 % are labelled wrong (docs/images/loss.png).
+# What an early `glo demo` discovered for digits of which 40 % are labelled wrong.
 noisy_digits = parse("(x + (y + x*sqrt(y) + x))*sqrt(y)")
 # For sigmoid outputs: both classes of each yes-no question.
 binary_cross_entropy = parse("x*log(y) + (1 - x)*log(1 - y)")
@@ -76,7 +76,7 @@ def smoothed_binary_cross_entropy(smoothing: float) -> Expr:
 def _smoothed_label(smoothing: float, classes: int) -> Expr:
     if not 0 <= smoothing < 1 or classes < 2:
         raise ConfigError(f"label smoothing needs 0 <= smoothing < 1 and 2 classes, not {smoothing} and {classes}")
-    return parse(f"{1 - smoothing!r}*x + {smoothing / classes!r}")
+    return parse(f"{1 - smoothing:.15g}*x + {smoothing / classes:.15g}")
 
 
 def known_as(expr: Expr) -> list[str]:
