@@ -30,7 +30,10 @@ FORMULAS = {
     "mae": lambda x, y: (-np.abs(x - y), np.sign(x - y)),
     "linear": lambda x, y: (x * y, x),
     "sqrt_likelihood": lambda x, y: (x * np.sqrt(y), x / (2 * np.sqrt(y))),
-    "noisy_digits": lambda x, y: (2 * x * np.sqrt(y) + y**1.5 + x * y, x / np.sqrt(y) + 1.5 * np.sqrt(y) + x),
+    "noisy_digits": lambda x, y: (
+        (np.sqrt(y) + 2 * x) * (np.sqrt(y) + 2 * y + 1),
+        3 * np.sqrt(y) + 1 + (x + 0.5) / np.sqrt(y) + 4 * x,
+    ),
     "binary_cross_entropy": lambda x, y: (x * np.log(y) + (1 - x) * np.log(1 - y), x / y - (1 - x) / (1 - y)),
 }
 

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from contracts.search_contract import AdaptiveSearchContract, Judge, failing, fake_fitness, history, trained
 from glo.errors import ConfigError
 from glo.expr import Expr, parse, with_coefficients
-from glo.losses import baikal, cross_entropy, noisy_digits
+from glo.losses import baikal, cross_entropy
 from glo.records import Outcome, Stage, Status
 from glo.search import CoefficientConfig, CoefficientSearch, tuned_positions
 
 ALL = list(range(6))
+TANGLED = parse("(x + (y + x*sqrt(y) + x))*sqrt(y)")
 FAILURES = (Status.REJECTED, Status.DIVERGED, Status.CRASHED, Status.TIMED_OUT)
 
 
@@ -81,8 +82,8 @@ class TestEffectiveOfNoisyDigits(AdaptiveSearchContract):
     """Fewer coefficients than nodes."""
 
     def make(self, seed: int, rounds: int) -> CoefficientSearch:
-        positions = tuned_positions(noisy_digits, "effective", on_ladder=True)
-        return CoefficientSearch(CoefficientConfig(iterations=rounds), noisy_digits, positions, seed)
+        positions = tuned_positions(TANGLED, "effective", on_ladder=True)
+        return CoefficientSearch(CoefficientConfig(iterations=rounds), TANGLED, positions, seed)
 
 
 class TestOneCoefficient(AdaptiveSearchContract):
@@ -118,8 +119,8 @@ TUNED: list[tuple[Expr, Literal["effective", "all"], bool, list[int]]] = [
     (cross_entropy, "all", True, [0, 1, 2, 3]),
     (cross_entropy, "effective", True, [0]),  # there is nothing else
     (cross_entropy, "effective", False, [0]),
-    (noisy_digits, "effective", True, [3, 6, 10]),
-    (noisy_digits, "effective", False, [0, 3, 6, 10]),
+    (TANGLED, "effective", True, [3, 6, 10]),
+    (TANGLED, "effective", False, [0, 3, 6, 10]),
     (parse("y"), "effective", True, [0]),
 ]
 
