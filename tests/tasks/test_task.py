@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
 from glo.errors import TaskError
-from glo.tasks import METRICS, Task
+from glo.tasks import METRICS, Split, Task
 
 INPUTS = torch.arange(24.0).reshape(8, 3)
 LABELS = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3])
@@ -232,3 +232,11 @@ def test_the_metric_of_soft_labels_is_that_of_the_likeliest_class() -> None:
     predictions, soft = (torch.rand(8, 4, generator=generator).softmax(1) for _ in range(2))
     expected = sklearn.metrics.accuracy_score(soft.argmax(1), predictions.argmax(1))
     assert task().score(predictions, soft) == pytest.approx(expected)
+
+
+def test_a_split_is_copied_to_a_device_once() -> None:
+    split = Split(torch.randn(4, 2), torch.arange(4))
+    assert split.to("cpu") is split
+    there = split.to("meta")
+    assert there.inputs.device.type == there.targets.device.type == "meta"
+    assert split.to("meta") is there

@@ -28,12 +28,19 @@ class Split:
 
     inputs: Tensor
     targets: Tensor
+    _elsewhere: dict[str, Split] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def to(self, device: torch.device | str) -> Split:
-        return Split(self.inputs.to(device), self.targets.to(device))
+        """The same on a device; copied there once, and kept."""
+        name = str(torch.device(device))
+        if self.inputs.device == torch.device(device):
+            return self
+        if name not in self._elsewhere:
+            self._elsewhere[name] = Split(self.inputs.to(device), self.targets.to(device))
+        return self._elsewhere[name]
 
 
 SplitLike = Split | tuple[Any, Any] | Dataset
