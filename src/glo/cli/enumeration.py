@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from glo.cli import options
-from glo.cli.output import (
-    Progress,
-    command_line,
-    print_discovery,
-    read_numbers,
-    read_task_options,
-    resumable,
-    show_generations,
-    write_text,
-)
+from glo.cli.launch import launch
+from glo.cli.output import print_discovery, read_numbers, write_text
 
 
 def enumerate_(
@@ -50,25 +43,18 @@ def enumerate_(
     if csv is not None and not csv.parent.is_dir():
         raise ConfigError(f"{csv} cannot be written: there is no folder {csv.parent}")
     chosen = name or default_name(task, "enumerate", seed)
-    with resumable(command_line("glo resume", chosen, storage=storage, data_dir=data_dir)), Progress() as progress:
-        discovery = enumerate_losses(
-            task,
-            max_depth=max_depth,
-            repeats=repeats,
-            steps=steps,
-            learning_rates=read_numbers(learning_rates, "--learning-rates"),
-            preset=preset,
-            seed=seed,
-            name=chosen,
-            storage=storage,
-            settings=settings or [],
-            file=config,
-            task_options=read_task_options(task_option),
-            data_dir=data_dir,
-            device=device,
-            on_generation=show_generations(progress),
-            resume=False,
-        )
+    begin = partial(
+        enumerate_losses,
+        task,
+        max_depth=max_depth,
+        repeats=repeats,
+        steps=steps,
+        learning_rates=read_numbers(learning_rates, "--learning-rates"),
+    )
+    discovery = launch(
+        begin, chosen, preset=preset, seed=seed, storage=storage, settings=settings, config=config, task_option=task_option,
+        data_dir=data_dir, device=device,
+    )  # fmt: skip
     if csv is not None:
         from glo.report import atlas_csv, atlas_rows
 

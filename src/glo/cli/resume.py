@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
-from glo.cli.output import Progress, command_line, print_discovery, resumable, show_generations
+from glo.cli.launch import watched
+from glo.cli.output import print_discovery
 
 
 def resume(
@@ -23,7 +24,5 @@ def resume(
     """
     from glo.run import resume_run
 
-    hint = command_line("glo resume", name, storage=storage, data_dir=data_dir)
-    with resumable(hint), Progress() as progress:
-        discovery = resume_run(name, storage, data_dir, device, show_generations(progress))
+    discovery = watched(resume_run, name, storage, data_dir, device=device)
     print_discovery(discovery, storage, json)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from glo.cli import options
-from glo.cli.output import Progress, command_line, print_discovery, read_task_options, resumable, show_generations
+from glo.cli.launch import launch
+from glo.cli.output import print_discovery
 
 
 def search(
@@ -35,24 +37,9 @@ def search(
     from glo.run.discover import default_name
 
     chosen = name or default_name(task, preset, seed)
-    hint = command_line("glo resume", chosen, storage=storage, data_dir=data_dir)
-    with resumable(hint), Progress() as progress:
-        discovery = discover(
-            task,
-            preset=preset,
-            seed=seed,
-            generations=generations,
-            population=population,
-            steps=steps,
-            tune=tune,
-            name=chosen,
-            storage=storage,
-            settings=settings or [],
-            file=config,
-            task_options=read_task_options(task_option),
-            data_dir=data_dir,
-            device=device,
-            on_generation=show_generations(progress),
-            resume=False,
-        )
+    begin = partial(discover, task, generations=generations, population=population, steps=steps, tune=tune)
+    discovery = launch(
+        begin, chosen, preset=preset, seed=seed, storage=storage, settings=settings, config=config, task_option=task_option,
+        data_dir=data_dir, device=device,
+    )  # fmt: skip
     print_discovery(discovery, storage, json)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from glo.cli import options
-from glo.cli.output import (
-    Progress,
-    command_line,
-    print_discovery,
-    read_numbers,
-    read_task_options,
-    resumable,
-    show_generations,
-)
+from glo.cli.launch import launch
+from glo.cli.output import print_discovery, read_numbers
 
 
 def tune(
@@ -55,28 +49,21 @@ def tune(
 
     expression = resolve(_which(expr, template))
     chosen = name or default_name(task, f"tune-{short_name(expression)}", seed)
-    with resumable(command_line("glo resume", chosen, storage=storage, data_dir=data_dir)), Progress() as progress:
-        discovery = tune_coefficients(
-            task,
-            expression,
-            which=coefficients,
-            iterations=iterations,
-            population=population,
-            repeats=repeats,
-            steps=steps,
-            learning_rates=read_numbers(learning_rates, "--learning-rates"),
-            preset=preset,
-            seed=seed,
-            name=chosen,
-            storage=storage,
-            settings=settings or [],
-            file=config,
-            task_options=read_task_options(task_option),
-            data_dir=data_dir,
-            device=device,
-            on_generation=show_generations(progress),
-            resume=False,
-        )
+    begin = partial(
+        tune_coefficients,
+        task,
+        expression,
+        which=coefficients,
+        iterations=iterations,
+        population=population,
+        repeats=repeats,
+        steps=steps,
+        learning_rates=read_numbers(learning_rates, "--learning-rates"),
+    )
+    discovery = launch(
+        begin, chosen, preset=preset, seed=seed, storage=storage, settings=settings, config=config, task_option=task_option,
+        data_dir=data_dir, device=device,
+    )  # fmt: skip
     print_discovery(discovery, storage, json)
 
 

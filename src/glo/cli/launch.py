@@ -1,0 +1,43 @@
+"""What the commands that start or go on with a run have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glo.cli.output import Progress, command_line, read_task_options, resumable, show_generations
+
+if TYPE_CHECKING:
+    from glo.run import Discovery
+
+
+def launch(
+    begin: Callable[..., Discovery],
+    name: str,
+    *,
+    preset: str,
+    seed: int,
+    storage: str,
+    settings: list[str] | None,
+    config: Path | None,
+    task_option: list[str] | None,
+    data_dir: Path | None,
+    device: str,
+) -> Discovery:
+    """A new run from the options that all such commands have.
+
+    Args:
+        begin: takes `glo.run.RunOptions`; all else is settled.
+        name: of the run.
+    """
+    options = {"preset": preset, "seed": seed, "settings": settings or [], "file": config, "resume": False}
+    options["task_options"] = read_task_options(task_option)
+    return watched(begin, name, storage, data_dir, device=device, **options)
+
+
+def watched(begin: Callable[..., Discovery], name: str, storage: str, data_dir: Path | None, **options: Any) -> Discovery:
+    """A run with its progress shown; where it is interrupted, how to go on is said."""
+    hint = command_line("glo resume", name, storage=storage, data_dir=data_dir)
+    with resumable(hint), Progress() as progress:
+        return begin(name=name, storage=storage, data_dir=data_dir, on_generation=show_generations(progress), **options)
