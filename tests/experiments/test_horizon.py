@@ -77,7 +77,7 @@ def test_one_horizon_has_nothing_to_agree_with() -> None:
 @pytest.mark.parametrize(
     ("spreads", "verdict"),
     [
-        ((CLEAR, CLEAR), "both differences are significant"),
+        ((CLEAR, CLEAR), "both differences have p < 0.05, uncorrected"),
         ((CLEAR, VAGUE), "not beyond noise"),
         ((VAGUE, CLEAR), "not beyond noise"),
         ((VAGUE, VAGUE), "not beyond noise"),

@@ -46,7 +46,7 @@ def warnings_of(agreements: Sequence[Mapping[str, Any]]) -> list[str]:
         for flip in between["flips"]:
             (a, b), (early, late), p_values = flip["losses"], flip["ahead"], flip["p_values"]
             first, second = (a, b) if early > 0 else (b, a)
-            sure = "both differences are significant" if max(p_values) < 0.05 else "not beyond noise"
+            sure = "both differences have p < 0.05, uncorrected" if max(p_values) < 0.05 else "not beyond noise"
             texts.append(
                 f"{first} is ahead of {second} at {short} steps ({abs(early):+.4f}) and behind at {long} "
                 f"({-abs(late):+.4f}); {sure}"
