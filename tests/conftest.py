@@ -1,6 +1,19 @@
-"""One Hypothesis profile for the whole suite: the same examples on every run, and no time limit for one of them."""
+"""For the whole suite: the same Hypothesis examples on every run, without a time limit for one; one thread for PyTorch."""
 
+from collections.abc import Iterator
+
+import pytest
+import torch
 from hypothesis import settings
 
 settings.register_profile("glo", derandomize=True, deadline=None)
 settings.load_profile("glo")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two threads add in another order; and with one, nothing is trained in other processes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -10,7 +10,7 @@ import itertools
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -42,30 +42,10 @@ from glo.records import TrainingConfig, derive_seed
 from glo.tasks import Task
 from glo.training import Trainer, Training, TrainingResult, train_single
 from search.frequencies import FALSE_ALARM
+from small import CLASSES, certainty, points
 
-CLASSES = 3
 NAN_LOSS = parse("x*y*log(0 - 1)")
 BRIEF = TrainingConfig(steps=12, batch_size=30)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def certainty(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Geometric mean of the probability of the right class: a metric without ties, which punishes undue confidence."""
-    return predictions.gather(1, targets[:, None]).clamp_min(1e-6).log().mean().exp()
-
-
-def points(seed: int, samples: int = 60) -> tuple[Tensor, Tensor]:
-    """Noisy points around one centre for each of three classes."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(samples) % CLASSES
-    return torch.randn(samples, 4, generator=generator) + 1.5 * torch.eye(4)[labels], labels
 
 
 def task_of(**changes: Any) -> Task:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,30 +17,11 @@ from glo.expr import parse
 from glo.losses import NAMED, baikal, cross_entropy
 from glo.records import TrainingConfig
 from glo.tasks import Task, with_label_noise, with_train_fraction
+from small import CLASSES, certainty, points
 
-CLASSES = 3
 STEPS = 8
 LADDER = (0.1, 1.0, 10.0)
 TINY = Study(learning_rates=LADDER, tuning_seeds=1, repeats=2, smoothings=(0.2, 0.5))
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def certainty(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Geometric mean of the probability of the right class: a metric without ties."""
-    return predictions.gather(1, targets[:, None]).clamp_min(1e-6).log().mean().exp()
-
-
-def points(seed: int, samples: int = 60) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(samples) % CLASSES
-    return torch.randn(samples, 4, generator=generator) + 1.5 * torch.eye(4)[labels], labels
 
 
 def task_of(**changes: Any) -> Task:

@@ -21,7 +21,7 @@ from glo.training.replay import WARM_UP, Replayed
 
 gpu = pytest.mark.gpu
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU here")
-CONFIG = TrainingConfig(steps=60, batch_size=20)
+CONFIG = TrainingConfig(steps=300, batch_size=20)
 TRAININGS = [Training(parse(loss), 0.1) for loss in ("x*log(y)", "log(y) - x/y", "x*sqrt(y)")]
 
 

@@ -49,12 +49,6 @@ def cnn() -> nn.Module:
     return nn.Sequential(nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    """So that nothing but the number of processes differs."""
-    torch.set_num_threads(1)
-
-
 @pytest.mark.parametrize("model", [mlp, dropout, cnn])
 @pytest.mark.parametrize("seeds", [[3], [3, 4], [3, 4, 5]])
 def test_results_do_not_depend_on_the_number_of_processes(model: Callable[[], nn.Module], seeds: list[int]) -> None:

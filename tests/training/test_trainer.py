@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -30,12 +30,8 @@ forwards: list[int] = []  # the samples of each forward pass in training mode
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _no_forwards() -> None:
     forwards.clear()
-    yield
-    torch.set_num_threads(threads)
 
 
 def certainty(predictions: Tensor, targets: Tensor) -> Tensor:
