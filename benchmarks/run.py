@@ -248,7 +248,9 @@ def main() -> None:
     provenance = {"versions": versions(), "hardware": hardware(), "commit": commit.strip()}
     RESULTS.mkdir(exist_ok=True)
     result = {"date": datetime.now(UTC).isoformat(timespec="seconds"), **provenance, "rows": rows}
-    (RESULTS / f"{'-'.join(chosen)}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    (RESULTS / f"{'all' if chosen == list(PARTS) else '-'.join(chosen)}.json").write_text(
+        json.dumps(result, indent=2) + "\n", encoding="utf-8"
+    )
     table = Table(title="glo beside what a user would write")
     for column in ("what", "measured", "goal", "met"):
         table.add_column(column)

@@ -79,6 +79,39 @@ def _smoothed_label(smoothing: float, classes: int) -> Expr:
     return parse(f"{1 - smoothing:.15g}*x + {smoothing / classes:.15g}")
 
 
+def generalised_cross_entropy(q: float = 0.7) -> Expr:
+    """(1 - y**q)/q of the true class (Zhang and Sabuncu 2018): cross-entropy for q near 0, absolute error for 1.
+
+    Raises:
+        ConfigError: unless 0 < q <= 1.
+    """
+    if not 0 < q <= 1:
+        raise ConfigError(f"generalised cross-entropy needs 0 < q <= 1, not {q}")
+    return parse(f"x*y**{q!r}/{q!r}")
+
+
+def focal(gamma: float = 2.0) -> Expr:
+    """Focal loss (Lin et al. 2017): cross-entropy times (1 - y)**gamma, which makes easy samples count less.
+
+    Raises:
+        ConfigError: unless gamma is a number of at least 0.
+    """
+    if not 0 <= gamma < math.inf:
+        raise ConfigError(f"focal loss needs a gamma of at least 0, not {gamma}")
+    return parse(f"x*(1 - y)**{gamma!r}*log(y)")
+
+
+def confidence_penalty(beta: float = 0.1) -> Expr:
+    """Cross-entropy less beta times the entropy of the prediction (Pereyra et al. 2017, the paper's reference 29).
+
+    Raises:
+        ConfigError: unless beta is a number of at least 0.
+    """
+    if not 0 <= beta < math.inf:
+        raise ConfigError(f"the confidence penalty needs a beta of at least 0, not {beta}")
+    return parse(f"x*log(y) - {beta!r}*y*log(y)")
+
+
 def known_as(expr: Expr) -> list[str]:
     """Names of the losses that train like this one, at some learning rate; "mae-like" if only under softmax.
 

@@ -17,6 +17,7 @@ from glo.tasks import Split, Task, describe_task, load_task, task_names
 from glo.training import Training, train_single
 
 WITHOUT_FILES = ["breast-cancer", "diabetes", "digits", "noisy-digits"]
+WITH_FILES = ("mnist", "noisy-mnist", "cifar10")
 SPLITS = ("train", "validation", "test")
 
 
@@ -30,10 +31,10 @@ def rows(split: Split) -> set[bytes]:
 
 
 def test_names_are_those_known() -> None:
-    assert set(task_names()) == {*WITHOUT_FILES, "mnist"}
+    assert set(task_names()) == {*WITHOUT_FILES, *WITH_FILES}
 
 
-@pytest.mark.parametrize("name", [*WITHOUT_FILES, "mnist"])
+@pytest.mark.parametrize("name", [*WITHOUT_FILES, *WITH_FILES])
 def test_each_task_has_a_description(name: str) -> None:
     line, options = describe_task(name)
     assert len(line) > 20

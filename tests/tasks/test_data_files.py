@@ -261,3 +261,14 @@ def test_a_given_folder_is_never_filled_from_the_network(
     (tmp_path / "given").mkdir()
     with pytest.raises(DataError, match=f"{LABELS}.gz is neither in"):
         find_file("mnist", LABELS, sha256(contents[LABELS]), url, tmp_path / "given")
+
+
+def test_noisy_mnist_is_mnist_with_wrong_training_labels(contents: dict[str, bytes], tmp_path: Path) -> None:
+    root = fill(tmp_path / "data", contents)
+    clean, noisy = load_task("mnist", data_dir=root), load_task("noisy-mnist", {"noise": 0.5}, data_dir=root)
+    assert noisy.name == "noisy-mnist"
+    assert noisy.training == clean.training
+    wrong = noisy.split("train").targets != clean.split("train").targets
+    assert int(wrong.sum()) == round(0.5 * len(wrong))
+    for split in ("validation", "test"):
+        assert torch.equal(noisy.split(split).targets, clean.split(split).targets)

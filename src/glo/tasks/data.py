@@ -8,8 +8,9 @@ import os
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import platformdirs
@@ -18,6 +19,8 @@ import requests
 from numpy.typing import NDArray
 
 from glo.errors import DataError
+
+Checked = TypeVar("Checked")
 
 
 def find_file(folder: str, name: str, sha256: str, base_url: str, data_dir: str | Path | None = None) -> bytes:
@@ -66,11 +69,29 @@ def read_checked(path: Path, sha256: str) -> bytes:
 
 def download(url: str, target: Path, sha256: str) -> bytes:
     """Download, check, and only then put in place: a broken download leaves nothing behind."""
+    return _fetched(url, target, lambda path: read_checked(path, sha256))
+
+
+def download_archive(url: str, target: Path, md5: str) -> Path:
+    """The same for an archive with the md5 that its makers publish; one that is there already is not fetched again."""
+    if not target.is_file():
+        _fetched(url, target, lambda path: check_md5(path, md5))
+    return target
+
+
+def check_md5(path: Path, md5: str) -> None:
+    """Compare a file with the md5 that its makers publish."""
+    found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    if found != md5:
+        raise DataError(f"{path} is not the official file: its md5 is {found}, not {md5}; delete it and try again")
+
+
+def _fetched(url: str, target: Path, check: Callable[[Path], Checked]) -> Checked:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             path = Path(pooch.retrieve(url, known_hash=None, fname=target.name, path=folder, progressbar=True))
-            content = read_checked(path, sha256)
+            checked = check(path)
             path.replace(target)
     except (OSError, requests.RequestException, ValueError) as error:
         if isinstance(error, DataError):
@@ -78,7 +99,7 @@ def download(url: str, target: Path, sha256: str) -> bytes:
         raise DataError(
             f"{url} cannot be downloaded ({error}): download it elsewhere and give its folder by --data-dir or $GLO_DATA"
         ) from error
-    return content
+    return checked
 
 
 def read_idx(content: bytes, name: str) -> NDArray[np.uint8]:

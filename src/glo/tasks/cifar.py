@@ -1,0 +1,167 @@
+"""Read CIFAR-10 in its two official forms: binary and Python archives, packed (.tar.gz) or not."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import pickle
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glo.errors import DataError
+from glo.tasks.data import cache_dir, check_md5, download_archive
+
+URL = "https://www.cs.toronto.edu/~kriz/"
+SHAPE = (3, 32, 32)
+RECORDS = 10_000  # in each file
+CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the images are packed: a tar archive, the folder in it, its six files, and how to read one."""
+
+    archive: str
+    md5: str  # of the official archive
+    folder: str
+    train: tuple[str, ...]
+    test: str
+    read: Callable[[bytes, str], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images (N, 3, 32, 32) and labels (N) of both official splits, and which copy of the data they are."""
+
+    train: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    test: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    source: str
+
+
+def read_binary(content: bytes, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A file of records: one byte for the label, 3,072 for the image."""
+    size = 1 + int(np.prod(SHAPE))
+    if len(content) != RECORDS * size:
+        raise DataError(f"{name} is truncated or no CIFAR-10 file: {len(content):,} bytes, not {RECORDS * size:,}")
+    records = np.frombuffer(content, np.uint8).reshape(RECORDS, size)
+    return _checked(records[:, 1:].reshape(RECORDS, *SHAPE), records[:, 0], name)
+
+
+# What a pickled dictionary of arrays is made of, by either version of numpy.
+ALLOWED = {
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("_codecs", "encode"),
+}
+
+
+class _Plain(pickle.Unpickler):
+    """Unpickles arrays and plain values only: a data file must not run code."""
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        if (module_name, global_name) not in ALLOWED:
+            raise pickle.UnpicklingError(f"it contains {module_name}.{global_name}")
+        return super().find_class(module_name, global_name)
+
+
+def read_python(content: bytes, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A pickled dictionary with b"data" (N, 3072) and b"labels"."""
+    try:
+        batch = _Plain(io.BytesIO(content), encoding="bytes").load()
+        data = np.asarray(batch[b"data"], dtype=np.uint8)
+        labels = np.asarray(batch[b"labels"])
+    except Exception as error:
+        raise DataError(f"{name} is truncated or no CIFAR-10 file: {error}") from error
+    if data.shape != (RECORDS, int(np.prod(SHAPE))) or labels.shape != (RECORDS,):
+        raise DataError(f"{name} is no CIFAR-10 file: data of shape {data.shape}, labels of shape {labels.shape}")
+    return _checked(data.reshape(RECORDS, *SHAPE), labels, name)
+
+
+def _checked(images: NDArray[np.uint8], labels: NDArray[Any], name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    if labels.min() < 0 or labels.max() >= CLASSES:
+        raise DataError(f"{name} is damaged: a label {int(labels.max())}, where labels are 0 to {CLASSES - 1}")
+    return images, labels.astype(np.uint8)
+
+
+FORMS = (
+    Form(
+        "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", "cifar-10-batches-bin",
+        tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin", read_binary,
+    ),
+    Form(
+        "cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a", "cifar-10-batches-py",
+        tuple(f"data_batch_{i}" for i in range(1, 6)), "test_batch", read_python,
+    ),
+)  # fmt: skip
+
+
+def load_images(data_dir: str | Path | None = None) -> Images:
+    """The images, from `data_dir`, else `$GLO_DATA`, else the user's cache, into which they are downloaded if need be.
+
+    Looked for are the folders of the two official forms and their archives, there or in a folder `cifar10`; files that lie
+    there directly are found too.  An archive must be the official one; a folder may hold another copy of the images, and
+    `source` says so.
+
+    Raises:
+        DataError: naming the file that is missing, truncated, altered or cannot be downloaded.
+    """
+    given = data_dir or os.environ.get("GLO_DATA")
+    root = Path(given).expanduser() if given else cache_dir()
+    for form, path in _places(root):
+        if path.is_dir() and (path / form.test).is_file():
+            return _assembled(form, {name: _read(path / name) for name in (*form.train, form.test)}, str(path))
+        if path.is_file():
+            return _unpacked(form, path)
+    if given:
+        names = " nor ".join(form.archive for form in FORMS)
+        raise DataError(f"neither {names} is in {root} or {root / 'cifar10'}: put one there, or unset the folder")
+    form = FORMS[0]
+    return _unpacked(form, download_archive(f"{URL}{form.archive}", cache_dir() / "cifar10" / form.archive, form.md5))
+
+
+def _places(root: Path) -> Iterator[tuple[Form, Path]]:
+    for form in FORMS:
+        for parent in (root / "cifar10", root):
+            yield form, parent / form.folder
+            yield form, parent / form.archive
+            yield form, parent
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+
+
+def _unpacked(form: Form, path: Path) -> Images:
+    try:
+        check_md5(path, form.md5)
+    except DataError as error:
+        raise DataError(f"{error}, or unpack it, if you trust it") from error
+    try:
+        with tarfile.open(path) as archive:
+            members = {Path(member.name).name: member for member in archive if member.isfile()}
+            files = {name: archive.extractfile(members[name]) for name in (*form.train, form.test)}
+            contents = {name: file.read() for name, file in files.items() if file is not None}
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise DataError(f"{path} cannot be read ({error}): it is truncated or damaged; delete it and try again") from error
+    except KeyError as error:
+        raise DataError(f"{path} is no CIFAR-10 archive: it has no file {error}") from error
+    return _assembled(form, contents, f"{path.name}, the official file")
+
+
+def _assembled(form: Form, contents: Mapping[str, bytes], where: str) -> Images:
+    parts = [form.read(contents[name], f"{where}: {name}") for name in form.train]
+    train = np.concatenate([images for images, _ in parts]), np.concatenate([labels for _, labels in parts])
+    mark = hashlib.sha256(train[0].tobytes()).hexdigest()[:16]
+    return Images(train, form.read(contents[form.test], f"{where}: {form.test}"), f"{where}; sha256 of the images {mark}")
