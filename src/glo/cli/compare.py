@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -56,7 +56,7 @@ def compare(
     with a 95 % interval, Welch's t-test (and Holm's correction for several losses) and Hedges' g.
     """
     from glo.experiments.study import Study, compare_losses
-    from glo.report import comparison_figure, comparison_table, save
+    from glo.report import comparison_figure, save
 
     given = {
         "steps": _whole(read_numbers(steps, "--steps", "300,1000")),
@@ -84,6 +84,14 @@ def compare(
     if json:
         print_json(summary)
         return
+    _print(summary)
+    typer.echo(f"Written to {out}/: comparison.json, comparison.png, comparison.svg")
+
+
+def _print(summary: dict[str, Any]) -> None:
+    """A table for each length of training, how far their orders agree, and what is to be minded."""
+    from glo.report import comparison_table
+
     for horizon in summary["horizons"]:
         print_table(comparison_table(horizon["losses"], summary["metric"], horizon["steps"], summary["confounded"]))
     for between in summary["agreement"]:
@@ -92,7 +100,6 @@ def compare(
         typer.echo(f"Order of the losses at {short} and at {long} steps: Kendall's tau {tau}.")
     for warning in summary["warnings"]:
         typer.echo(f"Warning: {warning}")
-    typer.echo(f"Written to {out}/: comparison.json, comparison.png, comparison.svg")
 
 
 def _whole(numbers: list[float] | None) -> list[int] | None:

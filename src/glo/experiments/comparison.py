@@ -137,8 +137,7 @@ def choose(
             break
         trainings = [Training(families[name][variant], rate) for name, variant, rate in wanted]
         total = before + len(seeds) * len(trainings)
-        told = lambda done: report("choosing learning rates", before + done, total)  # noqa: B023, E731 - called in this round
-        results = _grid(trainer, trainings, seeds, told)
+        results = _grid(trainer, trainings, seeds, _telling(report, "choosing learning rates", before, total))
         before = total
         scores = np.array([[0.0 if isinstance(r, str) else _useful(r.validation) for r in row] for row in results])
         for (name, variant, rate), score in zip(wanted, scores.mean(0).tolist(), strict=True):
@@ -204,9 +203,14 @@ def measure(
     trainings = [Training(contender.expression, contender.learning_rate) for contender in contenders]
     seeds = derive_seeds(protocol.seed, "test", protocol.repeats)
     total = len(seeds) * len(trainings)
-    results = _grid(trainer, trainings, seeds, lambda done: report("measuring on test", done, total), test=True)
+    results = _grid(trainer, trainings, seeds, _telling(report, "measuring on test", 0, total), test=True)
     columns = [[0.0 if isinstance(r, str) else _useful(r.test) for r in row] for row in results]
     return [Sample(values) for values in zip(*columns, strict=True)]
+
+
+def _telling(report: Report, phase: str, before: int, total: int) -> Callable[[int], None]:
+    """Reports trainings that are done, after those of earlier rounds."""
+    return lambda done: report(phase, before + done, total)
 
 
 def _grid(
