@@ -41,6 +41,7 @@ class TrainingConfig(Config):
         eps: predictions are clamped to [eps, 1 - eps] (not inside log(y), which comes from log-softmax).
         early_stop: fraction of the steps after which a network still at chance is given up; 0 never gives up.
         curve_every: steps between evaluations for the curve; 0 for none.
+        curve_on: the split they are made on; "test" is for pictures of trainings that nothing is chosen by.
         precision: of the network's arithmetic: "float32"; "tf32" for its products on a GPU; "bfloat16" by autocast.
         memory_mb: how much memory populations may take, in MiB; larger ones are trained in chunks.  None: half of what is
             free.
@@ -56,6 +57,7 @@ class TrainingConfig(Config):
     eps: float = Field(default=1e-7, gt=0, lt=0.5)
     early_stop: float = Field(default=0.0, ge=0, lt=1)
     curve_every: int = Field(default=0, ge=0)
+    curve_on: Literal["validation", "test"] = "validation"
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     memory_mb: PositiveInt | None = None
 

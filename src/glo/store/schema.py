@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import JSON, Column, Float, ForeignKey, Integer, MetaData, String, Table, Text
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 metadata = MetaData()
 
 info = Table("info", metadata, Column("key", String(40), primary_key=True), Column("value", String(80), nullable=False))
@@ -59,3 +59,6 @@ fitness_cache = Table(
     Column("fingerprint", String(40), primary_key=True),
     *_outcome_columns(),
 )
+
+# Single trainings of experiments, by a digest of all that they depend on.
+trainings = Table("trainings", metadata, Column("key", String(40), primary_key=True), Column("result", JSON, nullable=False))

@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, SQLAlch
 
 from glo.errors import ConfigError, RunError, StoreError
 from glo.records import FunnelCounts, Outcome, Phase, Stage, StageCount, Status
-from glo.store.schema import SCHEMA_VERSION, fitness_cache, generations, info, metadata, outcomes, runs
+from glo.store.schema import SCHEMA_VERSION, fitness_cache, generations, info, metadata, outcomes, runs, trainings
 
 DEFAULT_STORAGE = "sqlite:///glo.db"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -224,12 +224,31 @@ class Store:
         """What is known of these losses in a context."""
         found: dict[str, Outcome] = {}
         with self._transaction() as connection:
-            for start in range(0, len(fingerprints), 500):  # SQLite limits the number of variables of a query
-                part = list(fingerprints[start : start + 500])
+            for part in _parts(fingerprints):
                 query = select(fitness_cache).where(
                     fitness_cache.c.context == context, fitness_cache.c.fingerprint.in_(part)
                 )
                 found |= {row.fingerprint: _outcome(row) for row in connection.execute(query)}
+        return found
+
+    def record_trainings(self, results: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write JSON-like results of trainings by key, in one transaction; one that is there already stays.
+
+        Raises:
+            StoreError: if the store cannot be written; it is then as it was.
+        """
+        rows = [{"key": key, "result": dict(result)} for key, result in results.items()]
+        with self._transaction() as connection:
+            if rows:
+                connection.execute(insert(trainings).prefix_with("OR IGNORE"), rows)
+
+    def trainings(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Those results that are recorded, by key."""
+        found: dict[str, dict[str, Any]] = {}
+        with self._transaction() as connection:
+            for part in _parts(keys):
+                query = select(trainings).where(trainings.c.key.in_(part))
+                found |= {row.key: row.result for row in connection.execute(query)}
         return found
 
     @contextmanager
@@ -242,6 +261,12 @@ class Store:
             raise
         except SQLAlchemyError as error:
             raise StoreError(_explain(str(self), error)) from error
+
+
+def _parts(keys: Sequence[str], size: int = 500) -> Iterator[list[str]]:
+    """Some at a time: SQLite limits the number of variables of a query."""
+    for start in range(0, len(keys), size):
+        yield list(keys[start : start + size])
 
 
 def check_name(name: str) -> str:

@@ -1,10 +1,11 @@
 """Training: `single` is the readable oracle, `population` the fast engine."""
 
-from glo.training.plan import Training, TrainingResult, fresh_model
+from glo.training.plan import BINS, Result, Training, TrainingResult, fresh_model
 from glo.training.population import check_stackable, train_population
 from glo.training.single import train_single
-from glo.training.trainer import Trainer
+from glo.training.trainer import Trainer, Trains
 
 __all__ = [
-    "Trainer", "Training", "TrainingResult", "check_stackable", "fresh_model", "train_population", "train_single",
+    "BINS", "Result", "Trainer", "Training", "TrainingResult", "Trains", "check_stackable", "fresh_model",
+    "train_population", "train_single",
 ]  # fmt: skip

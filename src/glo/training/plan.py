@@ -17,6 +17,7 @@ from glo.records import TrainingConfig, derive_seed
 from glo.tasks import Split, Task
 
 EVALUATION_BATCH = 1000
+BINS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,9 @@ class TrainingResult:
         validation: metric on the validation split; 0 if it diverged.
         diverged: whether outputs or the loss are NaN or infinite.
         stopped: whether it was given up at chance.
-        curve: (step, validation metric) pairs, if asked for.
+        curve: (step, metric) pairs, if asked for (`TrainingConfig.curve_every`).
         test: metric on the test split, if asked for.
+        histogram: how many of the predictions on the test split lie in each of `BINS` equal parts of [0, 1], with `test`.
     """
 
     validation: float
@@ -44,13 +46,34 @@ class TrainingResult:
     stopped: bool = False
     curve: tuple[tuple[int, float], ...] = ()
     test: float | None = None
+    histogram: tuple[int, ...] | None = None
 
 
-def finished(score: float, diverged: bool, curve: tuple[tuple[int, float], ...], test: float | None) -> TrainingResult:
-    """The result of a training that ran to its end; NaN or infinity in outputs or loss make it worth 0 (section III.A)."""
-    if diverged:
-        return TrainingResult(0.0, diverged, curve=curve, test=None if test is None else 0.0)
-    return TrainingResult(score, curve=curve, test=test)
+Result = TrainingResult | str  # in words why there is no other result
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one network does on one split: the metric, whether its outputs are not finite, and where its predictions lie."""
+
+    score: float
+    diverged: bool
+    histogram: tuple[int, ...] = ()
+
+
+def finished(
+    validation: Measured, sound: bool, curve: tuple[tuple[int, float], ...], test: Measured | None
+) -> TrainingResult:
+    """The result of a training that ran to its end; NaN or infinity in outputs or loss make it worth 0 (section III.A).
+
+    Args:
+        sound: whether the last value of the loss is a number.
+    """
+    if validation.diverged or not sound:
+        return TrainingResult(0.0, diverged=True, curve=curve, test=None if test is None else 0.0)
+    if test is None:
+        return TrainingResult(validation.score, curve=curve)
+    return TrainingResult(validation.score, curve=curve, test=test.score, histogram=test.histogram)
 
 
 def fresh_model(task: Task, seed: int) -> nn.Module:
@@ -141,9 +164,12 @@ def as_matrix(outputs: Tensor) -> Tensor:
     return outputs.unsqueeze(-1) if outputs.dim() == 1 else outputs
 
 
-def measure(task: Task, split: Split, outputs: Tensor) -> tuple[float, bool]:
-    """Metric of one network's outputs (N, C), and whether it diverged."""
+def measure(task: Task, split: Split, outputs: Tensor) -> Measured:
+    """Of one network's outputs (N, C)."""
     if not bool(torch.isfinite(outputs).all()):
-        return 0.0, True
-    score = task.score(LINKS[task.link].predict(outputs, 1), split.targets)  # pyright: ignore[reportArgumentType]
-    return (score, False) if math.isfinite(score) else (0.0, True)
+        return Measured(0.0, diverged=True)
+    predictions = LINKS[task.link].predict(outputs, 1)  # pyright: ignore[reportArgumentType]
+    score = task.score(predictions, split.targets)
+    if not math.isfinite(score):
+        return Measured(0.0, diverged=True)
+    return Measured(score, False, tuple(torch.histc(predictions.float(), BINS, 0, 1).long().tolist()))

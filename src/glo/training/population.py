@@ -20,6 +20,7 @@ from glo.tasks import Split, Task
 from glo.training.memory import budget, chunk_size
 from glo.training.plan import (
     EVALUATION_BATCH,
+    Measured,
     Training,
     TrainingResult,
     autocast,
@@ -82,6 +83,7 @@ class _Population:
         self.networks = stack(self.model, len(trainings), Descent(config.momentum, decay), narrow)
         self.curves: list[list[tuple[int, float]]] = [[] for _ in trainings]
         self.split, self.validation = task.split("train").to(device), task.split("validation").to(device)
+        self.observed = task.split(config.curve_on).to(device) if config.curve_every else self.validation
         self.factor = rate_factor(config, 0)
         self._prepare()
 
@@ -113,13 +115,12 @@ class _Population:
                         break
                 self._step(step, batch)
                 if self.config.curve_every and (step + 1) % self.config.curve_every == 0:
-                    for position, (score, _) in zip(self.alive, self._scores(self.validation), strict=True):
-                        self.curves[position].append((step + 1, score))
-        scores = self._scores(self.validation)
-        on_test = [s for s, _ in self._scores(self.task.split("test").to(self.device))] if test else [None] * len(scores)
-        for position, (score, diverged), tested, is_sound in zip(self.alive, scores, on_test, self.sound, strict=True):
-            curve = tuple(self.curves[position])
-            results[position] = finished(score, diverged or not is_sound, curve, tested)
+                    for position, now in zip(self.alive, self._measured(self.observed), strict=True):
+                        self.curves[position].append((step + 1, now.score))
+        on_validation = self._measured(self.validation)
+        on_test = self._measured(self.task.split("test").to(self.device)) if test else [None] * len(on_validation)
+        for position, validated, tested, sound in zip(self.alive, on_validation, on_test, self.sound, strict=True):
+            results[position] = finished(validated, sound, tuple(self.curves[position]), tested)
         return [results[position] for position in range(len(self.trainings))]
 
     def _step(self, step: int, batch: Tensor) -> None:
@@ -142,8 +143,8 @@ class _Population:
 
         self.networks.step(self.split.inputs[batch], upstream, self.factor)
 
-    def _scores(self, split: Split) -> list[tuple[float, bool]]:
-        """Metric and divergence of each living network."""
+    def _measured(self, split: Split) -> list[Measured]:
+        """What each living network does on a split."""
         if not self.alive:
             return []
         was_training = self.model.training
@@ -158,12 +159,13 @@ class _Population:
         chance = self.task.chance()
         results: dict[int, TrainingResult] = {}
         kept: list[int] = []
-        for row, (score, diverged) in enumerate(self._scores(self.validation)):
+        for row, now in enumerate(self._measured(self.validation)):
             position = self.alive[row]
-            if score > chance:
+            if now.score > chance:
                 kept.append(row)
             else:
-                results[position] = TrainingResult(score, diverged, stopped=not diverged, curve=tuple(self.curves[position]))
+                curve = tuple(self.curves[position])
+                results[position] = TrainingResult(now.score, now.diverged, stopped=not now.diverged, curve=curve)
         if results:
             self.alive = [self.alive[row] for row in kept]
             self.networks.keep(torch.tensor(kept, dtype=torch.int64, device=self.device))

@@ -12,6 +12,7 @@ from glo.records import TrainingConfig
 from glo.tasks import Split, Task
 from glo.training.plan import (
     EVALUATION_BATCH,
+    Measured,
     Training,
     TrainingResult,
     as_matrix,
@@ -49,6 +50,7 @@ def train_single(
         on_step: called with the number of steps done.
     """
     train, validation = task.split("train").to(device), task.split("validation").to(device)
+    observed = task.split(config.curve_on).to(device) if config.curve_every else validation
     model = quick_layout(fresh_model(task, seed).to(device), train.inputs)
     loss_function = ExpressionLoss(
         training.expression, class_reduction=config.class_reduction, eps=config.eps, link=task.link
@@ -66,9 +68,9 @@ def train_single(
         model.train()
         for step, batch in enumerate(batches(len(train), config, seed, device)):
             if step == check_at:
-                score, diverged = evaluate_model(task, model, validation)
-                if score <= task.chance():
-                    return TrainingResult(score, diverged, stopped=not diverged, curve=tuple(curve))
+                now = evaluate_model(task, model, validation)
+                if now.score <= task.chance():
+                    return TrainingResult(now.score, now.diverged, stopped=not now.diverged, curve=tuple(curve))
             optimizer.zero_grad()
             with autocast(config, device):
                 outputs = as_matrix(model(train.inputs[batch]))
@@ -78,15 +80,15 @@ def train_single(
             schedule.step()
             on_step(step + 1)
             if config.curve_every and (step + 1) % config.curve_every == 0:
-                curve.append((step + 1, evaluate_model(task, model, validation)[0]))
+                curve.append((step + 1, evaluate_model(task, model, observed).score))
 
-    score, diverged = evaluate_model(task, model, validation)
-    on_test = evaluate_model(task, model, task.split("test").to(device))[0] if test else None
-    return finished(score, diverged or not bool(torch.isfinite(loss)), tuple(curve), on_test)
+    on_validation = evaluate_model(task, model, validation)
+    on_test = evaluate_model(task, model, task.split("test").to(device)) if test else None
+    return finished(on_validation, bool(torch.isfinite(loss)), tuple(curve), on_test)
 
 
-def evaluate_model(task: Task, model: nn.Module, split: Split) -> tuple[float, bool]:
-    """Metric of a model on a split, in evaluation mode, and whether its outputs are not finite."""
+def evaluate_model(task: Task, model: nn.Module, split: Split) -> Measured:
+    """What a model does on a split, in evaluation mode."""
     was_training = model.training
     model.eval()
     outputs: list[Tensor] = []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -13,7 +14,7 @@ from glo.errors import ModelError
 from glo.records import TrainingConfig
 from glo.tasks import Task
 from glo.training.memory import budget
-from glo.training.plan import Training, TrainingResult, fresh_model
+from glo.training.plan import Result, Training, fresh_model
 from glo.training.population import check_stackable, train_population
 from glo.training.processes import Died, in_processes, spare_processes
 from glo.training.single import train_single
@@ -28,6 +29,20 @@ FAILURES = (
 )  # what PyTorch and a model raise, out of memory included
 SMALLEST_PART = 4  # fewer networks take hardly less time together (docs/decisions/0011-processes.md)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+class Trains(Protocol):
+    """Whatever trains networks of one task: in this process, in others, or elsewhere."""
+
+    def train(
+        self,
+        trainings: Sequence[Training],
+        seed: int | Sequence[int],
+        test: bool = False,
+        on_done: Callable[[int], None] = lambda done: None,
+    ) -> list[Result]:
+        """A result for each training, in order, or in words why there is none (see `Trainer.train`)."""
+        ...
 
 
 class Trainer:
@@ -60,7 +75,7 @@ class Trainer:
         seed: int | Sequence[int],
         test: bool = False,
         on_done: Callable[[int], None] = lambda done: None,
-    ) -> list[TrainingResult | str]:
+    ) -> list[Result]:
         """A result for each training, in order, or in words why there is none.
 
         Args:
@@ -72,19 +87,25 @@ class Trainer:
         Raises:
             TaskError: if `test` is asked of a task without a test split.
         """
-        if test:
-            self._task.split("test")  # misuse is an error, not a failed training
         seeds = [seed] * len(trainings) if isinstance(seed, int) else list(seed)
-        parts = self._parts(seeds)
-        results: dict[int, TrainingResult | str] = {}
-
-        def train_part(part: Sequence[int]) -> list[TrainingResult | str]:
-            return self._train_part([trainings[i] for i in part], seeds[part[0]], test)
-
-        for part, found in self._spread(train_part, parts):
-            results |= dict(zip(part, found, strict=True))
+        results: dict[int, Result] = {}
+        for done in self.parts(trainings, seeds, test):
+            results |= done
             on_done(len(results))
         return [results[position] for position in range(len(trainings))]
+
+    def parts(
+        self, trainings: Sequence[Training], seeds: Sequence[int], test: bool = False
+    ) -> Iterator[Mapping[int, Result]]:
+        """The same, as it is done: results by position, of one or several that ended together."""
+        if test or self._config.curve_on == "test":
+            self._task.split("test")  # misuse is an error, not a failed training
+
+        def train_part(part: Sequence[int]) -> list[Result]:
+            return self._train_part([trainings[i] for i in part], seeds[part[0]], test)
+
+        for part, found in self._spread(train_part, self._parts(seeds)):
+            yield dict(zip(part, found, strict=True))
 
     def _parts(self, seeds: Sequence[int]) -> list[list[int]]:
         """Positions that are trained together: of one seed, and of a size that keeps all processes busy."""
@@ -95,8 +116,8 @@ class Trainer:
         return [part for group in groups for part in _split(group, min(pieces, -(-len(group) // SMALLEST_PART)))]
 
     def _spread(
-        self, work: Callable[[list[int]], list[TrainingResult | str]], parts: list[list[int]]
-    ) -> Iterator[tuple[list[int], list[TrainingResult | str]]]:
+        self, work: Callable[[list[int]], list[Result]], parts: list[list[int]]
+    ) -> Iterator[tuple[list[int], list[Result]]]:
         """Each part with its results, as they are done; a part whose process died is tried again, one by one."""
         if self._processes == 1:
             yield from ((part, work(part)) for part in parts)
@@ -110,7 +131,7 @@ class Trainer:
             else:
                 yield from self._spread(work, [[position] for position in part])
 
-    def _train_part(self, trainings: Sequence[Training], seed: int, test: bool) -> list[TrainingResult | str]:
+    def _train_part(self, trainings: Sequence[Training], seed: int, test: bool) -> list[Result]:
         if self._together and len(trainings) > 1:
             try:
                 return list(train_population(self._task, trainings, self._config, seed, self._device, test))
@@ -118,7 +139,7 @@ class Trainer:
                 logger.warning("training together failed, now one by one: %s", _first_line(error))
         return [self._one(training, seed, test) for training in trainings]
 
-    def _one(self, training: Training, seed: int, test: bool) -> TrainingResult | str:
+    def _one(self, training: Training, seed: int, test: bool) -> Result:
         try:
             return train_single(self._task, training, self._config, seed, self._device, test)
         except FAILURES as error:
