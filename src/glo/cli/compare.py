@@ -16,7 +16,6 @@ from glo.cli.output import (
     print_table,
     read_numbers,
     read_task_options,
-    write_text,
 )
 
 
@@ -56,7 +55,7 @@ def compare(
     with a 95 % interval, Welch's t-test (and Holm's correction for several losses) and Hedges' g.
     """
     from glo.experiments.study import Study, compare_losses
-    from glo.report import comparison_figure, save
+    from glo.report import comparison_figure, save, write_text
 
     given = {
         "steps": _whole(read_numbers(steps, "--steps", "300,1000")),

@@ -10,7 +10,7 @@ import typer
 
 from glo.cli import options
 from glo.cli.launch import launch
-from glo.cli.output import print_discovery, read_numbers, write_text
+from glo.cli.output import print_discovery, read_numbers
 
 
 def enumerate_(
@@ -56,7 +56,7 @@ def enumerate_(
         data_dir=data_dir, device=device,
     )  # fmt: skip
     if csv is not None:
-        from glo.report import atlas_csv, atlas_rows
+        from glo.report import atlas_csv, atlas_rows, write_text
 
         write_text(csv, atlas_csv(atlas_rows(discovery.enumerated)))
     print_discovery(discovery, storage, json)

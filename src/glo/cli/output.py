@@ -54,23 +54,6 @@ def folder_for_output(path: Path) -> Iterator[None]:
         raise
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file; it is whole or not there.
-
-    Raises:
-        ConfigError: if it cannot be written.
-    """
-    from glo.errors import ConfigError
-
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
-
-
 def print_table(table: RenderableType) -> None:
     """As wide as the terminal; where there is none, wide enough for any table."""
     from rich.console import Console

@@ -18,7 +18,7 @@ from glo.expr import Expr, describe
 from glo.losses import binary_cross_entropy, cross_entropy, mse, smoothed_binary_cross_entropy, smoothed_cross_entropy
 from glo.records import Link, TrainingConfig, derive_seeds
 from glo.tasks import Task
-from glo.training import Trainer, Training, TrainingResult
+from glo.training import Result, Trainer, Training, Trains
 
 LADDER = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 SMOOTHINGS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
@@ -119,7 +119,7 @@ def compare(
 
 
 def choose(
-    trainer: Trainer,
+    trainer: Trains,
     families: Mapping[str, Family],
     protocol: Protocol,
     report: Report = lambda phase, done, total: None,
@@ -194,7 +194,7 @@ def _useful(metric: float | None) -> float:
 
 
 def measure(
-    trainer: Trainer,
+    trainer: Trains,
     contenders: Sequence[Contender],
     protocol: Protocol,
     report: Report = lambda phase, done, total: None,
@@ -214,12 +214,12 @@ def _telling(report: Report, phase: str, before: int, total: int) -> Callable[[i
 
 
 def _grid(
-    trainer: Trainer,
+    trainer: Trains,
     trainings: Sequence[Training],
     seeds: Sequence[int],
     on_done: Callable[[int], None],
     test: bool = False,
-) -> list[list[TrainingResult | str]]:
+) -> list[list[Result]]:
     """All trainings with each seed: a row of results for each."""
     each = [seed for seed in seeds for _ in trainings]
     results = trainer.train([*trainings] * len(seeds), each, test, on_done)
@@ -229,8 +229,9 @@ def _grid(
 def rows(contenders: Mapping[str, Contender], samples: Sequence[Sample]) -> dict[str, dict[str, Any]]:
     """What is reported of each contender; each but the first is compared with the first."""
     baseline = samples[0].values
-    p_values = [welch(sample.values, baseline) for sample in samples]
-    corrected = [None, *holm(p_values[1:])] if len(samples) > 2 else [None] * len(samples)
+    several = min(sample.n for sample in samples) > 1  # one value has no spread to compare by
+    p_values = [welch(sample.values, baseline) for sample in samples] if several else []
+    corrected = [None, *holm(p_values[1:])] if len(p_values) > 2 else [None] * len(samples)
     table: dict[str, dict[str, Any]] = {}
     for number, ((name, contender), sample) in enumerate(zip(contenders.items(), samples, strict=True)):
         table[name] = {
@@ -244,9 +245,9 @@ def rows(contenders: Mapping[str, Contender], samples: Sequence[Sample]) -> dict
             "n": sample.n,
             "values": list(sample.values),
             "difference": sample.mean - samples[0].mean if number else None,
-            "interval": list(difference_interval(sample.values, baseline)) if number else None,
-            "p_value": p_values[number] if number else None,
+            "interval": list(difference_interval(sample.values, baseline)) if number and several else None,
+            "p_value": p_values[number] if number and several else None,
             "p_holm": corrected[number],
-            "hedges_g": hedges_g(sample.values, baseline) if number else None,
+            "hedges_g": hedges_g(sample.values, baseline) if number and several else None,
         }
     return table

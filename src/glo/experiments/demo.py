@@ -12,7 +12,7 @@ from glo.errors import ConfigError
 from glo.experiments.comparison import LADDER, Protocol, Report, baselines, compare
 from glo.expr import parse
 from glo.losses import cross_entropy
-from glo.report import loss_figure, progress_figure, save
+from glo.report import loss_figure, progress_figure, save, write_text
 from glo.run import Discovery, discover
 from glo.store import GenerationRecord
 from glo.tasks import Task, load_task
@@ -74,9 +74,7 @@ def run_demo(config: DemoConfig, out: Path, report: Report = lambda phase, done,
     save(progress_figure(discovery.history, f"validation {task.metric}"), out / "progress.png")
     lap("pictures")
     summary["seconds"] = seconds
-    draft = out / ".summary.json.part"
-    draft.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    draft.replace(out / "summary.json")
+    write_text(out / "summary.json", json.dumps(summary, indent=2) + "\n")
     return summary
 
 

@@ -164,10 +164,19 @@ def binary_minimum(expr: Expr) -> float | None:
 
     With two classes the loss is -(f(1, y0) + f(0, 1 - y0)): 0.7071 for Baikal, 1.0 for cross-entropy.
     """
+    return right_minimum(expr, classes=2)
+
+
+def right_minimum(expr: Expr, classes: int) -> float | None:
+    """The probability of the right class at which a loss is smallest, the wrong classes sharing the rest equally.
+
+    1/sqrt(classes) for Baikal, 1.0 for cross-entropy; None if there is no minimum.
+    """
     from scipy.optimize import minimize_scalar
 
     def loss(y0: float | np.ndarray) -> np.ndarray:
-        return -(evaluate(expr, 1.0, y0) + evaluate(expr, 0.0, 1 - np.asarray(y0)))
+        others = classes - 1
+        return -(evaluate(expr, 1.0, y0) + others * evaluate(expr, 0.0, (1 - np.asarray(y0)) / others))
 
     grid = np.concatenate(
         [np.geomspace(1e-12, 1e-3, 200), np.linspace(2e-3, 0.998, 4001), 1 - np.geomspace(1e-3, 1e-12, 200)]

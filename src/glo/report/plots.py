@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from glo.errors import ConfigError
 from glo.expr import Expr, derivative, evaluate
 from glo.records import Stage, Status
+from glo.report.files import drafted
 from glo.store import GenerationRecord
 
 FORMATS = ("png", "svg", "pdf")
@@ -37,13 +38,8 @@ def save(figure: Figure, path: str | Path) -> None:
     kind = path.suffix[1:].lower()
     if kind not in FORMATS:
         raise ConfigError(f"{path}: a picture's format is one of {', '.join(FORMATS)}, not {kind!r}")
-    draft = path.with_name(f".{path.name}.part")
-    try:
+    with drafted(path) as draft:
         figure.savefig(draft, format=kind, dpi=130, bbox_inches="tight")
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def loss_figure(losses: Mapping[str, Expr]) -> Figure:

@@ -55,6 +55,19 @@ def with_train_fraction(task: Task, fraction: float, seed: int = 0) -> Task:
     return replace(task, train=Split(train.inputs[kept], train.targets[kept]))
 
 
+def with_first_samples(task: Task, count: int) -> Task:
+    """The task with the first samples of each split only, for a quick try.
+
+    Raises:
+        TaskError: if fewer samples than classes would be left.
+    """
+    if count < task.classes:
+        raise TaskError(f"{count} samples are fewer than the {task.classes} classes of task '{task.name}'")
+    parts = {name: getattr(task, name) for name in ("train", "validation", "test")}
+    kept = {name: Split(s.inputs[:count], s.targets[:count]) for name, s in parts.items() if s is not None}
+    return replace(task, **kept)
+
+
 def _check_classification(task: Task, what: str) -> None:
     if task.link is Link.IDENTITY:
         raise TaskError(f"{what} is for classification; task '{task.name}' is a regression")

@@ -1,0 +1,87 @@
+"""`glo experiment`: the figures of the paper, measured again."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glo.cli import options
+from glo.cli.output import Progress, command_line, folder_for_output, print_json, print_table, resumable
+
+app = typer.Typer(help="Measure the paper's figures and tables again.", no_args_is_help=True, rich_markup_mode=None)
+
+
+class ScaleName(StrEnum):
+    smoke = "smoke"
+    small = "small"
+    paper = "paper"
+
+
+@app.command("list")
+def list_(json: options.Json = False) -> None:
+    """List the experiments."""
+    from glo.experiments.experiment import experiment_names, load_experiment
+
+    experiments = {name: load_experiment(name) for name in experiment_names()}
+    if json:
+        rows = [
+            {
+                "name": name,
+                "figure": experiment.figure,
+                "what": experiment.what,
+                "scales": {scale.value: setting.model_dump(mode="json") for scale, setting in experiment.scales.items()},
+            }
+            for name, experiment in experiments.items()
+        ]
+        print_json(rows)
+        return
+    from rich.table import Table
+
+    table = Table(title="Experiments", caption="Scales: smoke (seconds), small (half an hour on two cores), paper (a GPU)")
+    for column in ("name", "of the paper", "what"):
+        table.add_column(column)
+    for name, experiment in experiments.items():
+        table.add_row(name, experiment.figure, experiment.what)
+    print_table(table)
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(help="Name of the experiment (see: glo experiment list).")],
+    scale: Annotated[
+        ScaleName, typer.Option(help="smoke: seconds; small: half an hour on two cores; paper: a GPU.")
+    ] = ScaleName.small,
+    out: Annotated[Path, typer.Option(help="Folder for NAME-SCALE.json, .png, .svg and .md.")] = Path("results"),
+    seed: options.Seed = 0,
+    storage: Annotated[str | None, typer.Option(help="The store; by default glo.db in the folder.")] = None,
+    data_dir: options.DataDir = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Measure a figure or table of the paper again, and set the numbers beside the paper's.
+
+    Every training is recorded as it ends: the same command goes on where an interrupted one stopped.
+    """
+    from glo.experiments.experiment import load_experiment, run_experiment
+    from glo.experiments.lab import Lab
+    from glo.run import choose_device
+    from glo.store import Store
+
+    experiment = load_experiment(name)
+    again = command_line("glo experiment run", name, scale=scale, out=out, seed=seed, storage=storage, data_dir=data_dir)
+    with folder_for_output(out), resumable(again), Progress() as progress:
+        store = Store(storage or out / "glo.db")
+        try:
+            lab = Lab(store, seed, str(choose_device(device)), data_dir, progress.show)
+            results = run_experiment(name, scale.value, out, lab)
+        finally:
+            store.close()
+    if json:
+        print_json(results)
+        return
+    for sheet in experiment.tables(results):
+        print_table(sheet.table())
+    typer.echo(f"{len(results['runs'])} trainings. Written to {out}/: {name}-{scale.value}.json, .png, .svg, .md")
