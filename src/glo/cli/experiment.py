@@ -73,9 +73,10 @@ def run(
     experiment = load_experiment(name)
     again = command_line("glo experiment run", name, scale=scale, out=out, seed=seed, storage=storage, data_dir=data_dir)
     with folder_for_output(out), resumable(again), Progress() as progress:
-        store = Store(storage or out / "glo.db")
+        where = storage or out / "glo.db"
+        store = Store(where)
         try:
-            lab = Lab(store, seed, str(choose_device(device)), data_dir, progress.show)
+            lab = Lab(where, store, seed, str(choose_device(device)), data_dir, progress.show)
             results = run_experiment(name, scale.value, out, lab)
         finally:
             store.close()

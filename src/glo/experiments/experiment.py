@@ -31,6 +31,7 @@ class Scale(StrEnum):
 
 
 Results = dict[str, Any]
+LISTS = ("history", "runs")  # long ones of small rows
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,14 @@ def markdown(experiment: Experiment, results: Results) -> str:
 
 
 def as_json(results: Results) -> str:
-    """Indented, but with one line for each training."""
-    runs = ",\n".join(f"    {json.dumps(run)}" for run in results["runs"])
-    head = json.dumps({key: value for key, value in results.items() if key != "runs"}, indent=2)
-    return f'{head[:-2]},\n  "runs": [\n{runs}\n  ]\n}}\n' if runs else f'{head[:-2]},\n  "runs": []\n}}\n'
+    """Indented, but with one line for each training and each candidate."""
+    parts = [f"{json.dumps(key)}: {_lines(value) if key in LISTS else _indented(value)}" for key, value in results.items()]
+    return "{\n  " + ",\n  ".join(parts) + "\n}\n"
+
+
+def _indented(value: Any) -> str:
+    return json.dumps(value, indent=2).replace("\n", "\n  ")
+
+
+def _lines(rows: list[Any]) -> str:
+    return "[\n    " + ",\n    ".join(map(json.dumps, rows)) + "\n  ]" if rows else "[]"

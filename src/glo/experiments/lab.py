@@ -22,7 +22,8 @@ class Lab:
     """Where an experiment is made.
 
     Attributes:
-        store: what is recorded, and where from an interrupted experiment goes on.
+        storage: where everything is recorded, and from where an interrupted experiment goes on.
+        store: the same, open.
         seed: of everything random.
         device: where networks are trained.
         data_dir: where the tasks' files are.
@@ -31,6 +32,7 @@ class Lab:
         data: which copy of the data a task was made of, by name of the task.
     """
 
+    storage: str | Path
     store: Store
     seed: int = 0
     device: str = "cpu"

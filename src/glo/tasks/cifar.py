@@ -118,7 +118,8 @@ def load_images(data_dir: str | Path | None = None) -> Images:
     root = Path(given).expanduser() if given else cache_dir()
     for form, path in _places(root):
         if path.is_dir() and (path / form.test).is_file():
-            return _assembled(form, {name: _read(path / name) for name in (*form.train, form.test)}, str(path))
+            contents = {name: _read(path / name) for name in (*form.train, form.test)}
+            return _assembled(form, contents, str(path), f"a folder {path.name}, which need not hold the official files")
         if path.is_file():
             return _unpacked(form, path)
     if given:
@@ -157,11 +158,13 @@ def _unpacked(form: Form, path: Path) -> Images:
         raise DataError(f"{path} cannot be read ({error}): it is truncated or damaged; delete it and try again") from error
     except KeyError as error:
         raise DataError(f"{path} is no CIFAR-10 archive: it has no file {error}") from error
-    return _assembled(form, contents, f"{path.name}, the official file")
+    return _assembled(form, contents, path.name, f"{path.name}, the official file")
 
 
-def _assembled(form: Form, contents: Mapping[str, bytes], where: str) -> Images:
+def _assembled(form: Form, contents: Mapping[str, bytes], where: str, source: str) -> Images:
+    """Args: where: the files are, for messages; source: the same for everyone to read, without a path of one's own."""
     parts = [form.read(contents[name], f"{where}: {name}") for name in form.train]
     train = np.concatenate([images for images, _ in parts]), np.concatenate([labels for _, labels in parts])
     mark = hashlib.sha256(train[0].tobytes()).hexdigest()[:16]
-    return Images(train, form.read(contents[form.test], f"{where}: {form.test}"), f"{where}; sha256 of the images {mark}")
+    test = form.read(contents[form.test], f"{where}: {form.test}")
+    return Images(train, test, f"{source}; sha256 of the training images {mark}")

@@ -16,7 +16,7 @@ DURATIONS = (500, 1000, 2000, 4000, 8000, 12_000, 18_000, 27_000, 36_000)
 LADDER = (0.005, 0.015, 0.05, 0.15, 0.5)
 PLANS = {
     Scale.SMOKE: Plan(task="cifar10", samples=100, steps=(2, 4), n=1, ladder=(0.01, 0.05), batch_size=20),
-    Scale.SMALL: Plan(task="cifar10", steps=(50, 100, 200, 400), n=2, ladder=(0.015, 0.05, 0.15), batch_size=128),
+    Scale.SMALL: Plan(task="cifar10", steps=(50, 100, 200), n=2, ladder=(0.015, 0.05, 0.15), batch_size=128),
     Scale.PAPER: Plan(task="cifar10", steps=DURATIONS, n=1, ladder=LADDER, tuning_seeds=2),
 }
 

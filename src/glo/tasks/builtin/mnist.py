@@ -29,7 +29,10 @@ def load(data_dir: str | Path | None = None) -> Task:
     train = _scaled(images[:TRAIN], labels[:TRAIN])
     validation = _scaled(images[TRAIN:], labels[TRAIN:])
     test = _scaled(arrays["t10k-images-idx3-ubyte"], arrays["t10k-labels-idx1-ubyte"])
-    return Task("mnist", paper_mnist_cnn, train, validation, test, training={"steps": 2000})
+    return Task(
+        "mnist", paper_mnist_cnn, train, validation, test, training={"steps": 2000},
+        description="the official images and labels; the sha256 of their content was checked",
+    )  # fmt: skip
 
 
 def _scaled(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
