@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import dask.config
@@ -15,9 +16,9 @@ from dask_jobqueue.core import JobQueueCluster
 
 @contextlib.contextmanager
 def batch_client(
-    kind: type[JobQueueCluster], lost_after: str = "1s", **options: Any
+    kind: type[JobQueueCluster], logs: Path, lost_after: str = "1s", **options: Any
 ) -> Iterator[tuple[JobQueueCluster, Client]]:
-    """A cluster without workers, and its client.
+    """A cluster without workers, and its client; the workers' output goes to a folder.
 
     A worker that is away for longer than `lost_after` (dask's own default is 15 s) is given up: its job is cancelled, even
     if the batch system has it waiting to run again, and only adapt() asks for another.
@@ -27,6 +28,7 @@ def batch_client(
             cores=1,
             processes=1,
             memory="1GB",
+            log_directory=str(logs),
             scheduler_options={"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"},
             worker_extra_args=["--no-dashboard"],
             **options,
