@@ -49,6 +49,14 @@ NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory=64000 Gres=gpu:{gpus} 
 PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
+MUNGE = {
+    "socket": "munge.socket",
+    "key-file": "munge.key",
+    "pid-file": "munge.pid",
+    "seed-file": "munge.seed",
+    "log-file": "munge.log",
+}
+
 
 @dataclass(frozen=True)
 class Slurm:
@@ -103,15 +111,6 @@ def serve(folder: Path, cpus: int = 8) -> Iterator[Slurm]:
         yield Slurm(environment, cpus, len(GPUS))
 
 
-MUNGE = {
-    "socket": "munge.socket",
-    "key-file": "munge.key",
-    "pid-file": "munge.pid",
-    "seed-file": "munge.seed",
-    "log-file": "munge.log",
-}
-
-
 def _write_config(folder: Path, cpus: int) -> None:
     for name in ("state", "spool"):
         (folder / name).mkdir()
@@ -130,4 +129,3 @@ def _write_config(folder: Path, cpus: int) -> None:
     )
     devices = "\n".join(f"NodeName={host} Name=gpu File={device}" for device in GPUS)
     (folder / "gres.conf").write_text(f"AutoDetect=off\n{devices}\n")
-    (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
