@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo test test-cluster lint bench format clean
 
 demo: $(VENV)/.installed  ## discover a loss on noisy digits and compare it honestly (a few minutes)
 	$(BIN)/glo demo
 
 test: $(VENV)/.installed-dev  ## all tests, one process for each of two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-cluster: $(VENV)/.installed-dev  ## against real sshd, SLURM, HTCondor and PostgreSQL, installed and started here (root, Debian)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cluster
 
 lint: $(VENV)/.installed-dev  ## style, types, layers
 	$(BIN)/ruff check .
@@ -38,5 +41,5 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.made pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,cluster,postgres]'
 	touch $@

@@ -1,0 +1,66 @@
+"""The real services that cluster tests run against: each is installed and started when a test first asks for it.
+
+A service that cannot be had here skips its tests, with the reason; where `GLO_REQUIRE_SERVICES` lists its name, as in
+`GLO_REQUIRE_SERVICES=sshd,slurm,postgresql`, they fail instead.  All are stopped at the end of the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.services import htcondor, postgresql, slurm, sshd
+from cluster.services.provide import provided
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session", name="sshd")
+def sshd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Sshd]:
+    """A private sshd on loopback."""
+    with provided("sshd", sshd.serve(tmp_path_factory.mktemp("sshd"))) as service:
+        yield service
+
+
+@pytest.fixture(scope="session", name="postgresql")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgresql.Postgresql]:
+    """A private PostgreSQL on loopback; `new_database()` gives the URL of an empty database."""
+    with provided("postgresql", postgresql.serve(tmp_path_factory.mktemp("postgresql"))) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def slurm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm.Slurm]:
+    with provided("slurm", slurm.serve(tmp_path_factory.mktemp("slurm"))) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def htcondor_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[htcondor.HTCondor]:
+    with provided("htcondor", htcondor.serve(tmp_path_factory.mktemp("htcondor"))) as service:
+        yield service
+
+
+@pytest.fixture(name="slurm")
+def slurm_for_a_test(slurm_server: slurm.Slurm, monkeypatch: pytest.MonkeyPatch) -> Iterator[slurm.Slurm]:
+    """A private SLURM with an empty queue, to which sbatch, squeue and scancel of this process talk."""
+    for name, value in slurm_server.environment.items():
+        monkeypatch.setenv(name, value)
+    yield slurm_server
+    slurm_server.cancel_all()
+
+
+@pytest.fixture(name="htcondor")
+def htcondor_for_a_test(htcondor_server: htcondor.HTCondor, monkeypatch: pytest.MonkeyPatch) -> Iterator[htcondor.HTCondor]:
+    """A private HTCondor with an empty queue, to which condor_submit, condor_q and condor_rm of this process talk."""
+    for name, value in htcondor_server.environment.items():
+        monkeypatch.setenv(name, value)
+    yield htcondor_server
+    htcondor_server.cancel_all()

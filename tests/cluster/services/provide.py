@@ -1,0 +1,27 @@
+"""A service for tests: started, or skipped with the reason, or failed where it is required."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TypeVar
+
+import pytest
+
+from cluster.services.process import UnavailableError
+
+Service = TypeVar("Service")
+
+
+@contextlib.contextmanager
+def provided(name: str, service: contextlib.AbstractContextManager[Service]) -> Iterator[Service]:
+    """Start a service; skip if it cannot be had here, or fail if `GLO_REQUIRE_SERVICES` lists its name."""
+    with contextlib.ExitStack() as stack:
+        try:
+            started = stack.enter_context(service)
+        except UnavailableError as reason:
+            if name in os.environ.get("GLO_REQUIRE_SERVICES", "").split(","):
+                pytest.fail(f"{name} is required by GLO_REQUIRE_SERVICES: {reason}", pytrace=False)
+            pytest.skip(f"no {name} here: {reason}")
+        yield started

@@ -1,0 +1,110 @@
+"""A private sshd on loopback: own keys, a high port, nothing of the user's or the machine's ssh is read or changed."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.services.process import free_port, listening, programs, running, wait_until
+
+# Two names of this machine, so that a list of hosts can have more than one.
+HOSTS = ("127.0.0.1", "127.0.0.2")
+
+SERVER = """\
+Port {port}
+{addresses}
+HostKey {folder}/host_key
+PidFile none
+AuthorizedKeysFile {folder}/client_key.pub
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+AllowUsers {user}
+MaxStartups 100
+MaxSessions 100
+{environment}
+"""
+
+CLIENT = """\
+Host *
+  Port {port}
+  User {user}
+  IdentityFile {folder}/client_key
+  IdentitiesOnly yes
+  UserKnownHostsFile {folder}/known_hosts
+  StrictHostKeyChecking yes
+  BatchMode yes
+"""
+
+
+@dataclass(frozen=True)
+class Sshd:
+    """What a client needs.
+
+    Attributes:
+        hosts: addresses of this machine, all served.
+        port: on each of them.
+        user: who can log in.
+        key: the private key to log in with.
+        known_hosts: the server's key, for all hosts.
+        config: all of this for `ssh -F`.
+    """
+
+    hosts: tuple[str, ...]
+    port: int
+    user: str
+    key: Path
+    known_hosts: Path
+    config: Path
+
+    @property
+    def connect_options(self) -> dict[str, object]:
+        """For asyncssh, and so for dask's SSHCluster."""
+        return {
+            "port": self.port,
+            "username": self.user,
+            "client_keys": [str(self.key)],
+            "known_hosts": str(self.known_hosts),
+            "config": None,
+        }
+
+
+@contextlib.contextmanager
+def serve(folder: Path) -> Iterator[Sshd]:
+    """Serve until the end of the block; all files are in a folder."""
+    path = programs({"sshd": "openssh-server", "ssh": "openssh-client", "ssh-keygen": "openssh-client"})
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # empty; an sshd of root insists on it
+    for key in ("host_key", "client_key"):
+        subprocess.run([path["ssh-keygen"], "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
+    port, user = free_port(), getpass.getuser()
+    (folder / "sshd_config").write_text(
+        SERVER.format(
+            folder=folder,
+            port=port,
+            user=user,
+            addresses="\n".join(f"ListenAddress {host}" for host in HOSTS),
+            environment=_environment(),
+        )
+    )
+    names = ",".join(f"[{host}]:{port}" for host in HOSTS)
+    (folder / "known_hosts").write_text(f"{names} {(folder / 'host_key.pub').read_text()}")
+    (folder / "ssh_config").write_text(CLIENT.format(folder=folder, port=port, user=user))
+    log = folder / "sshd.log"
+    with running([path["sshd"], "-D", "-e", "-f", str(folder / "sshd_config")], log) as alive:
+        wait_until(lambda: listening(port), alive, log)
+        yield Sshd(HOSTS, port, user, folder / "client_key", folder / "known_hosts", folder / "ssh_config")
+
+
+def _environment() -> str:
+    """A node of a cluster is set up like the others: sessions get the same search path and number of threads as here."""
+    names = ("PYTHONPATH", "OMP_NUM_THREADS")
+    values = [f'"{name}={os.environ[name]}"' for name in names if os.environ.get(name)]
+    return f"SetEnv {' '.join(values)}" if values else ""
