@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contracts.evaluator_contract import SHORT, digits, jobs
-from glo.evaluation import Cached, Funnel, FunnelConfig, LocalEvaluator, no_lookup, probe_points
+from glo.evaluation import Cached, Funnel, FunnelConfig, LocalEvaluator, OnOutcomes, no_lookup, probe_points, unheard
 from glo.expr import fingerprint, parse
 from glo.records import Job, Link, Outcome, Stage, StageCount, Status, TrainingConfig
 from glo.tasks import load_task
@@ -24,14 +24,17 @@ class Counting:
         self.asked: list[str] = []
         self._status = status
 
-    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
         texts = [str(job.expression) for job in jobs]
         self.asked += texts
         marks = [fingerprint(job.expression, POINTS) for job in jobs]
         fitness = 0.5 if self._status is Status.TRAINED else 0.0
-        return [
+        outcomes = [
             Outcome(t, m, self._status, Stage.TRAINING, "of the test", fitness) for t, m in zip(texts, marks, strict=True)
         ]
+        for position, outcome in enumerate(outcomes):
+            on_outcomes({position: outcome})
+        return outcomes
 
 
 def remembered(memory: Memory) -> Any:
