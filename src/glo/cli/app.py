@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from glo.cli import compare, demo, enumeration, evaluate, export, resume, runs, search, show, tasks, tune
+from glo.cli import cluster, compare, demo, enumeration, evaluate, export, resume, runs, search, show, tasks, tune
 from glo.errors import GloError
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ for command in (
     tasks.tasks,
 ):
     app.command(command.__name__.rstrip("_"))(command)
+app.add_typer(cluster.app, name="cluster")
 
 
 def _version(value: bool) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from glo.errors import ConfigError
-from glo.evaluation.dask import ClusterConfig, read_cluster
+from glo.evaluation.dask import ClusterConfig, cluster_trainers, read_cluster
 from glo.training import MakeTrainer, Trainer, choose_device
 
 # None for this machine; a cluster by text, file or configuration, to be opened; or what makes trainers already.
@@ -30,12 +29,7 @@ def trainers(where: Where = None, device: str = "auto") -> Iterator[MakeTrainer]
         place = choose_device(device)
         yield lambda task, training: Trainer(task, training, place)
     elif isinstance(where, (str, ClusterConfig)):
-        config = read_cluster(where)
-        try:
-            from glo.evaluation.dask.cluster import open_cluster
-        except ImportError as error:
-            raise ConfigError(f"a cluster needs dask: pip install 'glo[cluster]' ({error})") from None
-        with open_cluster(config, device) as cluster:
-            yield cluster.trainer
+        with cluster_trainers(read_cluster(where), device) as make_trainer:
+            yield make_trainer
     else:
         yield where

@@ -65,6 +65,11 @@ def spare_processes(device: torch.device | str) -> int:
     return torch.get_num_threads() if forks and torch.device(device).type == "cpu" else 1
 
 
+def import_before_forking() -> None:
+    """The first optimizer of a process imports for most of a second: better here than in each child."""
+    torch.optim.SGD([torch.zeros(1)], 0.1)
+
+
 def in_processes(
     work: Callable[[Part], Result], parts: Sequence[Part], processes: int, limit: float = math.inf
 ) -> Iterator[tuple[int, Result | Died | Overdue]]:

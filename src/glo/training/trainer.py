@@ -16,7 +16,7 @@ from glo.tasks import Task
 from glo.training.memory import budget
 from glo.training.plan import Result, TimedOut, Training, fresh_model
 from glo.training.population import check_stackable, train_population
-from glo.training.processes import Died, Overdue, in_processes, spare_processes
+from glo.training.processes import Died, Overdue, import_before_forking, in_processes, spare_processes
 from glo.training.single import train_single
 
 logger = logging.getLogger("glo")
@@ -113,7 +113,7 @@ class Trainer:
         self._config = config.model_copy(update={"memory_mb": max(1, share)})
         self._together = worth_stacking(task, device)
         if self._processes > 1 and not self._together:
-            torch.optim.SGD([torch.zeros(1)], 0.1)  # the first one imports for most of a second: here, not in each child
+            import_before_forking()
 
     def train(
         self,

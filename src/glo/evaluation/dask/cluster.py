@@ -135,7 +135,7 @@ def _inspected(client: Client, config: ClusterConfig, device: str) -> Cluster:
             "whether workers can reach host or interface of the scheduler (more time: patience)"
         ) from None
     with asking(client):
-        workers: Any = client.run(describe, device, config.time_limit, on_error="return")
+        workers: Any = client.run(describe, device, on_error="return")
     for address, worker in workers.items():
         if isinstance(worker, Exception):
             raise ClusterError(f"worker {address} cannot work for this driver: {worker}; install the same on both")

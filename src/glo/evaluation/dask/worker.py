@@ -27,9 +27,10 @@ from glo.records import TrainingConfig
 from glo.tasks import Task, TaskSource, load_task
 from glo.training import Result, Trainer, Training, choose_device
 from glo.training.memory import budget
-from glo.training.processes import Died, Overdue, in_processes
+from glo.training.processes import Died, Overdue, import_before_forking, in_processes
 
 Answer = TypeVar("Answer")
+LOOK = 60.0  # seconds that looking for a GPU may take
 tasks: dict[str, Task] = {}  # by digest: each is loaded once in a process
 loading = threading.Lock()
 
@@ -84,10 +85,11 @@ def train_part(errand: Errand, packed: bytes | None, trainings: list[Training], 
         config = errand.training.model_copy(update={"memory_mb": max(1, memory // 2**20)})
         return Trainer(task, config, place, processes=1).train(trainings, seed, test)
 
-    return Report(worker.address, _in_child(train, errand.device, errand.limit))
+    with leased_gpu() as gpu:
+        return Report(worker.address, _in_child(train, errand.device, errand.limit, gpu))
 
 
-def describe(device: str, limit: float, dask_worker: Worker) -> dict[str, Any]:
+def describe(device: str, dask_worker: Worker) -> dict[str, Any]:
     """What a worker is: its versions, and where it would train.
 
     Args:
@@ -97,7 +99,7 @@ def describe(device: str, limit: float, dask_worker: Worker) -> dict[str, Any]:
     about["gpus"] = os.environ.get("CUDA_VISIBLE_DEVICES")
     if multiprocessing.current_process().daemon:
         return {**about, "error": "it may not have children: start it with DASK_DISTRIBUTED__WORKER__DAEMON=False"}
-    found = _in_child(_place, device, limit)
+    found = _in_child(_place, device, LOOK)
     return {**about, **(found if isinstance(found, dict) else {"error": str(found)})}
 
 
@@ -105,16 +107,21 @@ def _place(place: torch.device) -> dict[str, str]:
     return {"device": place.type, "model": torch.cuda.get_device_name(place) if place.type == "cuda" else platform.machine()}
 
 
-def _in_child(work: Callable[[torch.device], Answer], device: str, limit: float) -> Answer | Died | Overdue:
-    """Only the child uses a GPU, one of its own: a process that has used one cannot be forked."""
-    with leased_gpu() as gpu:
+def _in_child(
+    work: Callable[[torch.device], Answer], device: str, limit: float, gpu: str | None = None
+) -> Answer | Died | Overdue:
+    """Only the child uses a GPU: a process that has used one cannot be forked.
 
-        def begin(_: None) -> Answer:
-            if gpu is not None:
-                os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-            return work(choose_device(device))
+    Args:
+        gpu: the only one that it sees; None for all that its parent may use.
+    """
 
-        ((_, answer),) = in_processes(begin, [None], 1, limit)
+    def begin(_: None) -> Answer:
+        if gpu is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+        return work(choose_device(device))
+
+    ((_, answer),) = in_processes(begin, [None], 1, limit)
     return answer
 
 
@@ -178,6 +185,7 @@ def _task(errand: Errand, packed: bytes | None) -> Task:
 def _loaded(errand: Errand, packed: bytes | None) -> Task:
     if errand.folder not in sys.path and Path(errand.folder).is_dir():
         sys.path.insert(0, errand.folder)
+    import_before_forking()
     try:
         if errand.source is None:
             task = cloudpickle.loads(packed or b"")
