@@ -26,7 +26,7 @@ from glo.evaluation.dask.worker import check_versions, describe, versions
 from glo.records import TrainingConfig
 from glo.tasks import Task
 
-CONNECT = 20.0  # seconds that reaching a scheduler may take
+CONNECT = 10.0  # seconds that reaching a scheduler may take
 
 
 @dataclass(frozen=True)

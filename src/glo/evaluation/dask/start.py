@@ -84,10 +84,10 @@ class LocalWorker(Subprocess):
 
 def _start_local(config: LocalConfig, security: Mapping[str, Any]) -> SpecCluster:
     cards = visible_gpus()
-    workers = {
-        number: {"cls": LocalWorker, "options": {"options": _worker(1, security, _card(cards, number), config.workers)}}
-        for number in range(config.workers)
-    }
+    workers: dict[Any, Any] = {}
+    for number in range(config.workers):
+        options = _worker(1, security, _card(cards, number), config.workers, here=True)
+        workers[number] = {"cls": LocalWorker, "options": {"options": options}}
     return _specified(workers, {"host": LOOPBACK}, security)
 
 
@@ -97,9 +97,8 @@ def _start_ssh(config: SSHConfig, security: Mapping[str, Any]) -> SpecCluster:
     for host in read_hosts(config.hosts):
         cards = [str(card) for card in range(host.gpus)]
         for number in range(max(1, host.gpus)):
-            options = _worker(1 if cards else host.slots, security, _card(cards, number), max(1, host.gpus))
-            if _is_local(config):
-                options["host"] = LOOPBACK
+            slots = 1 if cards else host.slots
+            options = _worker(slots, security, _card(cards, number), max(1, host.gpus), _is_local(config))
             name = f"{host.address}-{len(workers)}"
             workers[name] = {
                 "cls": SSHWorker,
@@ -157,9 +156,14 @@ def _pair(line: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _worker(slots: int, security: Mapping[str, Any], gpu: str | None, siblings: int) -> dict[str, Any]:
-    """Options of a worker's nanny, as JSON; it has its share of the machine's memory."""
+def _worker(slots: int, security: Mapping[str, Any], gpu: str | None, siblings: int, here: bool) -> dict[str, Any]:
+    """Options of a worker's nanny, as JSON; it has its share of the machine's memory.
+
+    Args:
+        here: whether it listens on this machine only.
+    """
     return {
+        **({"host": LOOPBACK} if here else {}),
         "nthreads": slots,
         "memory_limit": 0.9 / siblings,
         "dashboard_address": QUIET,
@@ -181,7 +185,10 @@ def _specified(workers: dict[Any, Any], listening: Mapping[str, Any], security: 
     try:
         return SpecCluster(workers, {"cls": Scheduler, "options": options}, security=secured, name="glo")
     except Exception as error:
-        raise ClusterError(f"the cluster cannot be started: {str(error) or type(error).__name__}") from error
+        raise ClusterError(
+            f"the cluster cannot be started: {str(error) or type(error).__name__} (workers on other machines must be able to "
+            "reach the scheduler: give host or interface of this one)"
+        ) from error
 
 
 def _listening(config: SharedConfig) -> dict[str, str]:
