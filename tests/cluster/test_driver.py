@@ -122,7 +122,7 @@ def standing(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Pope
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for command in commands:
-            processes.append(subprocess.Popen([*python, *command, *common], cwd=folder, env=environment, **quiet))
+            processes.append(subprocess.Popen[bytes]([*python, *command, *common], cwd=folder, env=environment, **quiet))
             wait_until(lambda: file.exists() and file.read_text().endswith("}"))
         yield json.loads(file.read_text())["address"], processes[0]
     finally:

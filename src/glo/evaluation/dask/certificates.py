@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 
 from glo.errors import ConfigError
+from glo.evaluation.dask.config import MORE_PACKAGES
 
 CERTS = Path("glo-certs")  # where they are looked for, unless a folder is given
 AUTHORITY, CERTIFICATE, KEY = "ca.pem", "cert.pem", "key.pem"
@@ -24,12 +25,14 @@ def write_certificates(folder: Path, days: int = 30) -> None:
     Raises:
         ConfigError: if the folder has certificates already, or cannot be written.
     """
-    contents = zip((AUTHORITY, CERTIFICATE, KEY), _made(days), strict=True)
     try:
+        contents = zip((AUTHORITY, CERTIFICATE, KEY), _made(days), strict=True)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, content in contents:
             with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(content)
+    except ImportError as error:
+        raise ConfigError(MORE_PACKAGES.format(error)) from None
     except FileExistsError as error:
         raise ConfigError(f"{error.filename} is there already: give another --out, or delete it first") from None
     except OSError as error:

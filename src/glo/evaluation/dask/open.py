@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from glo.errors import ClusterError, ConfigError
-from glo.evaluation.dask.config import ClusterConfig, JobsConfig, LocalConfig
+from glo.evaluation.dask.config import MORE_PACKAGES, ClusterConfig, JobsConfig, LocalConfig
 from glo.losses import cross_entropy
 from glo.records import TrainingConfig
 from glo.tasks import load_task
@@ -56,6 +56,6 @@ def _open(config: ClusterConfig, device: str, on_script: Callable[[str], None]) 
     try:
         from glo.evaluation.dask.cluster import open_cluster
     except ImportError as error:
-        raise ConfigError(f"a cluster needs more packages: pip install 'glo[cluster]' ({error})") from None
+        raise ConfigError(MORE_PACKAGES.format(error)) from None
     with open_cluster(config, device, on_script) as cluster:
         yield cluster

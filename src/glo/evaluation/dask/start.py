@@ -28,6 +28,7 @@ from glo.evaluation.dask.config import (
     SSHConfig,
 )
 from glo.evaluation.dask.hosts import read_hosts
+from glo.evaluation.dask.worker import named_gpus
 
 QUIET = f"{LOOPBACK}:0"  # where the pages of dask are served, for this machine only
 
@@ -186,8 +187,8 @@ def _specified(workers: dict[Any, Any], listening: Mapping[str, Any], security: 
         return SpecCluster(workers, {"cls": Scheduler, "options": options}, security=secured, name="glo")
     except Exception as error:
         raise ClusterError(
-            f"the cluster cannot be started: {str(error) or type(error).__name__} (workers on other machines must be able to "
-            "reach the scheduler: give host or interface of this one)"
+            f"the cluster cannot be started: {str(error) or type(error).__name__} (workers on other machines must be able "
+            "to reach the scheduler: give host or interface of this one)"
         ) from error
 
 
@@ -202,9 +203,8 @@ def _is_local(config: SharedConfig) -> bool:
 
 def visible_gpus() -> list[str]:
     """The GPUs of this machine that may be used, by what CUDA_VISIBLE_DEVICES calls them."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name.strip() for name in visible.split(",") if name.strip()]
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return named_gpus()
     return [str(card) for card in range(torch.cuda.device_count())]
 
 

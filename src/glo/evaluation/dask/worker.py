@@ -125,14 +125,19 @@ def _in_child(
     return answer
 
 
+def named_gpus() -> list[str]:
+    """The GPUs that CUDA_VISIBLE_DEVICES names."""
+    names = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    return [name for name in names if name]
+
+
 @functools.cache
 def gpus() -> queue.Queue[str] | None:
-    """The GPUs that are this process's, by what CUDA_VISIBLE_DEVICES says; None where it says nothing."""
-    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-    if not visible:
+    """Those GPUs of this process that are free; None where none is named."""
+    if not (names := named_gpus()):
         return None
     free: queue.Queue[str] = queue.Queue()
-    for name in visible:
+    for name in names:
         free.put(name)
     return free
 
