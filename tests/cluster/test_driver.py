@@ -24,9 +24,12 @@ from glo.errors import ClusterError, ConfigError
 from glo.evaluation import trainers
 from glo.evaluation.dask import write_certificates
 from glo.evaluation.dask.config import AddressConfig
-from glo.records import Stage
+from glo.expr import parse
+from glo.records import Stage, TrainingConfig
 from glo.run import recorded_discovery
 from glo.store import Store
+from glo.tasks import load_task
+from glo.training import Trainer, Training
 
 pytestmark = pytest.mark.cluster
 PATIENCE = 120.0
@@ -146,6 +149,24 @@ def test_a_scheduler_that_goes_is_said_in_one_line_and_the_run_goes_on(whole: st
     code, out, err = run("resume", "run", "--json", folder=tmp_path)
     assert code == 0, err
     assert json.loads(out)["history_digest"] == whole
+
+
+@pytest.mark.parametrize("noticed", [False, True], ids=["at once", "after a while"])
+def test_a_scheduler_that_goes_between_two_generations(noticed: bool, tmp_path: Path) -> None:
+    """Whether or not dask's client has given up already."""
+    task, training = load_task("digits"), TrainingConfig(steps=5)
+    with standing(tmp_path) as (address, scheduler), trainers(address, "cpu") as make_trainer:
+        trainer = make_trainer(task, training)
+        assert trainer.train([Training(parse("x*log(y)"), 0.1)], 0) == Trainer(task, training).train(
+            [Training(parse("x*log(y)"), 0.1)], 0
+        )
+        scheduler.kill()
+        scheduler.wait()
+        if noticed:
+            client = trainer._client  # pyright: ignore[reportAttributeAccessIssue]
+            wait_until(lambda: client.status == "closed")
+        with pytest.raises(ClusterError, match="the scheduler of the cluster is gone"):
+            trainer.train([Training(parse("x*log(y)"), 0.1)], 0)
 
 
 def test_a_scheduler_that_is_not_there(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from distributed import Client, Security
 from distributed.deploy.spec import SpecCluster
 from distributed.utils import silence_logging_cmgr
 
-from glo.errors import ClusterError, ConfigError
+from glo.errors import ClusterError, ConfigError, GloError
 from glo.evaluation.dask.certificates import CERTS, security_options, write_certificates
 from glo.evaluation.dask.config import AddressConfig, ClusterConfig, JobsConfig, SharedConfig
 from glo.evaluation.dask.hosts import only_here
@@ -138,7 +138,8 @@ def _inspected(client: Client, config: ClusterConfig, device: str) -> Cluster:
         workers: Any = client.run(describe, device, on_error="return")
     for address, worker in workers.items():
         if isinstance(worker, Exception):
-            raise ClusterError(f"worker {address} cannot work for this driver: {worker}; install the same on both")
+            hint = "" if isinstance(worker, GloError) else "; install the same there as here"
+            raise ClusterError(f"worker {address} cannot work for this driver: {worker}{hint}")
         check_versions(versions(), worker["versions"], f"{address} on {worker['host']}")
         if "error" in worker:
             raise ClusterError(f"worker {address} on {worker['host']} cannot train: {worker['error']}")

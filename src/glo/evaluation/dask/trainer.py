@@ -13,6 +13,7 @@ from typing import Any
 
 import cloudpickle
 from distributed import CancelledError, Client, Future, KilledWorker
+from distributed.client import ClosedClientError
 
 from glo.errors import ClusterError
 from glo.evaluation.dask.config import ClusterConfig
@@ -113,11 +114,13 @@ class ClusterTrainer:
                 else:
                     yield {sent.part[0]: found if isinstance(found, str) else in_words(found)}
         finally:
-            self._client.cancel([sent.future for sent in under_way.values()])
+            if under_way and self._client.status == "running":
+                self._client.cancel([sent.future for sent in under_way.values()])
 
     def _send(self, function: Callable[..., Any], *arguments: Any, **where: Any) -> Future:
         key = f"{function.__name__}-{uuid.uuid4().hex}"
-        return self._client.submit(function, *arguments, key=key, pure=False, **where)
+        with asking(self._client):
+            return self._client.submit(function, *arguments, key=key, pure=False, **where)
 
     def _workers(self) -> list[str]:
         with asking(self._client):
@@ -154,10 +157,13 @@ class ClusterTrainer:
 @contextmanager
 def asking(client: Client) -> Iterator[None]:
     """A question to the scheduler; that there is none any more is said in one line."""
+    gone = ClusterError("the scheduler of the cluster is gone")
+    if client.status not in ("running", "connecting"):
+        raise gone
     try:
         yield
-    except (CancelledError, OSError) as error:
-        raise ClusterError("the scheduler of the cluster is gone") from error
+    except (CancelledError, ClosedClientError, OSError) as error:
+        raise gone from error
 
 
 def _same(packed: bytes) -> bytes:
