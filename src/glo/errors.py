@@ -31,6 +31,10 @@ class ModelError(TaskError):
     """A model cannot be trained as part of a population; the message names the module."""
 
 
+class ClusterError(GloError):
+    """A cluster cannot be reached, is lost, or does not run what the driver runs."""
+
+
 class StoreError(GloError):
     """The store is corrupt, read-only, full or of another version."""
 

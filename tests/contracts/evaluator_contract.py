@@ -6,6 +6,7 @@ The task and the losses are real; trainings are short.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -75,6 +76,18 @@ class EvaluatorContract:
     def test_each_outcome_has_the_fingerprint_of_its_loss(self) -> None:
         assert len({outcome.fingerprint for outcome in judged(type(self))[: len(GOOD)]}) == len(GOOD)
         assert all(len(outcome.fingerprint) == 16 for outcome in judged(type(self)))
+
+    def test_each_outcome_is_told_once_as_it_is_returned(self) -> None:
+        """Duplicates too: whoever listens needs no list in the end."""
+        told: dict[int, Outcome] = {}
+
+        def listen(outcomes: Mapping[int, Outcome]) -> None:
+            assert outcomes
+            assert not told.keys() & outcomes.keys()
+            told.update(outcomes)
+
+        outcomes = self.make().evaluate(jobs(*GOOD, *BAD, GOOD[0], BAD[-1]), listen)
+        assert told == dict(enumerate(outcomes))
 
     def test_no_jobs_have_no_outcomes(self) -> None:
         assert self.make().evaluate([]) == []

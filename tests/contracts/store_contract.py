@@ -236,6 +236,17 @@ class StoreContract:
         assert one.known("one", ["f"]) == {"f": trained("x*y", "f")}
         assert one.run("first").generations == 1
 
+    def test_what_is_remembered_is_there_at_once_and_needs_no_run(self, open_store: OpenStore) -> None:
+        """Before the generation is recorded, which may then tell it again; the first outcome stays."""
+        one, two = open_store(), open_store()
+        first = trained("x*y", "f")
+        one.remember({"one": {"f": first}, "two": {"f": trained("y*x", "f")}})
+        assert two.known("one", ["f", "g"]) == {"f": first}
+        two.remember({"one": {"f": trained("y*x", "f", 0.9), "g": trained("x + y", "g")}})
+        one.remember({})
+        assert one.known("one", ["f", "g"]) == {"f": first, "g": trained("x + y", "g")}
+        assert one.known("two", ["f"]) == {"f": trained("y*x", "f")}
+
     def test_lock_of_another_process(self, store: Store, run: str) -> None:
         with holding(store, run) as holder:
             with pytest.raises(RunError, match="run 'first' is in use"), store.lock(run):

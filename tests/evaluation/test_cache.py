@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from contracts.evaluator_contract import SHORT, digits, jobs
-from glo.evaluation import Cached, Funnel, FunnelConfig, LocalEvaluator, no_lookup, probe_points
+from glo.evaluation import Cached, Funnel, FunnelConfig, LocalEvaluator, OnOutcomes, no_lookup, probe_points, unheard
+from glo.evaluation.funnel import Known
 from glo.expr import fingerprint, parse
 from glo.records import Job, Link, Outcome, Stage, StageCount, Status, TrainingConfig
 from glo.tasks import load_task
@@ -24,14 +25,17 @@ class Counting:
         self.asked: list[str] = []
         self._status = status
 
-    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
         texts = [str(job.expression) for job in jobs]
         self.asked += texts
         marks = [fingerprint(job.expression, POINTS) for job in jobs]
         fitness = 0.5 if self._status is Status.TRAINED else 0.0
-        return [
+        outcomes = [
             Outcome(t, m, self._status, Stage.TRAINING, "of the test", fitness) for t, m in zip(texts, marks, strict=True)
         ]
+        for position, outcome in enumerate(outcomes):
+            on_outcomes({position: outcome})
+        return outcomes
 
 
 def remembered(memory: Memory) -> Any:
@@ -187,3 +191,27 @@ def test_a_remembered_training_is_the_training_itself() -> None:
     second = build(first.cached.take_new())
     assert second.evaluate(jobs(*texts)) == told == build({}).evaluate(jobs(*texts))
     assert second.take_counts()[Stage.TRAINING].candidates == 0
+
+
+class Interrupted(Counting):
+    """Is killed after the first of its outcomes."""
+
+    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
+        (first,) = super().evaluate(jobs[:1], on_outcomes)
+        raise KeyboardInterrupt(first)
+
+
+def test_what_is_known_is_remembered_before_the_rest_is() -> None:
+    memory: Memory = {}
+
+    def remember(known: Known) -> None:
+        for context, marks in known.items():
+            memory.setdefault(context, {}).update(marks)
+
+    first = Cached("context", remembered(memory), Interrupted(), POINTS, StageCount(), remember)
+    with pytest.raises(KeyboardInterrupt):
+        first.evaluate(jobs("x*log(y)", "x*y"))
+    assert first.take_new() == {}
+    inner = Counting()
+    assert cached(inner, memory).evaluate(jobs("x*log(y)", "x*y"))[0].fitness == 0.5
+    assert inner.asked == ["x*y"]

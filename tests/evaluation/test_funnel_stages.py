@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.evaluator_contract import SHORT, digits, jobs
-from glo.evaluation import Funnel, FunnelConfig, LocalEvaluator, finite_derivative, probe_points, structure, viability
+from glo.evaluation import (
+    Funnel,
+    FunnelConfig,
+    LocalEvaluator,
+    OnOutcomes,
+    finite_derivative,
+    probe_points,
+    structure,
+    unheard,
+    viability,
+)
 from glo.expr import Expr, fingerprint, parse
 from glo.records import FunnelCounts, Job, Link, Outcome, Stage, Status, TrainingConfig
 from strategies import expressions, moderate_constants
@@ -33,9 +43,11 @@ class Recorder:
     def __init__(self, counts: FunnelCounts | None = None) -> None:
         self.came: list[Job] = []
 
-    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
         self.came += jobs
-        return [Outcome(str(job.expression), "", Status.TRAINED, Stage.TRAINING, "", 0.5, 0.1) for job in jobs]
+        outcomes = [Outcome(str(job.expression), "", Status.TRAINED, Stage.TRAINING, "", 0.5, 0.1) for job in jobs]
+        on_outcomes(dict(enumerate(outcomes)))
+        return outcomes
 
 
 def funnel(config: FunnelConfig = ALL) -> tuple[Funnel, Recorder]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from glo.evaluation import LocalEvaluator
 from glo.expr import parse
 from glo.records import Outcome, Stage, Status, TrainingConfig, new_counts
 from glo.tasks import Split, Task
-from glo.training import Training, train_single
+from glo.training import Result, TimedOut, Training, TrainingResult, train_single
 
 SHORT = TrainingConfig(steps=30, learning_rates=(0.3,))
 
@@ -192,3 +193,39 @@ def test_convolutions_are_trained_on_a_cpu_without_a_warning(caplog: pytest.LogC
     assert not caplog.records
     for text, outcome in zip(("x*log(y)", "x*y"), outcomes, strict=True):
         assert outcome.fitness == train_single(task, Training(parse(text), 0.3), SHORT, seed=0).validation
+
+
+class Fails:
+    """In place of a trainer: some results in words, in an order of its own."""
+
+    def __init__(self, *results: Result) -> None:
+        self._results = results
+
+    def parts(
+        self, trainings: Sequence[Training], seeds: Sequence[int], test: bool = False
+    ) -> Iterator[Mapping[int, Result]]:
+        for position in reversed(range(len(trainings))):
+            yield {position: self._results[position]}
+
+    def train(self, *_: Any, **__: Any) -> list[Result]:
+        return list(self._results)
+
+
+def test_a_training_that_took_too_long_is_timed_out_and_another_crashed() -> None:
+    counts = new_counts()
+    trainer = Fails(TimedOut("not ended after 5 s"), "its process was killed by SIGKILL")
+    late, crashed = LocalEvaluator(digits(), SHORT, counts=counts, trainer=trainer).evaluate(jobs("x*log(y)", "x*y"))
+    assert (late.status, late.reason, late.fitness) == (Status.TIMED_OUT, "not ended after 5 s", 0.0)
+    assert (crashed.status, crashed.reason) == (Status.CRASHED, "its process was killed by SIGKILL")
+    assert (counts[Stage.TRAINING].candidates, counts[Stage.TRAINING].rejected) == (2, 2)
+
+
+def test_an_outcome_is_told_as_soon_as_its_whole_ladder_is_trained() -> None:
+    """Results come backwards, one by one; the second job is known before the first has begun."""
+    results = [TrainingResult(0.1), TrainingResult(0.2), TrainingResult(0.3), TrainingResult(0.4)]
+    two_rates = TrainingConfig(steps=30, learning_rates=(0.1, 0.3))
+    told: list[dict[int, float]] = []
+    LocalEvaluator(digits(), two_rates, trainer=Fails(*results)).evaluate(
+        jobs("x*log(y)", "x*y"), lambda outcomes: told.append({i: outcome.fitness for i, outcome in outcomes.items()})
+    )
+    assert told == [{1: 0.4}, {0: 0.2}]

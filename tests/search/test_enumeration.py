@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from contracts.evaluator_contract import SHORT, digits
 from contracts.search_contract import SearchContract, failing, history
 from glo.errors import ConfigError
-from glo.evaluation import Funnel, FunnelConfig
+from glo.evaluation import Funnel, FunnelConfig, OnOutcomes, unheard
 from glo.expr import OPERATORS, Expr, fingerprint, parse
 from glo.losses import baikal, cross_entropy
 from glo.records import FunnelCounts, Job, Outcome, Stage, Status
@@ -223,7 +223,7 @@ class Untrained:
     def __init__(self, counts: FunnelCounts) -> None:
         self.counts = counts
 
-    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
         raise AssertionError("nothing is to be trained")
 
 

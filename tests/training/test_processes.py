@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -20,7 +21,7 @@ from glo.expr import parse
 from glo.records import TrainingConfig
 from glo.tasks import Task
 from glo.training import Trainer, Training
-from glo.training.processes import Died, in_processes, spare_processes
+from glo.training.processes import Died, Overdue, in_processes, spare_processes
 
 CONFIG = TrainingConfig(steps=40, batch_size=10, learning_rates=(0.1,))
 LOSSES = ["x*log(y)", "x*y", "x*sqrt(y)", "log(y) - x/y", "x + y*x", "x*log(y)*2", "square(x)*y", "x*log(x*y)", "x - y/x"]
@@ -101,6 +102,54 @@ def test_a_death_is_told_and_costs_only_its_part() -> None:
     found = dict(in_processes(die, range(4), 2))
     assert found == {0: 0, 1: Died(-signal.SIGKILL), 2: Died(3), 3: 3}
     assert [str(found[i]) for i in (1, 2)] == ["its process was killed by SIGKILL", "its process exited with 3"]
+
+
+def test_who_takes_too_long_is_killed_and_costs_only_its_part(tmp_path: Path) -> None:
+    """Also one that would not be asked: SIGTERM and SIGINT are ignored."""
+
+    def work(part: int) -> int:
+        if part == 1:
+            for ignored in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(ignored, signal.SIG_IGN)
+            (tmp_path / "pid").write_text(str(os.getpid()))
+            time.sleep(PATIENCE)
+        return part
+
+    started = time.monotonic()
+    assert dict(in_processes(work, range(4), 2, limit=1.0)) == {0: 0, 1: Overdue(1.0), 2: 2, 3: 3}
+    assert 1 <= time.monotonic() - started < PATIENCE / 2
+    assert str(Overdue(1.0)) == "not ended after 1 s"
+    assert not alive(int((tmp_path / "pid").read_text()))
+
+
+def test_a_limit_is_of_each_part_and_not_of_all() -> None:
+    def work(part: int) -> int:
+        time.sleep(0.3)
+        return part
+
+    assert dict(in_processes(work, range(4), 1, limit=PATIENCE)) == {part: part for part in range(4)}
+    assert dict(in_processes(work, range(4), 1, limit=1.0)) == {part: part for part in range(4)}
+
+
+def test_threads_may_fork_at_once_and_each_notices_a_death() -> None:
+    """A pipe that another thread's child has inherited would stay open, and the death unnoticed until that child ends."""
+
+    def work(part: int) -> int:
+        if part % 2:
+            os._exit(3)
+        time.sleep(0.2)
+        return part
+
+    found: list[dict[int, int | Died | Overdue]] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(dict(in_processes(work, range(4), 2, limit=PATIENCE))))
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [{0: 0, 1: Died(3), 2: 2, 3: Died(3)}] * len(threads)
 
 
 def deadly(predictions: torch.Tensor, targets: torch.Tensor) -> float:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from glo.evaluation import Funnel, FunnelConfig
+from glo.evaluation import Funnel, FunnelConfig, OnOutcomes, unheard
 from glo.expr import parse
 from glo.records import Job, Outcome, Stage, Status, TrainingConfig, generator
 from glo.search import PAPER_WEIGHTS, Elements
@@ -86,9 +86,11 @@ class Untrained:
     def __init__(self) -> None:
         self.jobs: list[Job] = []
 
-    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
         self.jobs += jobs
-        return [Outcome(str(job.expression), "", Status.TRAINED, Stage.TRAINING, "", 0.5, 0.1) for job in jobs]
+        outcomes = [Outcome(str(job.expression), "", Status.TRAINED, Stage.TRAINING, "", 0.5, 0.1) for job in jobs]
+        on_outcomes(dict(enumerate(outcomes)))
+        return outcomes
 
 
 @pytest.mark.parametrize(

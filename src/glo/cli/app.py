@@ -6,7 +6,21 @@ import sys
 
 import typer
 
-from glo.cli import compare, demo, enumeration, evaluate, experiment, export, resume, runs, search, show, tasks, tune
+from glo.cli import (
+    cluster,
+    compare,
+    demo,
+    enumeration,
+    evaluate,
+    experiment,
+    export,
+    resume,
+    runs,
+    search,
+    show,
+    tasks,
+    tune,
+)
 from glo.errors import GloError
 
 app = typer.Typer(
@@ -32,8 +46,7 @@ for command in (
     tasks.tasks,
 ):
     app.command(command.__name__.rstrip("_"))(command)
-
-
+app.add_typer(cluster.app, name="cluster")
 app.add_typer(experiment.app, name="experiment")
 
 

@@ -31,6 +31,8 @@ def enumerate_(
     task_option: options.TaskOptions = None,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
+    cluster: options.Cluster = None,
+    insecure: options.Insecure = False,
     json: options.Json = False,
 ) -> None:
     """Train every loss up to a depth that passes the funnel, and rank them.
@@ -53,7 +55,7 @@ def enumerate_(
     )
     discovery = launch(
         begin, chosen, preset=preset, seed=seed, storage=storage, settings=settings, config=config, task_option=task_option,
-        data_dir=data_dir, device=device,
+        data_dir=data_dir, device=device, cluster=cluster, insecure=insecure,
     )  # fmt: skip
     if csv is not None:
         from glo.report import atlas_csv, atlas_rows, write_text

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from glo.cli.output import Progress, command_line, read_task_options, resumable, show_generations
 
 if TYPE_CHECKING:
+    from glo.evaluation.dask import ClusterConfig
     from glo.run import Discovery
 
 
@@ -24,6 +25,8 @@ def launch(
     task_option: list[str] | None,
     data_dir: Path | None,
     device: str,
+    cluster: str | None,
+    insecure: bool,
 ) -> Discovery:
     """A new run from the options that all such commands have.
 
@@ -33,11 +36,27 @@ def launch(
     """
     options = {"preset": preset, "seed": seed, "settings": settings or [], "file": config, "resume": False}
     options["task_options"] = read_task_options(task_option)
-    return watched(begin, name, storage, data_dir, device=device, **options)
+    return watched(begin, name, storage, data_dir, cluster, insecure, device=device, **options)
 
 
-def watched(begin: Callable[..., Discovery], name: str, storage: str, data_dir: Path | None, **options: Any) -> Discovery:
+def chosen_cluster(cluster: str | None, insecure: bool) -> ClusterConfig | None:
+    """What --cluster and --insecure say."""
+    from glo.evaluation.dask import read_cluster
+
+    return None if cluster is None else read_cluster(cluster, insecure)
+
+
+def watched(
+    begin: Callable[..., Discovery],
+    name: str,
+    storage: str,
+    data_dir: Path | None,
+    cluster: str | None,
+    insecure: bool,
+    **options: Any,
+) -> Discovery:
     """A run with its progress shown; where it is interrupted, how to go on is said."""
-    hint = command_line("glo resume", name, storage=storage, data_dir=data_dir)
+    hint = command_line("glo resume", name, storage=storage, data_dir=data_dir, cluster=cluster)
+    options["cluster"] = chosen_cluster(cluster, insecure)
     with resumable(hint), Progress() as progress:
         return begin(name=name, storage=storage, data_dir=data_dir, on_generation=show_generations(progress), **options)

@@ -29,6 +29,11 @@ TaskOptions = Annotated[
 ]
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the task's data files (else $GLO_DATA, else the cache).")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: the GPU if there is one.")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="WHERE", help="Train on local:N, tls://HOST:PORT, ssh:HOSTS.txt, slurm, htcondor or FILE.toml."),
+]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Let a cluster be plain text, on any network.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Training steps for each network.")]

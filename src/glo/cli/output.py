@@ -92,9 +92,13 @@ def command_line(command: str, *words: object, **options: object) -> str:
 
 @contextmanager
 def resumable(hint: str) -> Iterator[None]:
-    """Ctrl-C ends cleanly: whole generations are kept, and the way to go on is said."""
+    """Ctrl-C and the loss of a cluster end cleanly: what has ended is kept, and the way to go on is said."""
+    from glo.errors import ClusterError
+
     try:
         yield
+    except ClusterError as error:
+        raise ClusterError(f"{error}; what has ended is kept: go on with {hint}") from error
     except KeyboardInterrupt:
         typer.echo(f"\nInterrupted; finished generations are kept. Go on with: {hint}", err=True)
         raise typer.Exit(130) from None

@@ -27,6 +27,8 @@ def search(
     task_option: options.TaskOptions = None,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
+    cluster: options.Cluster = None,
+    insecure: options.Insecure = False,
     json: options.Json = False,
 ) -> None:
     """Search for a loss for a task; ends with the best and a table of the funnel.
@@ -40,6 +42,6 @@ def search(
     begin = partial(discover, task, generations=generations, population=population, steps=steps, tune=tune)
     discovery = launch(
         begin, chosen, preset=preset, seed=seed, storage=storage, settings=settings, config=config, task_option=task_option,
-        data_dir=data_dir, device=device,
+        data_dir=data_dir, device=device, cluster=cluster, insecure=insecure,
     )  # fmt: skip
     print_discovery(discovery, storage, json)

@@ -37,6 +37,8 @@ def tune(
     task_option: options.TaskOptions = None,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
+    cluster: options.Cluster = None,
+    insecure: options.Insecure = False,
     json: options.Json = False,
 ) -> None:
     """Tune the coefficients of a loss for a task by CMA-ES.
@@ -62,7 +64,7 @@ def tune(
     )
     discovery = launch(
         begin, chosen, preset=preset, seed=seed, storage=storage, settings=settings, config=config, task_option=task_option,
-        data_dir=data_dir, device=device,
+        data_dir=data_dir, device=device, cluster=cluster, insecure=insecure,
     )  # fmt: skip
     print_discovery(discovery, storage, json)
 

@@ -6,10 +6,10 @@ Each stage is an evaluator that wraps the next: structure(cached(derivative(desc
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from glo.evaluation.checks import Check, DescentProbe, finite_derivative, probe_points, structure
-from glo.evaluation.evaluator import Evaluator
+from glo.evaluation.evaluator import Evaluator, OnOutcomes, elsewhere, unheard
 from glo.expr import Expr, ProbePoints, fingerprint
 from glo.records import (
     Config,
@@ -27,6 +27,9 @@ from glo.tasks import Task
 
 # lookup(context, fingerprints) -> the outcomes that are known
 Lookup = Callable[[str, Sequence[str]], dict[str, Outcome]]
+# remember(what became known together), by context and fingerprint
+Known = Mapping[str, Mapping[str, Outcome]]
+Remember = Callable[[Known], None]
 
 
 class FunnelConfig(Config):
@@ -56,6 +59,7 @@ class Funnel:
         train: makes the evaluator behind the stages from the counters to use.
         lookup: outcomes of earlier runs.
         counts: where to count; several funnels of one run may share it.
+        remember: told each new outcome at once; by default they are kept in `cached.new`.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Funnel:
         train: Callable[[FunnelCounts], Evaluator],
         lookup: Lookup = no_lookup,
         counts: FunnelCounts | None = None,
+        remember: Remember | None = None,
     ) -> None:
         self.counts = new_counts() if counts is None else counts
         self._points = probe_points(task.link, task.soft)  # pyright: ignore[reportArgumentType]
@@ -80,12 +85,12 @@ class Funnel:
         context = digest(
             [task.digest(), training.model_dump(mode="json", exclude={"memory_mb"}), config.model_dump(mode="json")]
         )
-        self.cached = Cached(context, lookup, evaluator, self._points, self.counts[Stage.CACHE])
+        self.cached = Cached(context, lookup, evaluator, self._points, self.counts[Stage.CACHE], remember)
         self._evaluator = Screened(Stage.STRUCTURE, structure, self.cached, self._points, self.counts[Stage.STRUCTURE])
         self._checks = [(Stage.STRUCTURE, structure), *checks]
 
-    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
-        return self._evaluator.evaluate(jobs)
+    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
+        return self._evaluator.evaluate(jobs, on_outcomes)
 
     def screen(self, expressions: Sequence[Expr]) -> list[str | None]:
         """For each expression its fingerprint, if it passes the cheap stages, else None; nothing is trained."""
@@ -111,13 +116,15 @@ class Screened:
         self._stage, self._check, self._inner = stage, check, inner
         self._points, self._count = points, count
 
-    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
         reasons = counted(self._count, self._check, [job.expression for job in jobs])
-        passed = iter(self._inner.evaluate([job for job, reason in zip(jobs, reasons, strict=True) if reason is None]))
-        return [
-            next(passed) if reason is None else self._rejected(job.expression, reason)
-            for job, reason in zip(jobs, reasons, strict=True)
-        ]
+        known = {i: self._rejected(jobs[i].expression, reason) for i, reason in enumerate(reasons) if reason is not None}
+        if known:
+            on_outcomes(known)
+        passed = [i for i, reason in enumerate(reasons) if reason is None]
+        judged = self._inner.evaluate([jobs[i] for i in passed], elsewhere(on_outcomes, passed))
+        known |= dict(zip(passed, judged, strict=True))
+        return [known[i] for i in range(len(jobs))]
 
     def _rejected(self, expression: Expr, reason: str) -> Outcome:
         mark = fingerprint(expression, self._points)
@@ -134,37 +141,67 @@ def counted(count: StageCount, check: Check, expressions: Sequence[Expr]) -> lis
 
 # Outcomes of the expression itself, not of the circumstances: these may be used again.
 REUSABLE = (Status.TRAINED, Status.REJECTED, Status.STOPPED, Status.DIVERGED)
+Key = tuple[str, str]  # context and fingerprint
 
 
 class Cached:
     """A loss with a fingerprint that is known gets the known outcome, a reject too; a new one is judged once.
 
-    `new` holds what was judged since it was last emptied, as (context, seed) -> fingerprint -> outcome, for the store.
+    What is new is remembered as soon as it is known: whoever is killed loses nothing that had ended.  If nothing else
+    remembers, `new` holds it until it is taken, as (context, seed) -> fingerprint -> outcome.
     """
 
-    def __init__(self, context: str, lookup: Lookup, inner: Evaluator, points: ProbePoints, count: StageCount) -> None:
+    def __init__(
+        self,
+        context: str,
+        lookup: Lookup,
+        inner: Evaluator,
+        points: ProbePoints,
+        count: StageCount,
+        remember: Remember | None = None,
+    ) -> None:
         self._context, self._lookup, self._inner = context, lookup, inner
         self._points, self._count = points, count
+        self._remember = remember or self._keep
         self.new: dict[str, dict[str, Outcome]] = {}
 
-    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
         started = time.perf_counter()
         keys = [(f"{self._context}-{job.seed}", fingerprint(job.expression, self._points)) for job in jobs]
-        known: dict[tuple[str, str], Outcome] = {}
+        known: dict[Key, Outcome] = {}
         for context in dict.fromkeys(context for context, _ in keys):
             marks = [mark for other, mark in keys if other == context]
             found = self._lookup(context, marks) | self.new.get(context, {})
             known |= {(context, mark): found[mark] for mark in marks if mark in found}
-        unknown: dict[tuple[str, str], Job] = {}
-        for key, job in zip(keys, jobs, strict=True):
+        unknown: dict[Key, list[int]] = {}  # the positions of each; the first of them is judged
+        for position, key in enumerate(keys):
             if key not in known:
-                unknown.setdefault(key, job)
+                unknown.setdefault(key, []).append(position)
         self._count.add(StageCount(len(jobs), len(jobs) - len(unknown), time.perf_counter() - started))
-        for (context, mark), outcome in zip(unknown, self._inner.evaluate(list(unknown.values())), strict=True):
-            known[context, mark] = outcome
-            if outcome.status in REUSABLE:
-                self.new.setdefault(context, {})[mark] = outcome
+        if known:
+            on_outcomes({i: _as_asked(known[key], jobs[i]) for i, key in enumerate(keys) if key in known})
+        asked = list(unknown)
+
+        def judged(outcomes: Mapping[int, Outcome]) -> None:
+            new = {asked[number]: outcome for number, outcome in outcomes.items()}
+            self._learn(new)
+            on_outcomes({i: _as_asked(outcome, jobs[i]) for key, outcome in new.items() for i in unknown[key]})
+
+        outcomes = self._inner.evaluate([jobs[positions[0]] for positions in unknown.values()], judged)
+        known |= dict(zip(asked, outcomes, strict=True))
         return [_as_asked(known[key], job) for key, job in zip(keys, jobs, strict=True)]
+
+    def _learn(self, outcomes: Mapping[Key, Outcome]) -> None:
+        lasting: dict[str, dict[str, Outcome]] = {}
+        for (context, mark), outcome in outcomes.items():
+            if outcome.status in REUSABLE:
+                lasting.setdefault(context, {})[mark] = outcome
+        if lasting:
+            self._remember(lasting)
+
+    def _keep(self, outcomes: Known) -> None:
+        for context, marks in outcomes.items():
+            self.new.setdefault(context, {}).update(marks)
 
     def take_new(self) -> dict[str, dict[str, Outcome]]:
         """What was judged since the last call, by context and fingerprint."""

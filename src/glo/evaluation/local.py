@@ -1,17 +1,21 @@
-"""Train candidates on this machine, in this process."""
+"""Judge candidates by training them; on this machine, unless told otherwise."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from glo.evaluation.checks import probe_points
+from glo.evaluation.evaluator import OnOutcomes, unheard
 from glo.expr import fingerprint
 from glo.records import FunnelCounts, Job, Outcome, Stage, StageCount, Status, TrainingConfig
 from glo.tasks import Task
-from glo.training import Trainer, Training, TrainingResult
+from glo.training import Result, TimedOut, Trainer, Training, TrainingResult, TrainsInParts
+
+FAILED = (Status.DIVERGED, Status.CRASHED, Status.TIMED_OUT)
 
 
 class LocalEvaluator:
@@ -22,6 +26,7 @@ class LocalEvaluator:
         training: how; with the ladder of learning rates.
         device: where.
         counts: where trainings, early stops and seconds are counted.
+        trainer: what trains, of the same task and training; by default a `Trainer` on the device.
     """
 
     def __init__(
@@ -30,35 +35,51 @@ class LocalEvaluator:
         training: TrainingConfig,
         device: torch.device | str = "cpu",
         counts: FunnelCounts | None = None,
+        trainer: TrainsInParts | None = None,
     ) -> None:
         self._training, self._counts = training, counts
-        self._trainer = Trainer(task, training, device)
+        self._trainer = trainer or Trainer(task, training, device)
         self._points = probe_points(task.link, task.soft)  # pyright: ignore[reportArgumentType]
 
-    def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
         started = time.perf_counter()
-        ladder = self._training.learning_rates
-        trainings = [Training(job.expression, rate) for job in jobs for rate in ladder]
-        results = self._trainer.train(trainings, [job.seed for job in jobs for _ in ladder])
-        starts = range(0, len(results), len(ladder))
-        outcomes = [
-            self._outcome(job, results[start : start + len(ladder)]) for job, start in zip(jobs, starts, strict=True)
-        ]
+        known: dict[int, Outcome] = {}
+        for ended in self._ended(jobs):
+            on_outcomes(ended)
+            known |= ended
+        outcomes = [known[position] for position in range(len(jobs))]
         if self._counts is not None:
             stopped = sum(outcome.status is Status.STOPPED for outcome in outcomes)
-            failed = sum(outcome.status in (Status.DIVERGED, Status.CRASHED) for outcome in outcomes)
+            failed = sum(outcome.status in FAILED for outcome in outcomes)
             self._counts[Stage.EARLY_STOP].add(StageCount(len(jobs), stopped))
             spent = time.perf_counter() - started
             self._counts[Stage.TRAINING].add(StageCount(len(jobs) - stopped, failed, spent))
         return outcomes
 
-    def _outcome(self, job: Job, results: Sequence[TrainingResult | str]) -> Outcome:
+    def _ended(self, jobs: Sequence[Job]) -> Iterator[dict[int, Outcome]]:
+        """Outcomes by position, each as soon as its whole ladder is trained."""
+        ladder = self._training.learning_rates
+        trainings = [Training(job.expression, rate) for job in jobs for rate in ladder]
+        results: dict[int, Result] = {}
+        missing = [len(ladder)] * len(jobs)
+        for done in self._trainer.parts(trainings, [job.seed for job in jobs for _ in ladder]):
+            results |= done
+            touched = Counter(position // len(ladder) for position in done)
+            for job, count in touched.items():
+                missing[job] -= count
+            whole = sorted(job for job in touched if missing[job] == 0)
+            if whole:
+                rungs = {job: [results[len(ladder) * job + rung] for rung in range(len(ladder))] for job in whole}
+                yield {job: self._outcome(jobs[job], rungs[job]) for job in whole}
+
+    def _outcome(self, job: Job, results: Sequence[Result]) -> Outcome:
         """The best of the ladder."""
         text, mark = str(job.expression), fingerprint(job.expression, self._points)
         ladder = zip(results, self._training.learning_rates, strict=True)
         ran = [(result, rate) for result, rate in ladder if isinstance(result, TrainingResult)]
         if not ran:
-            return Outcome(text, mark, Status.CRASHED, Stage.TRAINING, str(results[0]))
+            status = Status.TIMED_OUT if isinstance(results[0], TimedOut) else Status.CRASHED
+            return Outcome(text, mark, status, Stage.TRAINING, str(results[0]))
         if all(result.diverged for result, _ in ran):
             reason = "outputs became NaN or infinite at every learning rate"
             return Outcome(text, mark, Status.DIVERGED, Stage.TRAINING, reason)

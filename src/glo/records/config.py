@@ -4,16 +4,64 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tomllib
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+
+from glo.errors import ConfigError
 
 
 class Config(BaseModel):
     """A frozen value; an unknown key is an error, so that a typo never passes silently."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+def validated(model: type[AnyConfig], values: Mapping[str, Any]) -> AnyConfig:
+    """A configuration from nested values.
+
+    Raises:
+        ConfigError: naming each key that is unknown or has a bad value.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_problem(model, detail) for detail in error.errors())) from None
+
+
+def read_toml(file: str | Path | None) -> dict[str, Any]:
+    """The values of a TOML file; none of no file.
+
+    Raises:
+        ConfigError: if it cannot be read.
+    """
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from None
+
+
+def _problem(model: type[Config], detail: Any) -> str:
+    if detail["type"] == "value_error" and not detail["loc"]:
+        return str(detail["ctx"]["error"])  # of the whole: it says itself what is wrong
+    key = ".".join(map(str, detail["loc"]))
+    if detail["type"] == "extra_forbidden":
+        fields: Any = model
+        for part in detail["loc"][:-1]:
+            fields = fields.model_fields[part].annotation
+        return f"there is no option '{key}'; known here: {', '.join(fields.model_fields)}"
+    return f"option '{key}': {detail['msg']} (given: {detail['input']!r})"
 
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]

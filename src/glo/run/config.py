@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
+from glo import records
 from glo.errors import ConfigError
 from glo.evaluation import FunnelConfig
 from glo.expr import parse
-from glo.records import Config, Phase, TrainingConfig
+from glo.records import Config, Phase, TrainingConfig, read_toml
 from glo.search import CoefficientConfig, EnumerationConfig, GeneticConfig, enumerable, tuned_positions
 from glo.tasks import Task
 
@@ -138,22 +139,7 @@ def validated(values: Mapping[str, Any]) -> RunConfig:
     Raises:
         ConfigError: naming each key that is unknown or has a bad value.
     """
-    try:
-        return RunConfig.model_validate(values)
-    except ValidationError as error:
-        problems = [_problem(detail) for detail in error.errors()]
-        raise ConfigError("; ".join(problems)) from None
-
-
-def read_toml(file: str | Path | None) -> dict[str, Any]:
-    if file is None:
-        return {}
-    try:
-        return tomllib.loads(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not TOML: {error}") from None
+    return records.validated(RunConfig, values)
 
 
 def read_settings(settings: Sequence[str]) -> dict[str, Any]:
@@ -193,15 +179,3 @@ def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
             _merge(into[key], value)
         elif value is not None:
             into[key] = value
-
-
-def _problem(detail: Any) -> str:
-    if detail["type"] == "value_error" and not detail["loc"]:
-        return str(detail["ctx"]["error"])  # of the whole: it says itself what is wrong
-    key = ".".join(map(str, detail["loc"]))
-    if detail["type"] == "extra_forbidden":
-        fields: Any = RunConfig
-        for part in detail["loc"][:-1]:
-            fields = fields.model_fields[part].annotation
-        return f"there is no option '{key}'; known here: {', '.join(fields.model_fields)}"
-    return f"option '{key}': {detail['msg']} (given: {detail['input']!r})"

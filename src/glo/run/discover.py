@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-import torch
-
-from glo.errors import ConfigError, ReplayError, RunError
-from glo.evaluation import Funnel, LocalEvaluator
+from glo.errors import ReplayError, RunError
+from glo.evaluation import Funnel, LocalEvaluator, Where, trainers
 from glo.expr import Expr
 from glo.losses import NAMED, resolve
 from glo.records import Phase, TrainingConfig, digest, new_counts
@@ -32,6 +30,7 @@ class RunOptions(TypedDict, total=False):
     task_options: of a built-in task, e.g. {"noise": 0.2}.
     data_dir: where the task's files are.
     device: "cpu", "cuda", or "auto" for the GPU if there is one.
+    cluster: where to train, instead of on this machine: "local:2", "cluster.toml" (see `glo.evaluation.trainers`).
     on_generation: called after each generation.
     resume: whether a recorded run of this name may go on (the default); if not, that it exists is an error.
     """
@@ -45,6 +44,7 @@ class RunOptions(TypedDict, total=False):
     task_options: Mapping[str, Any] | None
     data_dir: str | Path | None
     device: str
+    cluster: Where
     on_generation: OnGeneration
     resume: bool
 
@@ -155,6 +155,7 @@ def start_run(
     task_options: Mapping[str, Any] | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
+    cluster: Where = None,
     on_generation: OnGeneration = lambda record, replayed: None,
     resume: bool = True,
 ) -> Discovery:
@@ -180,7 +181,7 @@ def start_run(
                     raise RunError(f"there is already a run '{name}' in {store}: glo resume {name}, or use another --name")
             else:
                 store.create_run(name, config.model_dump(mode="json"), versions())
-            return _run(store, name, config, loaded, device, on_generation)
+            return _run(store, name, config, loaded, cluster, device, on_generation)
     finally:
         store.close()
 
@@ -190,6 +191,7 @@ def resume_run(
     storage: str | Path = DEFAULT_STORAGE,
     data_dir: str | Path | None = None,
     device: str = "auto",
+    cluster: Where = None,
     on_generation: OnGeneration = lambda record, replayed: None,
 ) -> Discovery:
     """Go on with a recorded run; it ends as if it had never been interrupted.
@@ -206,7 +208,7 @@ def resume_run(
             task = load_task(config.task.name, config.task.options, data_dir)
             current = config.model_copy(update={"task": config.task.model_copy(update={"digest": task.digest()})})
             _check_same(record, current)
-            return _run(store, name, config, task, device, on_generation)
+            return _run(store, name, config, task, cluster, device, on_generation)
     finally:
         store.close()
 
@@ -242,34 +244,29 @@ def run_states(store: Store) -> list[dict[str, Any]]:
     return states
 
 
-def _run(store: Store, name: str, config: RunConfig, task: Task, device: str, on_generation: OnGeneration) -> Discovery:
-    place = choose_device(device)
+def _run(
+    store: Store,
+    name: str,
+    config: RunConfig,
+    task: Task,
+    cluster: Where,
+    device: str,
+    on_generation: OnGeneration,
+) -> Discovery:
     funnels: dict[str, Funnel] = {}
     counts = new_counts()
 
-    def funnel_for(training: TrainingConfig) -> Funnel:
-        key = training.model_dump_json()
-        if key not in funnels:
-            train = lambda counts: LocalEvaluator(task, training, place, counts)  # noqa: E731
-            funnels[key] = Funnel(task, training, config.funnel, train, store.known, counts)
-        return funnels[key]
+    with trainers(cluster, device) as make_trainer:
 
-    return Discovery(name, config, run_loop(config, funnel_for, store, name, on_generation))
+        def funnel_for(training: TrainingConfig) -> Funnel:
+            key = training.model_dump_json()
+            if key not in funnels:
+                trainer = make_trainer(task, training)
+                train = lambda counts: LocalEvaluator(task, training, counts=counts, trainer=trainer)  # noqa: E731
+                funnels[key] = Funnel(task, training, config.funnel, train, store.known, counts, store.remember)
+            return funnels[key]
 
-
-def choose_device(device: str) -> torch.device:
-    """The device of this name; "auto" is the GPU if there is one.
-
-    Raises:
-        ConfigError: if there is no such device.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(0, device=device)
-        return torch.device(device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device '{device}' cannot be used: {str(error).splitlines()[0]}") from None
+        return Discovery(name, config, run_loop(config, funnel_for, store, name, on_generation))
 
 
 def _check_same(record: RunRecord, config: RunConfig) -> None:

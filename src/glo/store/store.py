@@ -173,11 +173,6 @@ class Store:
             StoreError: if the store cannot be written; it is then as it was.
         """
         funnel = {stage.value: asdict(count) for stage, count in generation.funnel.items()}
-        cached = [
-            {"context": context, **_outcome_row(outcome)}
-            for context, outcomes in (known or {}).items()
-            for outcome in outcomes.values()
-        ]
         rows = [
             {"run": name, "generation": generation.generation, "position": position, **_outcome_row(outcome)}
             for position, outcome in enumerate(generation.outcomes)
@@ -193,8 +188,7 @@ class Store:
                 connection.execute(insert(generations).values(run=name, generation=generation.generation, **values))
                 if rows:
                     connection.execute(insert(outcomes), rows)
-                if cached:  # another run may have learned the same in the meantime
-                    connection.execute(insert(fitness_cache).prefix_with("OR IGNORE"), cached)
+                _remember(connection, known or {})
         except IntegrityError as error:
             raise RunError(
                 f"generation {generation.generation} of run '{name}' cannot be recorded in {self}: {error.orig}"
@@ -231,6 +225,15 @@ class Store:
                 found |= {row.fingerprint: _outcome(row) for row in connection.execute(query)}
         return found
 
+    def remember(self, known: Mapping[str, Mapping[str, Outcome]]) -> None:
+        """Write what was learned of losses, by context and fingerprint, in one transaction; what is known already stays.
+
+        Raises:
+            StoreError: if the store cannot be written; it is then as it was.
+        """
+        with self._transaction() as connection:
+            _remember(connection, known)
+
     def record_trainings(self, results: Mapping[str, Mapping[str, Any]]) -> None:
         """Write JSON-like results of trainings by key, in one transaction; one that is there already stays.
 
@@ -261,6 +264,12 @@ class Store:
             raise
         except SQLAlchemyError as error:
             raise StoreError(_explain(str(self), error)) from error
+
+
+def _remember(connection: Connection, known: Mapping[str, Mapping[str, Outcome]]) -> None:
+    rows = [{"context": context, **_outcome_row(outcome)} for context, marks in known.items() for outcome in marks.values()]
+    if rows:  # another run may have learned the same in the meantime
+        connection.execute(insert(fitness_cache).prefix_with("OR IGNORE"), rows)
 
 
 def _parts(keys: Sequence[str], size: int = 500) -> Iterator[list[str]]:

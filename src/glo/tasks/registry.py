@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from glo.errors import TaskError
-from glo.tasks.task import Task
+from glo.tasks.task import Task, TaskSource
 
 
 def task_names() -> list[str]:
@@ -44,17 +44,24 @@ def load_task(name: str, options: dict[str, Any] | None = None, data_dir: str | 
     if isinstance(load, Task):
         if options:
             raise TaskError(f"task '{name}' is a Task object and takes no options")
-        return load
+        return _from(TaskSource(name, {}, None), load)
     accepted = inspect.signature(load).parameters
     unknown = set(options) - set(accepted)
     if unknown:
         known = ", ".join(key for key in accepted if key != "data_dir") or "none"
         raise TaskError(f"task '{name}' has no option '{sorted(unknown)[0]}'; its options are: {known}")
+    folder = None if data_dir is None else str(Path(data_dir).expanduser().absolute())
+    source = TaskSource(name, dict(options), folder)
     if "data_dir" in accepted and data_dir is not None:
         options["data_dir"] = data_dir
     task = load(**options)
     if not isinstance(task, Task):
         raise TaskError(f"'{name}' must be a glo.Task or a function that returns one, not {type(task).__name__}")
+    return _from(source, task)
+
+
+def _from(source: TaskSource, task: Task) -> Task:
+    object.__setattr__(task, "source", source)  # settled once, by whoever loads it
     return task
 
 

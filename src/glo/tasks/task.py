@@ -43,6 +43,21 @@ class Split:
         return self._elsewhere[name]
 
 
+@dataclass(frozen=True)
+class TaskSource:
+    """How a task was loaded by `load_task`, so that another process can load the same.
+
+    Attributes:
+        name: built in, or module:attribute.
+        options: of the task.
+        data_dir: where its files are, if that was said.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    data_dir: str | None
+
+
 SplitLike = Split | tuple[Any, Any] | Dataset
 
 
@@ -63,6 +78,9 @@ class Task:
         training: defaults of this task for `TrainingConfig`, e.g. {"steps": 600}.
         description: one line.
 
+    Attributes:
+        source: how it was loaded, if it was loaded by name.  A task that is made from another has none.
+
     Raises:
         TaskError: where these do not fit together; the message says which.
     """
@@ -76,6 +94,7 @@ class Task:
     link: Link | str = Link.SOFTMAX
     training: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
+    source: TaskSource | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.link not in list(Link):

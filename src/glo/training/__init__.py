@@ -1,11 +1,12 @@
 """Training: `single` is the readable oracle, `population` the fast engine."""
 
-from glo.training.plan import BINS, Result, Training, TrainingResult, fresh_model
+from glo.training.device import choose_device
+from glo.training.plan import BINS, Result, TimedOut, Training, TrainingResult, fresh_model
 from glo.training.population import check_stackable, train_population
 from glo.training.single import train_single
-from glo.training.trainer import Trainer, Trains
+from glo.training.trainer import MakeTrainer, Trainer, Trains, TrainsInParts, collect, each_seed
 
 __all__ = [
-    "BINS", "Result", "Trainer", "Training", "TrainingResult", "Trains", "check_stackable", "fresh_model",
-    "train_population", "train_single",
+    "BINS", "MakeTrainer", "Result", "TimedOut", "Trainer", "Training", "TrainingResult", "Trains", "TrainsInParts",
+    "check_stackable", "choose_device", "collect", "each_seed", "fresh_model", "train_population", "train_single",
 ]  # fmt: skip

@@ -49,7 +49,13 @@ class TrainingResult:
     histogram: tuple[int, ...] | None = None
 
 
-Result = TrainingResult | str  # in words why there is no other result
+class TimedOut(str):
+    """In words, that a training took longer than it may."""
+
+    __slots__ = ()
+
+
+Result = TrainingResult | str  # in words why there is no other result: a crash, or `TimedOut`
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from glo.errors import ModelError
 from glo.records import TrainingConfig
 from glo.tasks import Task
 from glo.training.memory import budget
-from glo.training.plan import Result, Training, fresh_model
+from glo.training.plan import Result, TimedOut, Training, fresh_model
 from glo.training.population import check_stackable, train_population
-from glo.training.processes import Died, in_processes, spare_processes
+from glo.training.processes import Died, Overdue, import_before_forking, in_processes, spare_processes
 from glo.training.single import train_single
 
 logger = logging.getLogger("glo")
@@ -45,6 +45,56 @@ class Trains(Protocol):
         ...
 
 
+class TrainsInParts(Trains, Protocol):
+    """One that tells what is done while the rest is still being trained."""
+
+    def parts(
+        self, trainings: Sequence[Training], seeds: Sequence[int], test: bool = False
+    ) -> Iterator[Mapping[int, Result]]:
+        """As `train`, as it is done: results by position, of one or several that ended together."""
+        ...
+
+
+# Where networks are trained is settled by what makes a trainer for a task and a way of training.
+MakeTrainer = Callable[[Task, TrainingConfig], TrainsInParts]
+
+
+def collect(
+    parts: Iterator[Mapping[int, Result]], total: int, on_done: Callable[[int], None] = lambda done: None
+) -> list[Result]:
+    """All results in order, whatever the order in which they are done."""
+    results: dict[int, Result] = {}
+    for done in parts:
+        results |= done
+        on_done(len(results))
+    return [results[position] for position in range(total)]
+
+
+def each_seed(seed: int | Sequence[int], trainings: Sequence[Training]) -> list[int]:
+    """A seed for each training, from one for all or one for each."""
+    return [seed] * len(trainings) if isinstance(seed, int) else list(seed)
+
+
+def split_parts(seeds: Sequence[int], together: bool, slots: int) -> list[list[int]]:
+    """Positions that are trained together: of one seed, and of a size that keeps all slots busy.
+
+    Args:
+        seeds: one for each training.
+        together: whether networks are trained together at all.
+        slots: how many parts can be trained at once.
+    """
+    groups = [[p for p, other in enumerate(seeds) if other == seed] for seed in dict.fromkeys(seeds)]
+    if not together:
+        return [[position] for group in groups for position in group]
+    pieces = slots // math.gcd(slots, len(groups)) if groups else 1
+    return [part for group in groups for part in _split(group, min(pieces, -(-len(group) // SMALLEST_PART)))]
+
+
+def in_words(lost: Died | Overdue) -> str:
+    """Why a training has no result: its process is gone."""
+    return TimedOut(lost) if isinstance(lost, Overdue) else str(lost)
+
+
 class Trainer:
     """Trains networks of one task, in the way that suits its model and the device.
 
@@ -67,7 +117,7 @@ class Trainer:
         self._config = config.model_copy(update={"memory_mb": max(1, share)})
         self._together = worth_stacking(task, device)
         if self._processes > 1 and not self._together:
-            torch.optim.SGD([torch.zeros(1)], 0.1)  # the first one imports for most of a second: here, not in each child
+            import_before_forking()
 
     def train(
         self,
@@ -87,33 +137,20 @@ class Trainer:
         Raises:
             TaskError: if `test` is asked of a task without a test split.
         """
-        seeds = [seed] * len(trainings) if isinstance(seed, int) else list(seed)
-        results: dict[int, Result] = {}
-        for done in self.parts(trainings, seeds, test):
-            results |= done
-            on_done(len(results))
-        return [results[position] for position in range(len(trainings))]
+        return collect(self.parts(trainings, each_seed(seed, trainings), test), len(trainings), on_done)
 
     def parts(
         self, trainings: Sequence[Training], seeds: Sequence[int], test: bool = False
     ) -> Iterator[Mapping[int, Result]]:
-        """The same, as it is done: results by position, of one or several that ended together."""
+        """Results by position, as they are done; see `TrainsInParts.parts`."""
         if test or self._config.curve_on == "test":
             self._task.split("test")  # misuse is an error, not a failed training
 
         def train_part(part: Sequence[int]) -> list[Result]:
             return self._train_part([trainings[i] for i in part], seeds[part[0]], test)
 
-        for part, found in self._spread(train_part, self._parts(seeds)):
+        for part, found in self._spread(train_part, split_parts(seeds, self._together, self._processes)):
             yield dict(zip(part, found, strict=True))
-
-    def _parts(self, seeds: Sequence[int]) -> list[list[int]]:
-        """Positions that are trained together: of one seed, and of a size that keeps all processes busy."""
-        groups = [[p for p, other in enumerate(seeds) if other == seed] for seed in dict.fromkeys(seeds)]
-        if not self._together:
-            return [[position] for group in groups for position in group]
-        pieces = self._processes // math.gcd(self._processes, len(groups)) if groups else 1
-        return [part for group in groups for part in _split(group, min(pieces, -(-len(group) // SMALLEST_PART)))]
 
     def _spread(
         self, work: Callable[[list[int]], list[Result]], parts: list[list[int]]
@@ -124,10 +161,10 @@ class Trainer:
             return
         for number, found in in_processes(work, parts, self._processes):
             part = parts[number]
-            if not isinstance(found, Died):
+            if not isinstance(found, (Died, Overdue)):
                 yield part, found
             elif len(part) == 1:
-                yield part, [str(found)]
+                yield part, [in_words(found)]
             else:
                 yield from self._spread(work, [[position] for position in part])
 

@@ -1,0 +1,182 @@
+"""Which cluster, and how it is used.  Nothing here needs dask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from glo.errors import ConfigError
+from glo.records import Config, read_toml, validated
+
+LOOPBACK = "127.0.0.1"
+MORE_PACKAGES = "a cluster needs more packages: pip install 'glo[cluster]' ({})"
+FORMS = "local:N, tcp://HOST:PORT, tls://HOST:PORT, ssh:HOSTS.txt, slurm, htcondor, or a TOML file"
+
+
+class ClusterConfig(Config):
+    """What all clusters have in common.
+
+    Attributes:
+        time_limit: seconds that one training, or a population that is trained together, may take before it is killed.
+        retries: how often a training that was killed or has crashed is tried again, elsewhere where there is another place.
+        allowed_failures: how often a training may lose its worker (preempted, killed, gone) before it is given up.
+        patience: seconds to wait for a worker, at the start or when all are gone.
+        certs: folder of `glo cluster certs`; by default certificates are made for the run.
+        insecure: plain text, whoever may listen.
+    """
+
+    time_limit: PositiveFloat = 3600.0
+    retries: NonNegativeInt = 1
+    allowed_failures: NonNegativeInt = 10
+    patience: PositiveFloat = 600.0
+    certs: Path | None = None
+    insecure: bool = False
+
+
+class LocalConfig(ClusterConfig):
+    """Processes on this machine.
+
+    Attributes:
+        workers: how many; where there are GPUs, each has one.
+    """
+
+    kind: Literal["local"] = "local"
+    workers: PositiveInt = 1
+
+
+class AddressConfig(ClusterConfig):
+    """A scheduler that runs already.
+
+    Attributes:
+        address: tls://HOST:PORT or tcp://HOST:PORT.
+    """
+
+    kind: Literal["address"] = "address"
+    address: str
+
+    @model_validator(mode="after")
+    def _complete(self) -> AddressConfig:
+        scheme, _, place = self.address.partition("://")
+        if scheme not in ("tcp", "tls") or not place.rpartition(":")[0] or not place.rpartition(":")[2].isdigit():
+            raise ConfigError(f"the address of a scheduler is tls://HOST:PORT or tcp://HOST:PORT, not {self.address!r}")
+        return self
+
+
+class SharedConfig(ClusterConfig):
+    """What clusters of several machines have in common; the scheduler is in the driver.
+
+    Attributes:
+        host: address at which the scheduler listens for workers; by default only this machine can reach it.
+        interface: network interface to listen at, instead of a host.
+        shared: folder that the driver and all workers see, where the certificates of a run are kept.
+        python: on the workers, if it is elsewhere there.
+    """
+
+    host: str = LOOPBACK
+    interface: str | None = None
+    shared: Path = Path()
+    python: str | None = None
+
+
+class SSHConfig(SharedConfig):
+    """Machines that can be reached by SSH.
+
+    Attributes:
+        hosts: file with a machine on each line: `[USER@]HOST[:PORT] [slots=N] [gpus=N]`.
+        ssh_config: configuration of OpenSSH to use, instead of the user's own.
+    """
+
+    kind: Literal["ssh"] = "ssh"
+    hosts: Path
+    ssh_config: Path | None = None
+
+
+class JobsConfig(SharedConfig):
+    """Jobs of a batch system; what is asked for is per job.
+
+    Attributes:
+        cores: trainings at once in a job, one core each, where it has no GPU.
+        gpus: trainings at once in a job that has GPUs, one GPU each.
+        memory, disk, walltime, queue, account: as the batch system has them; disk is for HTCondor, queue, account and
+            walltime for SLURM.
+        directives: further lines for the job, e.g. "--constraint=v100" (SLURM) or "+Flock = true" (HTCondor).
+        prologue: lines of shell before the worker starts, e.g. "module load cuda".
+        log_directory: where jobs write what they print.
+        min_jobs, max_jobs: as many jobs as the work needs, within these; lost ones are replaced.
+    """
+
+    cores: PositiveInt = 1
+    gpus: NonNegativeInt = 0
+    memory: str = "4 GiB"
+    directives: tuple[str, ...] = ()
+    prologue: tuple[str, ...] = ()
+    log_directory: Path | None = None
+    min_jobs: NonNegativeInt = 1
+    max_jobs: PositiveInt = 10
+
+    @model_validator(mode="after")
+    def _ordered(self) -> JobsConfig:
+        if self.min_jobs > self.max_jobs:
+            raise ConfigError(f"min_jobs is {self.min_jobs} and max_jobs only {self.max_jobs}")
+        return self
+
+    @property
+    def slots(self) -> int:
+        """Trainings at once in a job."""
+        return self.gpus or self.cores
+
+
+class SlurmConfig(JobsConfig):
+    kind: Literal["slurm"] = "slurm"
+    walltime: str = "01:00:00"
+    queue: str | None = None
+    account: str | None = None
+
+
+class HTCondorConfig(JobsConfig):
+    kind: Literal["htcondor"] = "htcondor"
+    disk: str = "1 GiB"
+
+
+KINDS: dict[str, type[ClusterConfig]] = {
+    "local": LocalConfig,
+    "address": AddressConfig,
+    "ssh": SSHConfig,
+    "slurm": SlurmConfig,
+    "htcondor": HTCondorConfig,
+}
+
+
+def read_cluster(cluster: str | ClusterConfig, insecure: bool = False) -> ClusterConfig:
+    """A cluster from a text such as "local:2", or the name of a TOML file.
+
+    Args:
+        insecure: whether plain text is allowed, whatever the file says.
+
+    Raises:
+        ConfigError: if it is none of these; the message says what is wrong.
+    """
+    if isinstance(cluster, ClusterConfig):
+        return cluster.model_copy(update={"insecure": True}) if insecure else cluster
+    values = {**_values(cluster), **({"insecure": True} if insecure else {})}
+    kind = values.get("kind")
+    if kind not in KINDS:
+        raise ConfigError(f"{cluster}: give kind, one of {', '.join(KINDS)}" + (f", not {kind!r}" if kind else ""))
+    return validated(KINDS[kind], values)
+
+
+def _values(text: str) -> dict[str, Any]:
+    kind, _, rest = text.partition(":")
+    if kind == "local" and (rest.isdigit() or not rest):
+        return {"kind": kind, "workers": int(rest or 1)}
+    if kind in ("tcp", "tls"):
+        return {"kind": "address", "address": text}
+    if kind == "ssh" and rest:
+        return {"kind": kind, "hosts": rest}
+    if text in ("slurm", "htcondor"):
+        return {"kind": text}
+    if text.endswith(".toml"):
+        return read_toml(text)
+    raise ConfigError(f"there is no cluster '{text}'; a cluster is {FORMS}")

@@ -1,0 +1,35 @@
+"""Where networks are trained: on this machine, or on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from glo.evaluation.dask import ClusterConfig, cluster_trainers, read_cluster
+from glo.training import MakeTrainer, Trainer, choose_device
+
+# None for this machine; a cluster by text, file or configuration, to be opened; or what makes trainers already.
+Where = str | ClusterConfig | MakeTrainer | None
+
+
+@contextmanager
+def trainers(where: Where = None, device: str = "auto") -> Iterator[MakeTrainer]:
+    """What makes trainers, for as long as the context lasts.
+
+    Args:
+        where: None for this machine; a cluster such as "local:2" or "cluster.toml"; or what another `trainers` gave, so
+            that several runs share one cluster.
+        device: "cpu", "cuda", or "auto" for a GPU if there is one.
+
+    Raises:
+        ConfigError: for a cluster or device that there is not.
+        ClusterError: if the cluster cannot be opened.
+    """
+    if where is None:
+        place = choose_device(device)
+        yield lambda task, training: Trainer(task, training, place)
+    elif isinstance(where, (str, ClusterConfig)):
+        with cluster_trainers(read_cluster(where), device) as make_trainer:
+            yield make_trainer
+    else:
+        yield where

@@ -1,0 +1,22 @@
+"""Where networks are trained."""
+
+from __future__ import annotations
+
+import torch
+
+from glo.errors import ConfigError
+
+
+def choose_device(device: str) -> torch.device:
+    """The device of this name; "auto" is the GPU if there is one.
+
+    Raises:
+        ConfigError: if there is no such device.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=device)
+        return torch.device(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device '{device}' cannot be used: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,240 @@
+"""A driver that is killed, a scheduler that is gone, strangers on the network: real processes, as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
+
+import psutil
+
+from glo.errors import ClusterError, ConfigError
+from glo.evaluation import trainers
+from glo.evaluation.dask import write_certificates
+from glo.evaluation.dask.config import AddressConfig
+from glo.expr import parse
+from glo.records import Stage, TrainingConfig
+from glo.run import recorded_discovery
+from glo.store import Store
+from glo.tasks import load_task
+from glo.training import Trainer, Training
+
+pytestmark = pytest.mark.cluster
+PATIENCE = 120.0
+COMMAND = [sys.executable, "-c", "from glo.cli import main; main()"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+SEARCH = ["search", "--task", "digits", "--generations", "2", "--population", "12", "--steps", "400", "--name", "run"]
+SEARCH += ["--set", "repeats=3", "--device", "cpu"]
+
+
+def wait_until(condition: Callable[[], object], what: str = "") -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([*COMMAND, *arguments], cwd=folder, env=ENVIRONMENT, text=True, **pipes)
+
+
+def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
+    """Exit code, output and errors of a command."""
+    process = start(*arguments, folder=folder)
+    out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, out, err
+
+
+def rows(storage: Path, query: str) -> int:
+    """How many rows a query finds; none while there is no such table."""
+    if not storage.exists():
+        return 0
+    try:
+        with closing(sqlite3.connect(storage)) as connection:
+            return len(connection.execute(query).fetchall())
+    except sqlite3.OperationalError:
+        return 0
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Digest of the history of the search that is never interrupted, on this machine."""
+    code, out, err = run(*SEARCH, "--json", folder=tmp_path_factory.mktemp("whole"))
+    assert code == 0, err
+    return json.loads(out)["history_digest"]
+
+
+def test_a_search_on_a_cluster_has_the_same_history(whole: str, tmp_path: Path) -> None:
+    code, out, err = run(*SEARCH, "--json", "--cluster", "local:2", folder=tmp_path)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["history_digest"] == whole
+    assert not list(tmp_path.glob(".glo-certs*"))
+
+
+@pytest.mark.parametrize("where", [[], ["--cluster", "local:2"]], ids=["here", "cluster"])
+def test_a_driver_killed_within_a_generation_loses_nothing_that_ended(where: list[str], whole: str, tmp_path: Path) -> None:
+    storage = tmp_path / "glo.db"
+    process = start(*SEARCH, *where, folder=tmp_path)
+    known = "SELECT * FROM fitness_cache WHERE status = 'trained'"
+    try:
+        wait_until(lambda: rows(storage, known) or process.poll() is not None)
+        family = psutil.Process(process.pid).children(recursive=True)
+    finally:
+        process.kill()
+        process.communicate()
+    remembered = rows(storage, known)
+    assert remembered
+    assert rows(storage, "SELECT * FROM generations") == 0
+    wait_until(lambda: not [child for child in family if child.is_running() and child.status() != "zombie"], "orphans")
+
+    code, out, err = run("resume", "run", "--json", *where, folder=tmp_path)
+    assert code == 0, err
+    assert json.loads(out)["history_digest"] == whole
+    store = Store(storage, create=False)
+    first = recorded_discovery(store, "run").history[0]
+    store.close()
+    assert first.funnel[Stage.CACHE].rejected >= remembered
+    assert first.funnel[Stage.EARLY_STOP].candidates <= 3 * len(first.outcomes) - remembered
+
+
+@contextmanager
+def standing(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A scheduler and a worker of the user's own, with the address of the scheduler and its process."""
+    environment = {**ENVIRONMENT, "DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
+    common = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", *options]
+    file = folder / "scheduler.json"
+    python = [sys.executable, "-m"]
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    commands = [
+        ["distributed.cli.dask_scheduler", "--port", "0", "--scheduler-file", str(file)],
+        ["distributed.cli.dask_worker", "--nthreads", "2", "--scheduler-file", str(file)],
+    ]
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        for command in commands:
+            processes.append(subprocess.Popen[bytes]([*python, *command, *common], cwd=folder, env=environment, **quiet))
+            wait_until(lambda: file.exists() and file.read_text().endswith("}"))
+        yield json.loads(file.read_text())["address"], processes[0]
+    finally:
+        for process in reversed(processes):
+            process.kill()
+            process.wait()
+
+
+def test_a_scheduler_that_goes_is_said_in_one_line_and_the_run_goes_on(whole: str, tmp_path: Path) -> None:
+    with standing(tmp_path) as (address, scheduler):
+        process = start(*SEARCH, "--cluster", address, folder=tmp_path)
+        storage = tmp_path / "glo.db"
+        wait_until(lambda: rows(storage, "SELECT * FROM fitness_cache") or process.poll() is not None)
+        scheduler.kill()
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out) == (2, "")
+    assert err == (
+        "Error: the scheduler of the cluster is gone; what has ended is kept: go on with "
+        f"glo resume run --storage sqlite:///glo.db --cluster {address}\n"
+    )
+    code, out, err = run("resume", "run", "--json", folder=tmp_path)
+    assert code == 0, err
+    assert json.loads(out)["history_digest"] == whole
+
+
+@pytest.mark.parametrize("noticed", [False, True], ids=["at once", "after a while"])
+def test_a_scheduler_that_goes_between_two_generations(noticed: bool, tmp_path: Path) -> None:
+    """Whether or not dask's client has given up already."""
+    task, training = load_task("digits"), TrainingConfig(steps=5)
+    with standing(tmp_path) as (address, scheduler), trainers(address, "cpu") as make_trainer:
+        trainer = make_trainer(task, training)
+        assert trainer.train([Training(parse("x*log(y)"), 0.1)], 0) == Trainer(task, training).train(
+            [Training(parse("x*log(y)"), 0.1)], 0
+        )
+        scheduler.kill()
+        scheduler.wait()
+        if noticed:
+            client = trainer._client  # pyright: ignore[reportAttributeAccessIssue]
+            wait_until(lambda: client.status == "closed")
+        with pytest.raises(ClusterError, match="the scheduler of the cluster is gone"):
+            trainer.train([Training(parse("x*log(y)"), 0.1)], 0)
+
+
+def test_a_scheduler_that_is_not_there(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    code, out, err = run("cluster", "check", f"tcp://127.0.0.1:{port}", folder=tmp_path)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"Error: there is no scheduler at tcp://127.0.0.1:{port}")
+    assert err.count("\n") == 1
+
+
+def test_certificates_let_their_holder_in_and_no_stranger(tmp_path: Path) -> None:
+    assert run("cluster", "certs", folder=tmp_path)[0] == 0
+    files = [f"glo-certs/{name}.pem" for name in ("ca", "cert", "key")]
+    tls = [
+        part for option, file in zip(("ca-file", "cert", "key"), files, strict=True) for part in (f"--tls-{option}", file)
+    ]
+    with standing(tmp_path, *tls, "--protocol", "tls") as (address, _):
+        assert address.startswith("tls://127.0.0.1:")
+        code, out, err = run("cluster", "check", address, "--json", folder=tmp_path)
+        assert code == 0, err
+        found = json.loads(out)
+        assert [worker["threads"] for worker in found["workers"]] == [2]
+        assert found["accuracy"] > 0.5
+
+        write_certificates(tmp_path / "others")
+        stranger = AddressConfig(address=address, certs=tmp_path / "others")
+        with pytest.raises(ClusterError, match="does not know this certificate"), trainers(stranger):
+            pass
+        with pytest.raises(ClusterError, match="there is no scheduler"), trainers(address.replace("tls", "tcp")):
+            pass
+
+
+def test_everything_listens_on_this_machine_only() -> None:
+    """Of the driver and its workers, whatever listens."""
+    before = set(listening(psutil.Process()))
+    with trainers("local:2", "cpu"):
+        family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        places = {place for process in family for place in listening(process)} - before
+    assert len(places) >= 5  # the scheduler and its pages, two nannies, two workers
+    assert {host for host, _ in places} == {"127.0.0.1"}
+
+
+def listening(process: psutil.Process) -> list[tuple[str, int]]:
+    try:
+        return [(c.laddr.ip, c.laddr.port) for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def test_plain_text_on_a_public_network_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    code, out, err = run(*SEARCH, "--cluster", "tcp://192.0.2.1:8786", folder=tmp_path)
+    assert (code, out) == (2, "")
+    assert "plain text" in err
+    assert "--insecure" in err
+    assert err.count("\n") == 1
+    with pytest.raises(ConfigError, match="plain text"), trainers("tcp://0.0.0.0:8786"):
+        pass
+
+
+def test_a_script_without_a_main_guard_may_use_a_cluster(tmp_path: Path) -> None:
+    """Workers do not run the user's script again."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import glo\n"
+        "print('begun', flush=True)\n"
+        "found = glo.discover('digits', generations=1, population=4, steps=20, device='cpu', cluster='local:1')\n"
+        "print(len(found.history))\n"
+    )
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.stdout == "begun\n1\n", done.stderr
