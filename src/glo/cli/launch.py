@@ -56,7 +56,9 @@ def watched(
     **options: Any,
 ) -> Discovery:
     """A run with its progress shown; where it is interrupted, how to go on is said."""
-    hint = command_line("glo resume", name, storage=storage, data_dir=data_dir, cluster=cluster)
+    from glo.store import without_password
+
+    hint = command_line("glo resume", name, storage=without_password(storage), data_dir=data_dir, cluster=cluster)
     options["cluster"] = chosen_cluster(cluster, insecure)
     with resumable(hint), Progress() as progress:
         return begin(name=name, storage=storage, data_dir=data_dir, on_generation=show_generations(progress), **options)
