@@ -68,10 +68,11 @@ def run(
     from glo.experiments.experiment import load_experiment, run_experiment
     from glo.experiments.lab import Lab
     from glo.run import choose_device
-    from glo.store import Store
+    from glo.store import Store, without_password
 
     experiment = load_experiment(name)
-    again = command_line("glo experiment run", name, scale=scale, out=out, seed=seed, storage=storage, data_dir=data_dir)
+    shown = None if storage is None else without_password(storage)
+    again = command_line("glo experiment run", name, scale=scale, out=out, seed=seed, storage=shown, data_dir=data_dir)
     with folder_for_output(out), resumable(again), Progress() as progress:
         where = storage or out / "glo.db"
         store = Store(where)
