@@ -70,7 +70,8 @@ def measure(lab: Lab, setting: DiscoverySetting) -> Results:
     for plan in setting.searches:
         found = search(lab, plan)
         losses[f"{plan.preset} preset, GA"] = {"": parse(best_before_tuning(found))}
-        losses[f"{plan.preset} preset, CMA-ES"] = {"": parse(found.expression)}
+        if plan.iterations:
+            losses[f"{plan.preset} preset, CMA-ES"] = {"": parse(found.expression)}
         searches[plan.preset] = published(found)
         history += candidates(found, preset=plan.preset)
     conditions = measure_conditions(lab, setting.final, losses)
