@@ -19,7 +19,7 @@ from glo.errors import DataError
 from glo.tasks import cifar, load_task
 from glo.tasks.builtin import cifar10
 from glo.tasks.cifar import FORMS, load_images
-from glo.tasks.models import Augmentation, paper_cifar_cnn
+from glo.tasks.models import Augmentation, LocalResponseNorm, paper_cifar_cnn
 
 RECORDS = 20
 BINARY, PYTHON = FORMS
@@ -88,7 +88,9 @@ def test_folders(form: cifar.Form, tmp_path: Path) -> None:
     for root in (tmp_path, path):
         images = load_images(root)
         assert_whole(images)
-        assert str(path) in images.source
+        assert images.source.startswith(
+            f"a folder {path.name}, which need not hold the official files; sha256 of the training"
+        )
     again = load_images(folder(form, tmp_path / "cifar10").parent.parent)
     assert again.source.split("images ")[1] == images.source.split("images ")[1]
 
@@ -98,7 +100,7 @@ def test_archives(form: cifar.Form, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = archive(form, tmp_path, monkeypatch)
     images = load_images(tmp_path)
     assert_whole(images)
-    assert images.source.startswith(f"{path.name}, the official file; sha256 of the images ")
+    assert images.source.startswith(f"{path.name}, the official file; sha256 of the training images ")
 
 
 def test_the_environment_and_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +109,8 @@ def test_the_environment_and_the_task(tmp_path: Path, monkeypatch: pytest.Monkey
     task = load_task("cifar10")
     assert [len(task.split(name)) for name in ("train", "validation", "test")] == [80, 20, 20]
     assert task.classes == 10
-    assert str(tmp_path) in task.description
+    assert "cifar-10-batches-bin" in task.description
+    assert str(tmp_path) not in task.description  # it is published
     inputs = task.split("train").inputs
     assert (float(inputs.min()), float(inputs.max())) == (0, 1)
     np.testing.assert_allclose(inputs[:20].numpy() * 255, draw(0)[0], atol=1e-4)
@@ -239,3 +242,9 @@ def test_the_network_is_the_papers() -> None:
     """Weights and biases of section IV.A.2: two convolutions of 64 filters, 384, 192 and 10 units."""
     sizes = [p.numel() for p in paper_cifar_cnn().parameters()]
     assert sizes == [4800, 64, 102400, 64, 884736, 384, 73728, 192, 1920, 10]
+
+
+def test_normalisation_between_channels_is_pytorchs() -> None:
+    values = torch.randn(2, 12, 5, 5)
+    ours = LocalResponseNorm(12, 9, alpha=0.3 / 9, beta=0.75, k=1)
+    torch.testing.assert_close(ours(values), torch.nn.LocalResponseNorm(9, alpha=0.3, beta=0.75, k=1)(values))

@@ -39,7 +39,7 @@ class NoisePlan(Plan):
 PLANS = {
     Scale.SMOKE: NoisePlan(
         task="noisy-mnist", samples=300, steps=(6,), n=2, ladder=(0.03, 0.3), batch_size=20,
-        search=SearchPlan(preset="default", task="noisy-digits", generations=1, population=6, steps=60, ladder=(0.3,)),
+        search=SearchPlan(preset="default", task="noisy-digits", generations=1, population=6, steps=200, ladder=(0.3,)),
         finalists=1, smoothings=(0.2,), exponents=(0.7,),
     ),
     Scale.SMALL: NoisePlan(
