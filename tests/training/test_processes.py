@@ -76,9 +76,9 @@ def test_no_more_at_once_than_asked(tmp_path: Path) -> None:
     def count(part: int) -> int:
         mine = tmp_path / str(part)
         mine.touch()
-        deadline = time.monotonic() + 0.05
-        most = 0
-        while time.monotonic() < deadline:
+        started, most = time.monotonic(), 0
+        # Until another was seen, however slow the machine, and then a little longer, to see a third; the last may be alone.
+        while (waited := time.monotonic() - started) < 0.05 or (most < 2 and waited < 3):
             most = max(most, len(list(tmp_path.iterdir())))
         mine.unlink()
         return most
