@@ -1,4 +1,4 @@
-"""What every store must do: a suite to be inherited by a test class whose fixture `open_store` opens the same store anew."""
+"""What every store must do: a suite to be inherited by a test class whose fixture `new_url` names stores to be made."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glo.errors import ConfigError, GloError, RunError
-from glo.records import FunnelCounts, Outcome, Phase, Stage, StageCount, Status, new_counts
+from glo.errors import ConfigError, GloError, RunError, StoreError
+from glo.records import FunnelCounts, Outcome, Phase, Stage, StageCount, Status, digest, new_counts
 from glo.store import GenerationRecord, Store
 
+NewUrl = Callable[[], str]
 OpenStore = Callable[[], Store]
 Known = dict[str, dict[str, Outcome]]
 
@@ -29,6 +30,67 @@ with Store(sys.argv[1]).lock(sys.argv[2]):
     print("locked", flush=True)
     sys.stdin.read()
 """
+
+# Waits for a line on its input, so that several of them start at the same moment.
+OPENER = """
+import sys
+from glo.store import Store
+print("ready", flush=True)
+sys.stdin.readline()
+store = Store(sys.argv[1])
+store.create_run(sys.argv[2], {}, {})
+"""
+
+# Records 300 generations of 5 outcomes.
+WRITER = """
+import sys
+from glo.records import Outcome, Phase, Stage, Status, new_counts
+from glo.store import GenerationRecord, Store
+store = Store(sys.argv[1])
+outcomes = [Outcome("x*y", "f", Status.TRAINED, Stage.TRAINING)] * 5
+for number in range(300):
+    store.record("run", GenerationRecord(number, Phase.GENETIC, "asked", outcomes, new_counts(), 0.0))
+"""
+
+# Learns the same 200 losses twenty times over, and the results of trainings, one process forwards and one backwards.
+LEARNER = """
+import sys
+from glo.records import Outcome, Phase, Stage, Status, new_counts
+from glo.store import GenerationRecord, Store
+store = Store(sys.argv[1])
+store.create_run(sys.argv[2], {}, {})
+print("ready", flush=True)
+sys.stdin.readline()
+order = list(range(200))[:: int(sys.argv[3])]
+for number in range(20):
+    marks = [f"{number}-{n}" for n in order]
+    known = {"context": {mark: Outcome("x*y", mark, Status.TRAINED, Stage.TRAINING) for mark in marks}}
+    store.record(sys.argv[2], GenerationRecord(number, Phase.GENETIC, "asked", [], new_counts(), 0.0), known)
+    store.record_trainings({mark: {"by": sys.argv[2]} for mark in marks})
+"""
+
+
+def started_together(script: str, arguments: list[list[str]]) -> None:
+    """Run a script that says "ready" and waits for a line, several times at once; each must succeed."""
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, *each],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for each in arguments
+    ]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("\n")
+        child.stdin.flush()
+    errors = [child.communicate()[1] for child in children]
+    assert [child.returncode for child in children] == [0] * len(children), "\n".join(errors)
 
 
 def generation(number: int, outcomes: list[Outcome], funnel: FunnelCounts | None = None) -> GenerationRecord:
@@ -71,13 +133,34 @@ def holding(store: Store, name: str) -> Iterator[subprocess.Popen[str]]:
             holder.kill()
 
 
+def json_like() -> st.SearchStrategy[object]:
+    """What JSON can hold, but for numbers that are none, which not every database takes."""
+    text = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
+    leaf = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | text
+    leaf |= st.floats(allow_nan=False, allow_infinity=False)
+    return st.recursive(leaf, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3))
+
+
 class StoreContract:
-    """A subclass overrides the fixture `open_store`: each call opens the same store, which is empty at first."""
+    """A subclass overrides the fixture `new_url`: each call gives the URL of a store that is not there yet."""
 
     @pytest.fixture
-    def open_store(self) -> Iterator[OpenStore]:
+    def new_url(self) -> NewUrl:
         """To be overridden."""
         raise NotImplementedError
+
+    @pytest.fixture
+    def open_store(self, new_url: NewUrl) -> Iterator[OpenStore]:
+        """Each call opens the same store, which is empty at first."""
+        url, opened = new_url(), []
+
+        def open_it() -> Store:
+            opened.append(Store(url))
+            return opened[-1]
+
+        yield open_it
+        for store in opened:
+            store.close()
 
     @pytest.fixture
     def store(self, open_store: OpenStore) -> Store:
@@ -144,17 +227,16 @@ class StoreContract:
         assert store.generations(run) == [record]
         assert open_store().generations(run) == [record]
 
-    # The store is shared by the examples: each is a generation of its own.
-    @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(rows=st.lists(outcomes(), max_size=4), seconds=st.floats(0, 1e9))
-    def test_any_outcomes_are_read_back_exactly(self, open_store: OpenStore, rows: list[Outcome], seconds: float) -> None:
-        store = open_store()
-        if not store.runs():
-            store.create_run("any", {}, {})
-        number = len(store.generations("any"))
-        record = GenerationRecord(number, Phase.COEFFICIENTS, "asked", rows, new_counts(), seconds)
-        store.record("any", record)
-        assert store.generations("any")[number] == record
+    def test_any_outcomes_are_read_back_exactly(self, store: Store, run: str) -> None:
+        @settings(max_examples=40)  # each a generation of its own
+        @given(rows=st.lists(outcomes(), max_size=4), seconds=st.floats(0, 1e9))
+        def read_back(rows: list[Outcome], seconds: float) -> None:
+            number = len(store.generations(run))
+            record = GenerationRecord(number, Phase.COEFFICIENTS, "asked", rows, new_counts(), seconds)
+            store.record(run, record)
+            assert store.generations(run)[number] == record
+
+        read_back()
 
     def test_order_is_kept(self, store: Store, run: str) -> None:
         # Neither the order of the expressions nor that of the fingerprints is the order of the positions.
@@ -235,6 +317,86 @@ class StoreContract:
         assert one.generations("first") == [record]
         assert one.known("one", ["f"]) == {"f": trained("x*y", "f")}
         assert one.run("first").generations == 1
+
+    def test_store_that_is_not_there_is_not_made_for_a_reader(self, new_url: NewUrl) -> None:
+        url = new_url()
+        for _ in range(2):
+            with pytest.raises(StoreError, match=r"no store .*: give its --storage, or start with glo search"):
+                Store(url, create=False)
+        Store(url).close()
+        Store(url, create=False).close()
+
+    def test_processes_make_a_store_at_the_same_time(self, new_url: NewUrl) -> None:
+        """Several searches may be started at once where there is no store yet."""
+        for _ in range(3):
+            url = new_url()
+            started_together(OPENER, [[url, f"run{number}"] for number in range(4)])
+            store = Store(url, create=False)
+            assert sorted(record.name for record in store.runs()) == ["run0", "run1", "run2", "run3"]
+            store.close()
+
+    def test_runs_that_learn_the_same_at_once_do_not_disturb_each_other(self, store: Store) -> None:
+        """Whoever comes first wins; nobody fails, whatever the order in which each writes."""
+        started_together(LEARNER, [[str(store), "first", "1"], [str(store), "second", "-1"]])
+        marks = [f"{number}-{n}" for number in range(20) for n in range(200)]
+        assert len(store.known("context", marks)) == len(marks)
+        assert {result["by"] for result in store.trainings(marks).values()} <= {"first", "second"}
+        assert {record.generations for record in store.runs()} == {20}
+
+    def test_reader_sees_only_whole_generations(self, store: Store) -> None:
+        """A generation is there with all its outcomes or not at all, for a process that reads while another writes."""
+        store.create_run("run", {}, {})
+        with subprocess.Popen([sys.executable, "-c", WRITER, str(store)]) as writer:
+            seen = {len(record.outcomes) for record in store.generations("run")}
+            while writer.poll() is None:
+                seen |= {len(record.outcomes) for record in store.generations("run")}
+        assert writer.returncode == 0
+        assert len(store.generations("run")) == 300
+        assert seen == {5}
+
+    def test_refusal_does_not_leave_the_store_locked(self, open_store: OpenStore, store: Store, run: str) -> None:
+        """What was refused is rolled back."""
+        with pytest.raises(StoreError):
+            store.create_run(run, {}, {})
+        open_store().create_run("second", {}, {})
+        assert [record.name for record in store.runs()] == ["first", "second"]
+
+    def test_trainings_are_read_back_by_key(self, open_store: OpenStore, store: Store) -> None:
+        results = {
+            "a": {"validation": 0.1 + 0.2, "test": None, "curve": [[100, 1 / 3], [200, 1e-300]], "stopped": False},
+            "b": {"error": "∂f/∂y ist 0 — нет 数\n\t\"'\\"},
+            "c": {},
+        }
+        store.record_trainings(results)
+        assert store.trainings(["a", "b", "c"]) == results
+        assert open_store().trainings(["c", "a"]) == {"a": results["a"], "c": {}}
+
+    def test_first_result_of_a_training_stays(self, store: Store) -> None:
+        store.record_trainings({"a": {"n": 1}})
+        store.record_trainings({"a": {"n": 2}, "b": {"n": 3}})
+        assert store.trainings(["a", "b"]) == {"a": {"n": 1}, "b": {"n": 3}}
+
+    def test_unknown_trainings_are_left_out(self, store: Store) -> None:
+        assert store.trainings(["a"]) == {}
+        store.record_trainings({})
+        store.record_trainings({"a": {"n": 1}})
+        assert store.trainings(["b", "a", "c"]) == {"a": {"n": 1}}
+        assert store.trainings([]) == {}
+
+    def test_thousands_of_trainings(self, store: Store) -> None:
+        results = {f"{n:040x}": {"n": n, "third": n / 3} for n in range(3000)}
+        store.record_trainings(results)
+        assert store.trainings([*results, "unknown"]) == results
+
+    def test_any_result_of_a_training_is_read_back_exactly(self, store: Store) -> None:
+        @settings(max_examples=40)  # each under a key of its own
+        @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), json_like(), max_size=4))
+        def read_back(result: dict[str, object]) -> None:
+            key = digest(result)
+            store.record_trainings({key: result})
+            assert store.trainings([key]) == {key: result}
+
+        read_back()
 
     def test_lock_of_another_process(self, store: Store, run: str) -> None:
         with holding(store, run) as holder:

@@ -150,9 +150,9 @@ def test_missing_file_that_is_not_to_be_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://host/glo",
         "mysql://host/glo",
         "nosuch://host/glo",
+        "postgresql+psycopg2://host/glo",
         "sqlite://:memory:",
         "sqlite:///:memory:",
         "sqlite://",
@@ -160,11 +160,22 @@ def test_missing_file_that_is_not_to_be_made(tmp_path: Path) -> None:
     ],
 )
 def test_unsupported_url(url: str) -> None:
-    with pytest.raises(StoreError, match=rf"{re.escape(url)}.*sqlite:///"):
+    with pytest.raises(StoreError, match=rf"{re.escape(url)}.*sqlite:///.*postgresql://user@host/database"):
         Store(url)
 
 
-def test_password_of_an_unsupported_url_is_not_repeated() -> None:
-    with pytest.raises(StoreError) as caught:
-        Store("postgresql://me:hunter2@host/glo")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://me:hunter2@host/glo",
+        "mysql://me:hunter2@host:port/glo",
+        "mysql://me:hun:ter2@hunter2@host/glo",
+        "mysql://host/glo?user=me&password=hunter2",
+        "mysql://host/glo?sslpassword=hunter2&user=me",
+    ],
+)
+def test_password_of_an_unsupported_url_is_not_repeated(url: str) -> None:
+    with pytest.raises(StoreError, match=r"\*\*\*") as caught:
+        Store(url)
     assert "hunter2" not in str(caught.value)
+    assert "host" in str(caught.value)

@@ -38,6 +38,8 @@ def launch(
 
 def watched(begin: Callable[..., Discovery], name: str, storage: str, data_dir: Path | None, **options: Any) -> Discovery:
     """A run with its progress shown; where it is interrupted, how to go on is said."""
-    hint = command_line("glo resume", name, storage=storage, data_dir=data_dir)
+    from glo.store import without_password
+
+    hint = command_line("glo resume", name, storage=without_password(storage), data_dir=data_dir)
     with resumable(hint), Progress() as progress:
         return begin(name=name, storage=storage, data_dir=data_dir, on_generation=show_generations(progress), **options)

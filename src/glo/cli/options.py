@@ -32,5 +32,5 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: the GPU if there 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Training steps for each network.")]
-Storage = Annotated[str, typer.Option(help="The store, an SQLite file: a path or sqlite:///PATH.")]
+Storage = Annotated[str, typer.Option(help="The store: an SQLite file, or postgresql://USER@HOST/DATABASE.")]
 DEFAULT_STORAGE = "sqlite:///glo.db"

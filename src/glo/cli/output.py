@@ -150,8 +150,9 @@ def read_numbers(text: str | None, what: str, example: str = "0.01,0.1") -> list
 def print_discovery(discovery: Discovery, storage: str, as_json: bool) -> None:
     """The result of a run: the funnel, what its last phase came to, and the best loss."""
     from glo.report import atlas_rows, atlas_table, funnel_counts_table, tuning_table
+    from glo.store import without_password
 
-    summary = {**discovery.summary(), "storage": storage}
+    summary = {**discovery.summary(), "storage": without_password(storage)}
     atlas = atlas_rows(discovery.enumerated)
     if atlas:
         summary["atlas"] = atlas
@@ -169,7 +170,7 @@ def print_discovery(discovery: Discovery, storage: str, as_json: bool) -> None:
     typer.echo(f"best loss      minus the sum over classes of {summary['expression']}")
     seeds = "one seed" if discovery.seeds == 1 else f"mean of {discovery.seeds} seeds"
     typer.echo(f"fitness        {summary['fitness']:.4f} on validation, {seeds}, learning rate {summary['learning_rate']:g}")
-    typer.echo(f"run            {summary['name']} in {storage}, {summary['generations']} generations")
+    typer.echo(f"run            {summary['name']} in {summary['storage']}, {summary['generations']} generations")
     typer.echo("The best of many is flattered by chance: glo compare says on fresh seeds whether it is better.")
 
 

@@ -19,24 +19,26 @@ def runs(
 
     The history of a run is the same to the byte whenever it is repeated from the same seed.
     """
-    from glo.run import recorded_discovery, run_states
-    from glo.store import Store
+    from contextlib import closing
 
-    store = Store(storage, create=False)
-    if name is not None:
-        discovery = recorded_discovery(store, name)
+    from glo.run import recorded_discovery, run_states
+    from glo.store import Store, without_password
+
+    with closing(Store(storage, create=False)) as store:
+        discovery = recorded_discovery(store, name) if name is not None else None
+        states = run_states(store) if name is None else []
+    if discovery is not None:
         if json:
             print_json({**discovery.summary(), "history": discovery.history_rows()})
         else:
             typer.echo("\n".join(discovery.history_lines()))
         return
-    states = run_states(store)
     if json:
         print_json(states)
         return
     from rich.table import Table
 
-    table = Table(title=f"Runs in {storage}")
+    table = Table(title=f"Runs in {without_password(storage)}")
     for column in ("name", "task", "preset", "seed", "generations", "best fitness", "expression", "created"):
         table.add_column(column)
     for state in states:

@@ -26,7 +26,7 @@ class RunOptions(TypedDict, total=False):
     preset: "default", or "paper" for the paper's method to the letter.
     seed: of everything random; by default 0.
     name: of the run; by default made of what it does.
-    storage: the store, an SQLite file.
+    storage: the store, an SQLite file or a PostgreSQL database (postgresql://user@host/database).
     settings: any other option, e.g. ["training.batch_size=50", "genetic.crossover=0.9"].
     file: a TOML file of options.
     task_options: of a built-in task, e.g. {"noise": 0.2}.

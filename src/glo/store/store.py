@@ -2,107 +2,90 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import filelock
-from sqlalchemy import URL, Connection, create_engine, event, func, insert, inspect, make_url, select
-from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, SQLAlchemyError
+from sqlalchemy import Connection, func, insert, inspect, select
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from glo.errors import ConfigError, RunError, StoreError
-from glo.records import FunnelCounts, Outcome, Phase, Stage, StageCount, Status
+from glo.records import Outcome
+from glo.store.backend import SETUP, Taken
+from glo.store.rows import GenerationRecord, RunRecord, generation_row, outcome_row, read_generation, read_outcome
 from glo.store.schema import SCHEMA_VERSION, fitness_cache, generations, info, metadata, outcomes, runs, trainings
+from glo.store.url import DEFAULT_STORAGE, read_url, without_password
 
-DEFAULT_STORAGE = "sqlite:///glo.db"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """A run as it was started, and how far it has come."""
-
-    name: str
-    created: str
-    config: dict[str, Any]
-    versions: dict[str, str]
-    generations: int
-
-
-@dataclass(frozen=True)
-class GenerationRecord:
-    """One generation: its phase, the digest of what was asked, and what came of it."""
-
-    generation: int
-    phase: Phase
-    asked: str
-    outcomes: list[Outcome]
-    funnel: FunnelCounts
-    seconds: float
+PATIENCE = 30.0  # seconds to wait for another process that makes the tables
 
 
 class Store:
-    """Runs in one SQLite file.
+    """Runs in one SQLite file or in a PostgreSQL database.
 
     A generation is written in one transaction: after a crash it is there or it is not.  One process works on a run
-    at a time (`lock`); the lock is the operating system's, so a killed process leaves none behind.
+    at a time (`lock`); the lock is the operating system's or the server's, so a killed process leaves none behind.
 
     Args:
-        url: `sqlite:///path`, or a path.
-        create: whether to make the file if it is not there.
+        url: `sqlite:///path`, or a path; or `postgresql://user@host/database`.
+        create: whether to make it if it is not there (a file, or the tables of a database that exists).
 
     Raises:
         StoreError: if the store cannot be opened, is not glo's, or is of another version.
     """
 
     def __init__(self, url: str | Path = DEFAULT_STORAGE, create: bool = True) -> None:
-        self.url = _sqlite_url(url)
-        self._path = Path((self.url.database or "").removeprefix("file:"))
-        if not create and not self._path.exists():
-            raise StoreError(f"there is no store {self._path}: give its --storage, or start with glo search")
-        self._engine = create_engine(self.url, connect_args={"timeout": 30})
-        event.listen(self._engine, "connect", _on_connect)
-        event.listen(self._engine, "begin", _on_begin)
-        if not self._tables():
-            with self._file_lock("setup", timeout=30):  # of two processes that start together, one makes the tables
-                if not self._tables():
-                    self._create()
-            # Whoever still waits for the lock, or makes it anew, finds the tables.
-            Path(f"{self._path}.setup.lock").unlink(missing_ok=True)
-        self._check_version()
+        self.url, self._backend = read_url(url)
+        if not create and not self._backend.exists(self.url):
+            raise self._missing()
+        self._engine = self._backend.connect(self.url)
+        try:
+            self._open(create)
+        except StoreError:
+            self.close()
+            raise
 
     def __str__(self) -> str:
-        return self.url.render_as_string(hide_password=True)
+        return without_password(self.url.render_as_string(hide_password=False))
 
     def close(self) -> None:
         self._engine.dispose()
 
+    def _open(self, create: bool) -> None:
+        if not self._tables():
+            if not create:
+                raise self._missing()
+            with self._locked(SETUP, PATIENCE):  # of two processes that start together, one makes the tables
+                if not self._tables():
+                    self._create()
+        self._check_version()
+
+    def _missing(self) -> StoreError:
+        return StoreError(f"there is no store {self}: give its --storage, or start with glo search")
+
     def _tables(self) -> list[str]:
-        with self._transaction() as connection:
+        with self._reading() as connection:
             return inspect(connection).get_table_names()
 
     def _create(self) -> None:
-        connection = self._engine.raw_connection()
-        try:
-            connection.cursor().execute("PRAGMA journal_mode=WAL")  # readers (`glo runs`) do not wait for the writer
-        finally:
-            connection.close()
-        with self._transaction() as connection:
+        with self._explained():
+            self._backend.prepare(self._engine)
+        with self._writing() as connection:
             metadata.create_all(connection)
             connection.execute(insert(info).values(key="schema", value=str(SCHEMA_VERSION)))
 
     def _check_version(self) -> None:
         if info.name not in self._tables():
-            raise StoreError(f"{self._path} is a database of another program: use another --storage")
-        with self._transaction() as connection:
+            raise StoreError(f"{self} is a database of another program: use another --storage")
+        with self._reading() as connection:
             version = connection.scalar(select(info.c.value).where(info.c.key == "schema"))
         if version != str(SCHEMA_VERSION):
             raise StoreError(
-                f"{self._path} was written by another version of glo (schema {version}, this is {SCHEMA_VERSION}): "
+                f"{self} was written by another version of glo (schema {version}, this is {SCHEMA_VERSION}): "
                 "use that version, or another --storage"
             )
 
@@ -114,20 +97,15 @@ class Store:
             RunError: if one already does.
         """
         try:
-            with self._file_lock(check_name(name), timeout=0):
+            with self._locked(check_name(name), 0.0):
                 yield
-        except filelock.Timeout:
+        except Taken:
             raise RunError(f"run '{name}' is in use by another process: wait for it, or stop it first") from None
 
     @contextmanager
-    def _file_lock(self, name: str, timeout: float) -> Iterator[None]:
-        try:
-            with filelock.FileLock(f"{self._path}.{name}.lock", timeout=timeout):
-                yield
-        except PermissionError as error:
-            raise StoreError(
-                f"{error.filename} cannot be written: make its folder writable, or use another --storage"
-            ) from error
+    def _locked(self, name: str, seconds: float) -> Iterator[None]:
+        with self._explained(), self._backend.lock(self._engine, name, seconds):
+            yield
 
     def create_run(self, name: str, config: Mapping[str, Any], versions: Mapping[str, str]) -> None:
         """Add a run.
@@ -137,7 +115,7 @@ class Store:
         """
         values = {"name": check_name(name), "created": datetime.now(UTC).isoformat(timespec="seconds")}
         try:
-            with self._transaction() as connection:
+            with self._writing() as connection:
                 connection.execute(insert(runs).values(**values, config=dict(config), versions=dict(versions)))
         except IntegrityError:
             raise RunError(f"there is already a run '{name}' in {self}: glo resume {name}, or use another --name") from None
@@ -146,9 +124,9 @@ class Store:
         """All runs, oldest first."""
         count = select(generations.c.run, func.count().label("n")).group_by(generations.c.run).subquery()
         query = select(runs, func.coalesce(count.c.n, 0)).outerjoin(count, runs.c.name == count.c.run)
-        with self._transaction() as connection:
-            rows = connection.execute(query.order_by(runs.c.created, runs.c.name)).all()
-        return [RunRecord(*row) for row in rows]
+        with self._reading() as connection:
+            records = [RunRecord(*row) for row in connection.execute(query)]
+        return sorted(records, key=lambda record: (record.created, record.name))
 
     def run(self, name: str) -> RunRecord:
         """One run.
@@ -172,63 +150,51 @@ class Store:
             RunError: if there is no such run, or the generation is recorded already.
             StoreError: if the store cannot be written; it is then as it was.
         """
-        funnel = {stage.value: asdict(count) for stage, count in generation.funnel.items()}
+        for outcome in generation.outcomes:
+            if math.isnan(outcome.fitness):
+                raise RunError(f"{self._refused(name, generation)}: the fitness of {outcome.expression} is not a number")
+        # In one order for all: two transactions that write the same then never wait for each other in a circle.
         cached = [
-            {"context": context, **_outcome_row(outcome)}
-            for context, outcomes in (known or {}).items()
-            for outcome in outcomes.values()
+            {"context": context, **outcome_row(outcome)}
+            for context, outcomes in sorted((known or {}).items())
+            for _, outcome in sorted(outcomes.items())
         ]
         rows = [
-            {"run": name, "generation": generation.generation, "position": position, **_outcome_row(outcome)}
+            {"run": name, "generation": generation.generation, "position": position, **outcome_row(outcome)}
             for position, outcome in enumerate(generation.outcomes)
         ]
-        values = {
-            "phase": generation.phase.value,
-            "asked": generation.asked,
-            "funnel": funnel,
-            "seconds": generation.seconds,
-        }
         try:
-            with self._transaction() as connection:
-                connection.execute(insert(generations).values(run=name, generation=generation.generation, **values))
+            with self._writing() as connection:
+                connection.execute(insert(generations).values(run=name, **generation_row(generation)))
                 if rows:
                     connection.execute(insert(outcomes), rows)
                 if cached:  # another run may have learned the same in the meantime
-                    connection.execute(insert(fitness_cache).prefix_with("OR IGNORE"), cached)
+                    connection.execute(self._backend.insert(fitness_cache).on_conflict_do_nothing(), cached)
         except IntegrityError as error:
-            raise RunError(
-                f"generation {generation.generation} of run '{name}' cannot be recorded in {self}: {error.orig}"
-            ) from None
+            raise RunError(f"{self._refused(name, generation)}: {' '.join(str(error.orig).split())}") from None
+
+    def _refused(self, name: str, generation: GenerationRecord) -> str:
+        return f"generation {generation.generation} of run '{name}' cannot be recorded in {self}"
 
     def generations(self, name: str) -> list[GenerationRecord]:
         """The recorded generations of a run, in order."""
-        with self._transaction() as connection:
-            query = select(outcomes).where(outcomes.c.run == name).order_by(outcomes.c.generation, outcomes.c.position)
+        of_run = select(outcomes).where(outcomes.c.run == name).order_by(outcomes.c.generation, outcomes.c.position)
+        query = select(generations).where(generations.c.run == name).order_by(generations.c.generation)
+        with self._reading() as connection:
             by_generation: dict[int, list[Outcome]] = {}
-            for row in connection.execute(query):
-                by_generation.setdefault(row.generation, []).append(_outcome(row))
-            query = select(generations).where(generations.c.run == name).order_by(generations.c.generation)
-            return [
-                GenerationRecord(
-                    row.generation,
-                    Phase(row.phase),
-                    row.asked,
-                    by_generation.get(row.generation, []),
-                    _counts(row.funnel),
-                    row.seconds,
-                )
-                for row in connection.execute(query)
-            ]
+            for row in connection.execute(of_run):
+                by_generation.setdefault(row.generation, []).append(read_outcome(row))
+            return [read_generation(row, by_generation.get(row.generation, [])) for row in connection.execute(query)]
 
     def known(self, context: str, fingerprints: Sequence[str]) -> dict[str, Outcome]:
         """What is known of these losses in a context."""
         found: dict[str, Outcome] = {}
-        with self._transaction() as connection:
+        with self._reading() as connection:
             for part in _parts(fingerprints):
                 query = select(fitness_cache).where(
                     fitness_cache.c.context == context, fitness_cache.c.fingerprint.in_(part)
                 )
-                found |= {row.fingerprint: _outcome(row) for row in connection.execute(query)}
+                found |= {row.fingerprint: read_outcome(row) for row in connection.execute(query)}
         return found
 
     def record_trainings(self, results: Mapping[str, Mapping[str, Any]]) -> None:
@@ -237,34 +203,45 @@ class Store:
         Raises:
             StoreError: if the store cannot be written; it is then as it was.
         """
-        rows = [{"key": key, "result": dict(result)} for key, result in results.items()]
-        with self._transaction() as connection:
+        rows = [{"key": key, "result": dict(result)} for key, result in sorted(results.items())]
+        with self._writing() as connection:
             if rows:
-                connection.execute(insert(trainings).prefix_with("OR IGNORE"), rows)
+                connection.execute(self._backend.insert(trainings).on_conflict_do_nothing(), rows)
 
     def trainings(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Those results that are recorded, by key."""
         found: dict[str, dict[str, Any]] = {}
-        with self._transaction() as connection:
+        with self._reading() as connection:
             for part in _parts(keys):
                 query = select(trainings).where(trainings.c.key.in_(part))
                 found |= {row.key: row.result for row in connection.execute(query)}
         return found
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        """A transaction; what the database says against it becomes a `StoreError` that says what to do."""
+    def _reading(self) -> Iterator[Connection]:
+        """A transaction that only reads; all that it reads is of one moment."""
+        with self._explained(), self._engine.execution_options(**self._backend.one_moment).begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction that is there as a whole in the end, or not at all."""
+        with self._explained(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What the database says against it becomes a `StoreError` that says what to do."""
         try:
-            with self._engine.begin() as connection:
-                yield connection
+            yield
         except IntegrityError:
             raise
         except SQLAlchemyError as error:
-            raise StoreError(_explain(str(self), error)) from error
+            raise StoreError(f"store {self}: {self._backend.explain(error)}") from error
 
 
 def _parts(keys: Sequence[str], size: int = 500) -> Iterator[list[str]]:
-    """Some at a time: SQLite limits the number of variables of a query."""
+    """Some at a time: databases limit the number of variables of a query."""
     for start in range(0, len(keys), size):
         yield list(keys[start : start + size])
 
@@ -278,67 +255,3 @@ def check_name(name: str) -> str:
     if not NAME.fullmatch(name):
         raise ConfigError(f"a run's name has letters, digits, '.', '-' and '_' only, at most 100: not {name!r}")
     return name
-
-
-def _sqlite_url(url: str | Path) -> URL:
-    text = str(url)
-    try:
-        parsed = make_url(text if "://" in text else f"sqlite:///{text}")
-    except (ArgumentError, ValueError):
-        raise StoreError(f"{text!r} is not a storage: give a path, or sqlite:///path") from None
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        shown = text if parsed.password is None else parsed.render_as_string(hide_password=True)
-        raise StoreError(f"{shown!r} is not supported: a store is an SQLite file, e.g. sqlite:///glo.db")
-    folder = Path(parsed.database.removeprefix("file:")).parent
-    if not folder.is_dir():
-        raise StoreError(f"the folder {folder} of the store does not exist: create it, or use another --storage")
-    return parsed
-
-
-def _on_connect(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions begin where we say so, reading ones too: see _on_begin
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA synchronous=FULL")  # one commit a generation: durability costs nothing
-    cursor.close()
-
-
-def _on_begin(connection: Connection) -> None:
-    """All that one transaction reads is of one moment."""
-    connection.exec_driver_sql("BEGIN")
-
-
-def _explain(store: str, error: SQLAlchemyError) -> str:
-    reason = str(error.orig) if isinstance(error, DatabaseError) and error.orig else str(error).splitlines()[0]
-    advice = {
-        "readonly": "it is read-only: make the file and its folder writable, or use another --storage",
-        "read-only": "it is read-only: make the file and its folder writable, or use another --storage",
-        "full": "the disk is full: free some space, then go on with glo resume",
-        "disk I/O": "the disk is full or failing: free some space, then go on with glo resume",
-        "not a database": "it is not a glo store, or it is damaged: restore it from a copy, or use another --storage",
-        "malformed": "it is damaged: restore it from a copy, or use another --storage",
-        "locked": "another process is writing to it: try again",
-        "unable to open": "it cannot be opened: check that the path exists and may be written",
-    }
-    hint = next((text for word, text in advice.items() if word in reason), "check the file, or use another --storage")
-    return f"store {store}: {hint} ({reason})"
-
-
-def _outcome_row(outcome: Outcome) -> dict[str, Any]:
-    return asdict(outcome) | {"status": outcome.status.value, "stage": outcome.stage.value}
-
-
-def _outcome(row: Any) -> Outcome:
-    return Outcome(
-        row.expression,
-        row.fingerprint,
-        Status(row.status),
-        Stage(row.stage),
-        row.reason,
-        row.fitness,
-        row.learning_rate,
-    )
-
-
-def _counts(funnel: Mapping[str, Mapping[str, Any]]) -> FunnelCounts:
-    return {stage: StageCount(**funnel.get(stage.value, {})) for stage in Stage}
