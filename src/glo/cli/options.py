@@ -31,6 +31,9 @@ DataDir = Annotated[Path | None, typer.Option(help="Folder of the task's data fi
 Device = Annotated[str, typer.Option(help="cpu, cuda, or auto: the GPU if there is one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Slots = Annotated[
+    int | None, typer.Option(min=1, help="With --steady-state: candidates trained at once; by default one for each core.")
+]
 Steps = Annotated[int | None, typer.Option(min=1, help="Training steps for each network.")]
 Storage = Annotated[str, typer.Option(help="The store: an SQLite file, or postgresql://USER@HOST/DATABASE.")]
 DEFAULT_STORAGE = "sqlite:///glo.db"

@@ -16,6 +16,7 @@ def resume(
     storage: options.Storage = options.DEFAULT_STORAGE,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
+    slots: options.Slots = None,
     json: options.Json = False,
 ) -> None:
     """Go on with a search that was interrupted; it ends as if it had never been.
@@ -24,5 +25,5 @@ def resume(
     """
     from glo.run import resume_run
 
-    discovery = watched(resume_run, name, storage, data_dir, device=device)
+    discovery = watched(resume_run, name, storage, data_dir, device=device, slots=slots)
     print_discovery(discovery, storage, json)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from glo.evaluation.checks import Check, DescentProbe, finite_derivative, probe_points, structure
-from glo.evaluation.evaluator import Evaluator
+from glo.evaluation.evaluator import Evaluator, Judging, completed, judging
 from glo.expr import Expr, ProbePoints, fingerprint
 from glo.records import (
     Config,
@@ -68,24 +68,28 @@ class Funnel:
         counts: FunnelCounts | None = None,
     ) -> None:
         self.counts = new_counts() if counts is None else counts
-        self._points = probe_points(task.link, task.soft)  # pyright: ignore[reportArgumentType]
+        self.points = probe_points(task.link, task.soft)  # pyright: ignore[reportArgumentType]
         checks: list[tuple[Stage, Check]] = []
         if config.derivative:
-            checks.append((Stage.DERIVATIVE, finite_derivative(self._points)))
+            checks.append((Stage.DERIVATIVE, finite_derivative(self.points)))
         if config.descent:
             checks.append((Stage.DESCENT, DescentProbe(task.link, task.classes, training)))  # pyright: ignore[reportArgumentType]
-        evaluator = train(self.counts)
+        evaluator = self.trains = train(self.counts)
         for stage, check in reversed(checks):
-            evaluator = Screened(stage, check, evaluator, self._points, self.counts[stage])
+            evaluator = Screened(stage, check, evaluator, self.points, self.counts[stage])
         context = digest(
             [task.digest(), training.model_dump(mode="json", exclude={"memory_mb"}), config.model_dump(mode="json")]
         )
-        self.cached = Cached(context, lookup, evaluator, self._points, self.counts[Stage.CACHE])
-        self._evaluator = Screened(Stage.STRUCTURE, structure, self.cached, self._points, self.counts[Stage.STRUCTURE])
+        self.cached = Cached(context, lookup, evaluator, self.points, self.counts[Stage.CACHE])
+        self._evaluator = Screened(Stage.STRUCTURE, structure, self.cached, self.points, self.counts[Stage.STRUCTURE])
         self._checks = [(Stage.STRUCTURE, structure), *checks]
 
     def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
         return self._evaluator.evaluate(jobs)
+
+    def judging(self, jobs: Sequence[Job]) -> Judging:
+        """`evaluate` that stops where `trains`, the evaluator behind the stages, is to begin."""
+        return self._evaluator.judging(jobs)
 
     def screen(self, expressions: Sequence[Expr]) -> list[str | None]:
         """For each expression its fingerprint, if it passes the cheap stages, else None; nothing is trained."""
@@ -94,7 +98,7 @@ class Funnel:
             reasons = counted(self.counts[stage], check, passing)
             passing = [expression for expression, reason in zip(passing, reasons, strict=True) if reason is None]
         passed = set(passing)
-        return [fingerprint(e, self._points) if e in passed else None for e in expressions]
+        return [fingerprint(e, self.points) if e in passed else None for e in expressions]
 
     def take_counts(self) -> FunnelCounts:
         """What was counted since the last call."""
@@ -112,8 +116,12 @@ class Screened:
         self._points, self._count = points, count
 
     def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+        return completed(self.judging(jobs))
+
+    def judging(self, jobs: Sequence[Job]) -> Judging:
         reasons = counted(self._count, self._check, [job.expression for job in jobs])
-        passed = iter(self._inner.evaluate([job for job, reason in zip(jobs, reasons, strict=True) if reason is None]))
+        passing = [job for job, reason in zip(jobs, reasons, strict=True) if reason is None]
+        passed = iter((yield from judging(self._inner, passing)))
         return [
             next(passed) if reason is None else self._rejected(job.expression, reason)
             for job, reason in zip(jobs, reasons, strict=True)
@@ -148,6 +156,9 @@ class Cached:
         self.new: dict[str, dict[str, Outcome]] = {}
 
     def evaluate(self, jobs: Sequence[Job]) -> list[Outcome]:
+        return completed(self.judging(jobs))
+
+    def judging(self, jobs: Sequence[Job]) -> Judging:
         started = time.perf_counter()
         keys = [(f"{self._context}-{job.seed}", fingerprint(job.expression, self._points)) for job in jobs]
         known: dict[tuple[str, str], Outcome] = {}
@@ -160,7 +171,8 @@ class Cached:
             if key not in known:
                 unknown.setdefault(key, job)
         self._count.add(StageCount(len(jobs), len(jobs) - len(unknown), time.perf_counter() - started))
-        for (context, mark), outcome in zip(unknown, self._inner.evaluate(list(unknown.values())), strict=True):
+        outcomes = yield from judging(self._inner, list(unknown.values()))
+        for (context, mark), outcome in zip(unknown, outcomes, strict=True):
             known[context, mark] = outcome
             if outcome.status in REUSABLE:
                 self.new.setdefault(context, {})[mark] = outcome

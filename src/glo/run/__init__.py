@@ -2,7 +2,6 @@
 
 from glo.run.config import PRESETS, RunConfig, TaskConfig, compose, training_config
 from glo.run.discover import (
-    choose_device,
     default_name,
     discover,
     enumerate_losses,
@@ -14,6 +13,7 @@ from glo.run.discover import (
 )
 from glo.run.discovery import Discovery, funnel_table, hardware, versions
 from glo.run.loop import asked_digest, run_loop
+from glo.run.place import choose_device
 
 __all__ = [
     "PRESETS", "Discovery", "RunConfig", "TaskConfig", "asked_digest", "choose_device", "compose", "default_name",

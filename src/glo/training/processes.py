@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
@@ -38,8 +39,50 @@ def spare_processes(device: torch.device | str) -> int:
     A forked child cannot use CUDA, nor autograd once a GPU was seen, and on systems other than Linux the libraries
     below PyTorch do not survive a fork.
     """
+    return torch.get_num_threads() if can_fork(device) else 1
+
+
+def can_fork(device: torch.device | str) -> bool:
+    """Whether forking is safe, and allowed: a child has no children of its own."""
     forks = sys.platform == "linux" and not multiprocessing.current_process().daemon and not torch.cuda.is_available()
-    return torch.get_num_threads() if forks and torch.device(device).type == "cpu" else 1
+    return forks and torch.device(device).type == "cpu"
+
+
+class Children:
+    """Forked children at work, each with one thread.  They are killed when this process dies.
+
+    Children are forked, so that work need not be picklable; a result must be.
+    """
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("fork")
+        self._running: dict[Connection, tuple[int, BaseProcess]] = {}
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def start(self, number: int, work: Callable[[], Any]) -> None:
+        """`work()` in a new child."""
+        ours, theirs = self._context.Pipe(duplex=False)
+        child = self._context.Process(target=_child, args=(theirs, work), daemon=True)
+        child.start()
+        theirs.close()
+        self._running[ours] = number, child
+
+    def next(self) -> tuple[int, Any]:
+        """Wait for a child that ends: its number and result, or `Died`.  An exception of its work is raised here."""
+        ready = wait(list(self._running))[0]
+        assert isinstance(ready, Connection)  # noqa: S101 - nothing else was waited for
+        number, child = self._running.pop(ready)
+        return number, _received(ready, child)
+
+    def kill(self) -> None:
+        """End those that are still at work."""
+        for connection, (_, child) in self._running.items():
+            child.kill()
+            child.join()
+            connection.close()
+        self._running.clear()
 
 
 def in_processes(
@@ -53,27 +96,15 @@ def in_processes(
     Yields:
         (position of the part, result), as they are done.
     """
-    context = multiprocessing.get_context("fork")
-    waiting = deque(enumerate(parts))
-    running: dict[Connection, tuple[int, BaseProcess]] = {}
+    waiting, children = deque(enumerate(parts)), Children()
     try:
-        while waiting or running:
-            while waiting and len(running) < processes:
+        while waiting or children:
+            while waiting and len(children) < processes:
                 position, part = waiting.popleft()
-                ours, theirs = context.Pipe(duplex=False)
-                child = context.Process(target=_child, args=(theirs, work, part), daemon=True)
-                child.start()
-                theirs.close()
-                running[ours] = position, child
-            for ready in wait(list(running)):
-                assert isinstance(ready, Connection)  # noqa: S101 - nothing else was waited for
-                position, child = running.pop(ready)
-                yield position, _received(ready, child)
+                children.start(position, partial(work, part))
+            yield children.next()
     finally:
-        for connection, (_, child) in running.items():
-            child.kill()
-            child.join()
-            connection.close()
+        children.kill()
 
 
 def _received(connection: Connection, child: BaseProcess) -> Any:
@@ -90,12 +121,12 @@ def _received(connection: Connection, child: BaseProcess) -> Any:
     return result
 
 
-def _child(connection: Connection, work: Callable[[Part], Result], part: Part) -> None:
+def _child(connection: Connection, work: Callable[[], Any]) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it as well, and kills
     torch.set_num_threads(1)
     try:
-        answer = work(part), None
+        answer = work(), None
     except Exception as error:  # noqa: BLE001 - it is raised again in the parent
         answer = None, error
     connection.send(answer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -112,17 +113,19 @@ class Trainer:
         groups = [[p for p, other in enumerate(seeds) if other == seed] for seed in dict.fromkeys(seeds)]
         if not self._together:
             return [[position] for group in groups for position in group]
-        pieces = self._processes // math.gcd(self._processes, len(groups)) if groups else 1
+        processes = self._processes_now()
+        pieces = processes // math.gcd(processes, len(groups)) if groups else 1
         return [part for group in groups for part in _split(group, min(pieces, -(-len(group) // SMALLEST_PART)))]
 
     def _spread(
         self, work: Callable[[list[int]], list[Result]], parts: list[list[int]]
     ) -> Iterator[tuple[list[int], list[Result]]]:
         """Each part with its results, as they are done; a part whose process died is tried again, one by one."""
-        if self._processes == 1:
+        processes = self._processes_now()
+        if processes == 1:
             yield from ((part, work(part)) for part in parts)
             return
-        for number, found in in_processes(work, parts, self._processes):
+        for number, found in in_processes(work, parts, processes):
             part = parts[number]
             if not isinstance(found, Died):
                 yield part, found
@@ -130,6 +133,10 @@ class Trainer:
                 yield part, [str(found)]
             else:
                 yield from self._spread(work, [[position] for position in part])
+
+    def _processes_now(self) -> int:
+        """One in a child of the process that this was made in: it has a core to itself, and no children of its own."""
+        return 1 if multiprocessing.current_process().daemon else self._processes
 
     def _train_part(self, trainings: Sequence[Training], seed: int, test: bool) -> list[Result]:
         if self._together and len(trainings) > 1:
