@@ -86,7 +86,7 @@ def test_a_child_that_dies_is_a_crashed_candidate_and_the_others_go_on() -> None
     with closing(in_children(kill)) as made:
         for number in range(4):
             made.submit(number, [*jobs("x*log(y)", seed=number), *jobs("x*y", seed=number)])
-        found = all_of(made, range(4))
+        found = all_of(made, 4)
     for outcome, text in zip(found.pop(1), ("x*log(y)", "x*y"), strict=True):
         assert (outcome.expression, outcome.status, outcome.fitness) == (text, Status.CRASHED, 0.0)
         assert outcome.fingerprint == fingerprint(jobs(text)[0].expression, POINTS)
@@ -178,7 +178,7 @@ def test_what_a_stream_has_judged_is_known(slots: int) -> None:
         _, first = stream.next()
         stream.submit(1, jobs("log(y)*x"))
         stream.submit(2, [*jobs("x*log(y) + 3"), *jobs("x*log(y)", seed=1)])
-        found = all_of(stream, range(2))
+        found = all_of(stream, 2)
     assert [outcome.fitness for outcome in found[1]] == [outcome.fitness for outcome in first]
     assert found[2][0].fitness == first[0].fitness
     assert stages.counts[Stage.TRAINING].candidates == 2  # each seed once

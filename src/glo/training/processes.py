@@ -71,6 +71,8 @@ class Children:
 
     def next(self) -> tuple[int, Any]:
         """Wait for a child that ends: its number and result, or `Died`.  An exception of its work is raised here."""
+        if not self._running:
+            raise RuntimeError("no child is at work: there is nothing to wait for")
         ready = wait(list(self._running))[0]
         assert isinstance(ready, Connection)  # noqa: S101 - nothing else was waited for
         number, child = self._running.pop(ready)
