@@ -21,7 +21,9 @@ import torch
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 PR_SET_PDEATHSIG = 1  # prctl(2)
-ONE_FORK = threading.Lock()  # a child that another thread forks meanwhile would keep the pipe of this one open
+# A child that another thread forks meanwhile would keep the pipe of this one open.  Each fork also reaps the children
+# that have ended, of all threads: between its reaping and its noting the status, an exit status reads as unknown.
+ONE_FORK = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ def _received(connection: Connection, child: BaseProcess) -> Any:
         result, error = connection.recv()
     except EOFError:
         child.join()
-        return Died(child.exitcode)
+        with ONE_FORK:
+            return Died(child.exitcode)
     finally:
         connection.close()
     child.join()
