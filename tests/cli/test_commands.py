@@ -272,3 +272,17 @@ def generations(storage: Path) -> int:
             return connection.execute("SELECT count(*) FROM generations").fetchone()[0]
     except sqlite3.OperationalError:  # its tables are being made at this moment
         return 0
+
+
+def test_steady_state_search(glo: Glo) -> None:
+    """It has a name of its own, is listed in generations, and goes on with another number of slots."""
+    options = ["--task", "digits", "--generations", "2", "--population", "5", "--steps", "30", "--steady-state"]
+    found = parsed(glo("search", *options, "--slots", "1", "--json"))
+    assert (found["name"], found["generations"]) == ("digits-default-steady-0", 2)
+    assert found["config"]["genetic"]["steady_state"] is True
+    (listed,) = parsed(glo("runs", "--json"))
+    assert (listed["generations"], listed["planned"]) == (2, 2)
+    shown = parsed(glo("runs", found["name"], "--json"))
+    assert [(row["generation"], row["position"]) for row in shown["history"]] == [(g, p) for g in (0, 1) for p in range(5)]
+    again = parsed(glo("resume", found["name"], "--slots", "1", "--json"))
+    assert again["history_digest"] == found["history_digest"]

@@ -189,7 +189,7 @@ ORPHAN = """
 import os, sys, time
 from glo.training.processes import in_processes
 def work(part):
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\\n".encode())  # both write to one pipe: each in one piece
     time.sleep(60)
 list(in_processes(work, [0, 1], 2))
 """

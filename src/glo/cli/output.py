@@ -106,14 +106,14 @@ def resumable(hint: str) -> Iterator[None]:
 
 def show_generations(progress: Progress) -> OnGeneration:
     """A callback that shows how a run goes, each phase by itself."""
-    rounds: Counter[str] = Counter()
+    candidates: Counter[str] = Counter()
     best: dict[str, float] = {}
 
     def on_generation(record: GenerationRecord, replayed: bool) -> None:
-        rounds[record.phase] += 1
+        candidates[record.phase] += len(record.outcomes)
         best[record.phase] = max([best.get(record.phase, 0.0), *(outcome.fitness for outcome in record.outcomes)])
-        done = rounds[record.phase]
-        progress.show(record.phase.value, done, None, f"generation {done}, best {best[record.phase]:.4f}")
+        done = candidates[record.phase]
+        progress.show(record.phase.value, done, None, f"{done} candidates, best {best[record.phase]:.4f}")
 
     return on_generation
 

@@ -18,6 +18,7 @@ def resume(
     device: options.Device = "auto",
     cluster: options.Cluster = None,
     insecure: options.Insecure = False,
+    slots: options.Slots = None,
     json: options.Json = False,
 ) -> None:
     """Go on with a search that was interrupted; it ends as if it had never been.
@@ -26,5 +27,5 @@ def resume(
     """
     from glo.run import resume_run
 
-    discovery = watched(resume_run, name, storage, data_dir, cluster, insecure, device=device)
+    discovery = watched(resume_run, name, storage, data_dir, cluster, insecure, device=device, slots=slots)
     print_discovery(discovery, storage, json)

@@ -19,6 +19,10 @@ def search(
     generations: Annotated[int | None, typer.Option(min=1, help="Generations of the genetic algorithm.")] = None,
     population: Annotated[int | None, typer.Option(min=2, help="Candidates in each generation.")] = None,
     steps: options.Steps = None,
+    steady_state: Annotated[
+        bool, typer.Option("--steady-state", help="No generations: each result makes room for the next candidate at once.")
+    ] = False,
+    slots: options.Slots = None,
     tune: Annotated[bool, typer.Option("--tune", help="Then tune the coefficients of the best loss by CMA-ES.")] = False,
     storage: options.Storage = options.DEFAULT_STORAGE,
     name: options.RunName = None,
@@ -33,13 +37,17 @@ def search(
 ) -> None:
     """Search for a loss for a task; ends with the best and a table of the funnel.
 
-    Every generation is recorded as it ends: a search that was interrupted goes on with `glo resume NAME`.
+    Every generation is recorded as it ends: a search that was interrupted goes on with `glo resume NAME`.  With
+    --steady-state every result is, and the history depends on the order in which results arrive, unless --slots is 1.
     """
     from glo.run import discover
-    from glo.run.discover import default_name
+    from glo.run.discover import default_name, search_name
 
-    chosen = name or default_name(task, preset, seed)
-    begin = partial(discover, task, generations=generations, population=population, steps=steps, tune=tune)
+    chosen = name or default_name(task, search_name(preset, steady_state), seed)
+    begin = partial(
+        discover, task, generations=generations, population=population, steps=steps, steady_state=steady_state or None,
+        tune=tune, slots=slots,
+    )  # fmt: skip
     discovery = launch(
         begin, chosen, preset=preset, seed=seed, storage=storage, settings=settings, config=config, task_option=task_option,
         data_dir=data_dir, device=device, cluster=cluster, insecure=insecure,

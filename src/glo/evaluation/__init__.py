@@ -1,5 +1,6 @@
 """Judging candidates: the funnel of cheap checks, the cache, and the training behind them."""
 
+from glo.evaluation.asynchronous import Asynchronous, Flowing, Stream
 from glo.evaluation.checks import Check, DescentProbe, finite_derivative, probe_points, structure, viability
 from glo.evaluation.evaluator import Evaluator, OnOutcomes, unheard
 from glo.evaluation.funnel import Cached, Funnel, FunnelConfig, Screened, no_lookup
@@ -7,6 +8,7 @@ from glo.evaluation.local import LocalEvaluator
 from glo.evaluation.trainers import Where, trainers
 
 __all__ = [
-    "Cached", "Check", "DescentProbe", "Evaluator", "Funnel", "FunnelConfig", "LocalEvaluator", "OnOutcomes", "Screened",
-    "Where", "finite_derivative", "no_lookup", "probe_points", "structure", "trainers", "unheard", "viability",
+    "Asynchronous", "Cached", "Check", "DescentProbe", "Evaluator", "Flowing", "Funnel", "FunnelConfig", "LocalEvaluator",
+    "OnOutcomes", "Screened", "Stream", "Where", "finite_derivative", "no_lookup", "probe_points", "structure", "trainers",
+    "unheard", "viability",
 ]  # fmt: skip

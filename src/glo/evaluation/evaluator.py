@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from glo.records import Job, Outcome
 
@@ -30,3 +31,47 @@ def unheard(outcomes: Mapping[int, Outcome]) -> None:
 def elsewhere(on_outcomes: OnOutcomes, positions: Sequence[int]) -> OnOutcomes:
     """For an evaluator that is given some of the jobs: their positions among all of them."""
     return lambda outcomes: on_outcomes({positions[i]: outcome for i, outcome in outcomes.items()})
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """What a stopped judgement waits for: `evaluator.evaluate(jobs, on_outcomes)`."""
+
+    evaluator: Evaluator
+    jobs: list[Job]
+    on_outcomes: OnOutcomes
+
+
+# It yields what remains, once, is sent the outcomes of that, and returns the outcomes of all.
+Judging = Generator[Remaining, list[Outcome], list[Outcome]]
+
+
+@runtime_checkable
+class Wrapping(Evaluator, Protocol):
+    """An evaluator that wraps another, and can stop where that one is to begin."""
+
+    def judging(self, jobs: Sequence[Job], on_outcomes: OnOutcomes) -> Judging:
+        """`evaluate`, with the evaluation behind all stages left to the caller."""
+        ...
+
+
+def judging(evaluator: Evaluator, jobs: list[Job], on_outcomes: OnOutcomes) -> Judging:
+    """A judgement by any evaluator, stopped before the one that wraps no other."""
+    if isinstance(evaluator, Wrapping):
+        return (yield from evaluator.judging(jobs, on_outcomes))
+    return (yield Remaining(evaluator, jobs, on_outcomes))
+
+
+def completed(judging: Judging) -> list[Outcome]:
+    """A judgement to its end, in this thread."""
+    remaining = next(judging)
+    return resumed(judging, remaining.evaluator.evaluate(remaining.jobs, remaining.on_outcomes))
+
+
+def resumed(judging: Judging, outcomes: list[Outcome]) -> list[Outcome]:
+    """A stopped judgement, from the outcomes that it waited for (of which its listeners know) to its end."""
+    try:
+        judging.send(outcomes)
+    except StopIteration as end:
+        return end.value
+    raise RuntimeError("a judgement asked twice")

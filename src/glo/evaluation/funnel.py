@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from glo.evaluation.checks import Check, DescentProbe, finite_derivative, probe_points, structure
-from glo.evaluation.evaluator import Evaluator, OnOutcomes, elsewhere, unheard
+from glo.evaluation.evaluator import Evaluator, Judging, OnOutcomes, completed, elsewhere, judging, unheard
 from glo.expr import Expr, ProbePoints, fingerprint
 from glo.records import (
     Config,
@@ -73,24 +73,28 @@ class Funnel:
         remember: Remember | None = None,
     ) -> None:
         self.counts = new_counts() if counts is None else counts
-        self._points = probe_points(task.link, task.soft)  # pyright: ignore[reportArgumentType]
+        self.points = probe_points(task.link, task.soft)  # pyright: ignore[reportArgumentType]
         checks: list[tuple[Stage, Check]] = []
         if config.derivative:
-            checks.append((Stage.DERIVATIVE, finite_derivative(self._points)))
+            checks.append((Stage.DERIVATIVE, finite_derivative(self.points)))
         if config.descent:
             checks.append((Stage.DESCENT, DescentProbe(task.link, task.classes, training)))  # pyright: ignore[reportArgumentType]
         evaluator = train(self.counts)
         for stage, check in reversed(checks):
-            evaluator = Screened(stage, check, evaluator, self._points, self.counts[stage])
+            evaluator = Screened(stage, check, evaluator, self.points, self.counts[stage])
         context = digest(
             [task.digest(), training.model_dump(mode="json", exclude={"memory_mb"}), config.model_dump(mode="json")]
         )
-        self.cached = Cached(context, lookup, evaluator, self._points, self.counts[Stage.CACHE], remember)
-        self._evaluator = Screened(Stage.STRUCTURE, structure, self.cached, self._points, self.counts[Stage.STRUCTURE])
+        self.cached = Cached(context, lookup, evaluator, self.points, self.counts[Stage.CACHE], remember)
+        self._evaluator = Screened(Stage.STRUCTURE, structure, self.cached, self.points, self.counts[Stage.STRUCTURE])
         self._checks = [(Stage.STRUCTURE, structure), *checks]
 
     def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
         return self._evaluator.evaluate(jobs, on_outcomes)
+
+    def judging(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> Judging:
+        """`evaluate` that stops where the evaluator behind the stages is to begin."""
+        return self._evaluator.judging(jobs, on_outcomes)
 
     def screen(self, expressions: Sequence[Expr]) -> list[str | None]:
         """For each expression its fingerprint, if it passes the cheap stages, else None; nothing is trained."""
@@ -99,7 +103,7 @@ class Funnel:
             reasons = counted(self.counts[stage], check, passing)
             passing = [expression for expression, reason in zip(passing, reasons, strict=True) if reason is None]
         passed = set(passing)
-        return [fingerprint(e, self._points) if e in passed else None for e in expressions]
+        return [fingerprint(e, self.points) if e in passed else None for e in expressions]
 
     def take_counts(self) -> FunnelCounts:
         """What was counted since the last call."""
@@ -117,12 +121,15 @@ class Screened:
         self._points, self._count = points, count
 
     def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
+        return completed(self.judging(jobs, on_outcomes))
+
+    def judging(self, jobs: Sequence[Job], on_outcomes: OnOutcomes) -> Judging:
         reasons = counted(self._count, self._check, [job.expression for job in jobs])
         known = {i: self._rejected(jobs[i].expression, reason) for i, reason in enumerate(reasons) if reason is not None}
         if known:
             on_outcomes(known)
         passed = [i for i, reason in enumerate(reasons) if reason is None]
-        judged = self._inner.evaluate([jobs[i] for i in passed], elsewhere(on_outcomes, passed))
+        judged = yield from judging(self._inner, [jobs[i] for i in passed], elsewhere(on_outcomes, passed))
         known |= dict(zip(passed, judged, strict=True))
         return [known[i] for i in range(len(jobs))]
 
@@ -166,6 +173,9 @@ class Cached:
         self.new: dict[str, dict[str, Outcome]] = {}
 
     def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
+        return completed(self.judging(jobs, on_outcomes))
+
+    def judging(self, jobs: Sequence[Job], on_outcomes: OnOutcomes) -> Judging:
         started = time.perf_counter()
         keys = [(f"{self._context}-{job.seed}", fingerprint(job.expression, self._points)) for job in jobs]
         known: dict[Key, Outcome] = {}
@@ -187,8 +197,8 @@ class Cached:
             self._learn(new)
             on_outcomes({i: _as_asked(outcome, jobs[i]) for key, outcome in new.items() for i in unknown[key]})
 
-        outcomes = self._inner.evaluate([jobs[positions[0]] for positions in unknown.values()], judged)
-        known |= dict(zip(asked, outcomes, strict=True))
+        firsts = [jobs[positions[0]] for positions in unknown.values()]
+        known |= dict(zip(asked, (yield from judging(self._inner, firsts, judged)), strict=True))
         return [_as_asked(known[key], job) for key, job in zip(keys, jobs, strict=True)]
 
     def _learn(self, outcomes: Mapping[Key, Outcome]) -> None:

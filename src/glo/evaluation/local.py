@@ -48,21 +48,35 @@ class LocalEvaluator:
             on_outcomes(ended)
             known |= ended
         outcomes = [known[position] for position in range(len(jobs))]
+        self.count(outcomes, time.perf_counter() - started)
+        return outcomes
+
+    def trainings(self, jobs: Sequence[Job]) -> tuple[list[Training], list[int]]:
+        """What is trained for these jobs: for each the whole ladder; and the seed of each training."""
+        ladder = self._training.learning_rates
+        return [Training(job.expression, rate) for job in jobs for rate in ladder], [
+            job.seed for job in jobs for _ in ladder
+        ]
+
+    def outcomes(self, jobs: Sequence[Job], results: Sequence[Result]) -> list[Outcome]:
+        """What the results of `trainings(jobs)` come to."""
+        rungs = len(self._training.learning_rates)
+        return [self._outcome(job, results[rungs * i : rungs * (i + 1)]) for i, job in enumerate(jobs)]
+
+    def count(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+        """Count what has ended."""
         if self._counts is not None:
             stopped = sum(outcome.status is Status.STOPPED for outcome in outcomes)
             failed = sum(outcome.status in FAILED for outcome in outcomes)
-            self._counts[Stage.EARLY_STOP].add(StageCount(len(jobs), stopped))
-            spent = time.perf_counter() - started
-            self._counts[Stage.TRAINING].add(StageCount(len(jobs) - stopped, failed, spent))
-        return outcomes
+            self._counts[Stage.EARLY_STOP].add(StageCount(len(outcomes), stopped))
+            self._counts[Stage.TRAINING].add(StageCount(len(outcomes) - stopped, failed, seconds))
 
     def _ended(self, jobs: Sequence[Job]) -> Iterator[dict[int, Outcome]]:
         """Outcomes by position, each as soon as its whole ladder is trained."""
         ladder = self._training.learning_rates
-        trainings = [Training(job.expression, rate) for job in jobs for rate in ladder]
         results: dict[int, Result] = {}
         missing = [len(ladder)] * len(jobs)
-        for done in self._trainer.parts(trainings, [job.seed for job in jobs for _ in ladder]):
+        for done in self._trainer.parts(*self.trainings(jobs)):
             results |= done
             touched = Counter(position // len(ladder) for position in done)
             for job, count in touched.items():

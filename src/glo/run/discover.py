@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from glo.errors import ReplayError, RunError
-from glo.evaluation import Funnel, LocalEvaluator, Where, trainers
+from glo.evaluation import Where, trainers
 from glo.expr import Expr
 from glo.losses import NAMED, resolve
-from glo.records import Phase, TrainingConfig, digest, new_counts
+from glo.records import Phase, digest
 from glo.run.config import RunConfig, compose, differences, read_settings, validated
-from glo.run.discovery import Discovery, versions
+from glo.run.discovery import Discovery, in_generations, versions
+from glo.run.judges import Judges
 from glo.run.loop import OnGeneration, run_loop
 from glo.store import DEFAULT_STORAGE, RunRecord, Store
 from glo.tasks import Task, load_task
@@ -31,7 +32,9 @@ class RunOptions(TypedDict, total=False):
     data_dir: where the task's files are.
     device: "cpu", "cuda", or "auto" for the GPU if there is one.
     cluster: where to train, instead of on this machine: "local:2", "cluster.toml" (see `glo.evaluation.trainers`).
-    on_generation: called after each generation.
+    slots: of a steady-state search, how many candidates are trained at once; by default one for each core.  With one, the
+        history depends on the seed alone; with more, on the order in which outcomes arrive, which is recorded.
+    on_generation: called after each generation, of a steady-state search after each arrival.
     resume: whether a recorded run of this name may go on (the default); if not, that it exists is an error.
     """
 
@@ -45,6 +48,7 @@ class RunOptions(TypedDict, total=False):
     data_dir: str | Path | None
     device: str
     cluster: Where
+    slots: int | None
     on_generation: OnGeneration
     resume: bool
 
@@ -55,6 +59,7 @@ def discover(
     generations: int | None = None,
     population: int | None = None,
     steps: int | None = None,
+    steady_state: bool | None = None,
     tune: bool = False,
     **options: Unpack[RunOptions],
 ) -> Discovery:
@@ -64,6 +69,7 @@ def discover(
         task: a `Task`, the name of a built-in one, or "module:attribute".
         generations, population: of the genetic algorithm.
         steps: of each training.
+        steady_state: whether each outcome makes room for the next candidate at once, without generations.
         tune: whether the coefficients of the best loss are then tuned, as in the paper's Figure 1.
         options: `RunOptions`.
 
@@ -74,10 +80,10 @@ def discover(
     overrides = {
         "phases": [Phase.GENETIC, Phase.COEFFICIENTS] if tune else [Phase.GENETIC],
         "generations": generations,
-        "genetic": {"population": population},
+        "genetic": {"population": population, "steady_state": steady_state},
         "training": {"steps": steps},
     }
-    return start_run(task, overrides, options.get("preset", "default"), **options)
+    return start_run(task, overrides, search_name(options.get("preset", "default"), steady_state), **options)
 
 
 def tune_coefficients(
@@ -156,6 +162,7 @@ def start_run(
     data_dir: str | Path | None = None,
     device: str = "auto",
     cluster: Where = None,
+    slots: int | None = None,
     on_generation: OnGeneration = lambda record, replayed: None,
     resume: bool = True,
 ) -> Discovery:
@@ -181,7 +188,7 @@ def start_run(
                     raise RunError(f"there is already a run '{name}' in {store}: glo resume {name}, or use another --name")
             else:
                 store.create_run(name, config.model_dump(mode="json"), versions())
-            return _run(store, name, config, loaded, cluster, device, on_generation)
+            return _run(store, name, config, loaded, cluster, device, slots, on_generation)
     finally:
         store.close()
 
@@ -192,6 +199,7 @@ def resume_run(
     data_dir: str | Path | None = None,
     device: str = "auto",
     cluster: Where = None,
+    slots: int | None = None,
     on_generation: OnGeneration = lambda record, replayed: None,
 ) -> Discovery:
     """Go on with a recorded run; it ends as if it had never been interrupted.
@@ -208,7 +216,7 @@ def resume_run(
             task = load_task(config.task.name, config.task.options, data_dir)
             current = config.model_copy(update={"task": config.task.model_copy(update={"digest": task.digest()})})
             _check_same(record, current)
-            return _run(store, name, config, task, cluster, device, on_generation)
+            return _run(store, name, config, task, cluster, device, slots, on_generation)
     finally:
         store.close()
 
@@ -219,7 +227,8 @@ def recorded_discovery(store: Store, name: str) -> Discovery:
     Raises:
         RunError: if there is no such run.
     """
-    return Discovery(name, validated(store.run(name).config), store.generations(name))
+    config = validated(store.run(name).config)
+    return Discovery(name, config, in_generations(config, store.generations(name)))
 
 
 def run_states(store: Store) -> list[dict[str, Any]]:
@@ -234,7 +243,7 @@ def run_states(store: Store) -> list[dict[str, Any]]:
                 "task": discovery.config.task.name,
                 "preset": discovery.config.preset,
                 "seed": discovery.config.seed,
-                "generations": record.generations,
+                "generations": len(discovery.history),
                 "planned": discovery.config.planned,
                 "fitness": best.fitness if best else None,
                 "expression": best.expression if best else None,
@@ -251,27 +260,19 @@ def _run(
     task: Task,
     cluster: Where,
     device: str,
+    slots: int | None,
     on_generation: OnGeneration,
 ) -> Discovery:
-    funnels: dict[str, Funnel] = {}
-    counts = new_counts()
-
     with trainers(cluster, device) as make_trainer:
-
-        def funnel_for(training: TrainingConfig) -> Funnel:
-            key = training.model_dump_json()
-            if key not in funnels:
-                trainer = make_trainer(task, training)
-                train = lambda counts: LocalEvaluator(task, training, counts=counts, trainer=trainer)  # noqa: E731
-                funnels[key] = Funnel(task, training, config.funnel, train, store.known, counts, store.remember)
-            return funnels[key]
-
-        return Discovery(name, config, run_loop(config, funnel_for, store, name, on_generation))
+        judges = Judges(task, config.funnel, make_trainer, store, slots)
+        history = run_loop(config, judges, store, name, on_generation)
+    return Discovery(name, config, in_generations(config, history))
 
 
 def _check_same(record: RunRecord, config: RunConfig) -> None:
     changed = [f"{key} {before} there and {now} here" for key, before, now in _changed_versions(record.versions)]
-    changed += differences(record.config, config.model_dump(mode="json"))
+    # An option that the record does not know had its default then.
+    changed += differences(validated(record.config).model_dump(mode="json"), config.model_dump(mode="json"))
     if changed:
         raise ReplayError(
             f"run '{record.name}' was recorded differently: {'; '.join(changed)}; "
@@ -281,6 +282,11 @@ def _check_same(record: RunRecord, config: RunConfig) -> None:
 
 def _changed_versions(recorded: Mapping[str, str]) -> list[tuple[str, str, str]]:
     return [(key, recorded.get(key, "?"), now) for key, now in versions().items() if recorded.get(key) != now]
+
+
+def search_name(preset: str, steady_state: bool | None) -> str:
+    """What a search is called in its run's name."""
+    return f"{preset}-steady" if steady_state else preset
 
 
 def default_name(task: str, what: str, seed: int) -> str:

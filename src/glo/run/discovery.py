@@ -6,7 +6,8 @@ import hashlib
 import importlib.metadata
 import os
 import platform
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from glo.expr import describe, parse
 from glo.loss import ExpressionLoss
 from glo.records import FunnelCounts, Outcome, Phase, Stage, StageCount, new_counts
 from glo.run.config import RunConfig
+from glo.run.loop import asked_digest
 from glo.run.phases import rank
 from glo.search import tuned_positions
 from glo.store import GenerationRecord
@@ -30,7 +32,7 @@ class Discovery:
     Attributes:
         name: of the run in its store.
         config: all it depended on.
-        history: the generations, in order.
+        history: the generations, in order (of a steady-state search, `population` arrivals at a time).
     """
 
     name: str
@@ -66,11 +68,7 @@ class Discovery:
     @property
     def funnel(self) -> FunnelCounts:
         """What each stage of the funnel did, over all generations."""
-        total = new_counts()
-        for record in self.history:
-            for stage, count in record.funnel.items():
-                total[stage].add(count)
-        return total
+        return _summed(self.history)
 
     def finalists(self, count: int) -> list[Outcome]:
         """The best trained candidates, best first, each fingerprint once.
@@ -157,6 +155,32 @@ class Discovery:
             "versions": versions(),
             "hardware": hardware(),
         }
+
+
+def in_generations(config: RunConfig, history: Sequence[GenerationRecord]) -> list[GenerationRecord]:
+    """A history as it is shown: arrivals of a steady-state phase in the order in which they came, `population` at a time."""
+    if not config.genetic.steady_state:
+        return list(history)
+    size = config.genetic.population
+    arrivals = [record for record in history if record.phase is Phase.GENETIC]
+    blocks = [_together(arrivals[start : start + size]) for start in range(0, len(arrivals), size)]
+    records = blocks + [record for record in history if record.phase is not Phase.GENETIC]
+    return [replace(record, generation=number) for number, record in enumerate(records)]
+
+
+def _together(records: Sequence[GenerationRecord]) -> GenerationRecord:
+    outcomes = [outcome for record in records for outcome in record.outcomes]
+    asked = asked_digest([parse(outcome.expression) for outcome in outcomes])
+    seconds = sum(record.seconds for record in records)
+    return replace(records[0], asked=asked, outcomes=outcomes, funnel=_summed(records), seconds=seconds)
+
+
+def _summed(records: Sequence[GenerationRecord]) -> FunnelCounts:
+    total = new_counts()
+    for record in records:
+        for stage, count in record.funnel.items():
+            total[stage].add(count)
+    return total
 
 
 def versions() -> dict[str, str]:

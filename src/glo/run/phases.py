@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from glo.expr import Expr, parse
 from glo.records import Outcome, Phase, Status, TrainingConfig, derive_seeds
 from glo.run.config import RunConfig
-from glo.search import CoefficientSearch, EnumerationSearch, GeneticSearch, Screen, Search, Shortlist, tuned_positions
+from glo.search import (
+    CoefficientSearch,
+    EnumerationSearch,
+    GeneticSearch,
+    Screen,
+    Search,
+    Shortlist,
+    SteadyStateSearch,
+    tuned_positions,
+)
 from glo.store import GenerationRecord
 
 logger = logging.getLogger("glo")
@@ -47,7 +56,8 @@ def legs(config: RunConfig, screen: Screen, history: Sequence[GenerationRecord])
     seeds = (config.seed, *derive_seeds(config.seed, "repeat", config.repeats - 1))
     for phase in config.phases:
         if phase is Phase.GENETIC:
-            yield leg(phase, GeneticSearch(config.genetic, config.seed, config.generations, screen), seeds)
+            search = SteadyStateSearch if config.genetic.steady_state else GeneticSearch
+            yield leg(phase, search(config.genetic, config.seed, config.generations, screen), seeds)
         elif phase is Phase.ENUMERATION:
             yield leg(phase, EnumerationSearch(config.enumeration, config.genetic.weights, screen), seeds)
         elif start := start_of_tuning(config, history):

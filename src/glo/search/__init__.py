@@ -8,10 +8,11 @@ from glo.search.genetic import GeneticSearch
 from glo.search.search import Screen, Search
 from glo.search.selection import roulette, tournament
 from glo.search.shortlist import Shortlist
+from glo.search.steady import SteadyStateSearch
 from glo.search.variation import crossover, mutate
 
 __all__ = [
     "PAPER_WEIGHTS", "CoefficientConfig", "CoefficientSearch", "Elements", "EnumerationConfig", "EnumerationSearch",
-    "GeneticConfig", "GeneticSearch", "Screen", "Search", "Shortlist", "all_trees", "count_trees", "crossover", "enumerable",
-    "mutate", "roulette", "tournament", "tuned_positions",
+    "GeneticConfig", "GeneticSearch", "Screen", "Search", "Shortlist", "SteadyStateSearch", "all_trees", "count_trees",
+    "crossover", "enumerable", "mutate", "roulette", "tournament", "tuned_positions",
 ]  # fmt: skip

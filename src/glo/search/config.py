@@ -25,6 +25,8 @@ class GeneticConfig(Config):
 
     Attributes:
         population: trees per generation.
+        steady_state: whether each outcome makes room for the next candidate at once, so that nobody waits for the slowest
+            of a generation; there are as many candidates in all, and elites need no place of their own.
         elites: the best trees, copied unchanged into the next generation.
         initial_depth: maximum depth of a random tree; the paper's 2.
         weights: of each operator and leaf when one is drawn at random; an operator that is not named is not used.  A table
@@ -43,6 +45,7 @@ class GeneticConfig(Config):
     """
 
     population: PositiveInt = 80
+    steady_state: bool = False
     elites: NonNegativeInt = 6
     initial_depth: PositiveInt = 2
     weights: dict[str, Weight] = PAPER_WEIGHTS

@@ -6,16 +6,11 @@ from collections.abc import Sequence
 
 from numpy.random import Generator
 
-from glo.errors import ConfigError
 from glo.expr import Expr
 from glo.records import Outcome, generator
+from glo.search.breeding import Breeding
 from glo.search.config import GeneticConfig
-from glo.search.generate import Elements
 from glo.search.search import Screen
-from glo.search.selection import Select, roulette, tournament
-from glo.search.variation import crossover, mutate
-
-BATCH = 500  # random trees screened at once; of the paper's, one or two in a hundred are viable
 
 
 class GeneticSearch:
@@ -32,15 +27,10 @@ class GeneticSearch:
     """
 
     def __init__(self, config: GeneticConfig, seed: int, generations: int, screen: Screen | None = None) -> None:
-        if config.viable and screen is None:
-            raise ConfigError("genetic.viable needs a screen, which says what is viable")
         self._config = config
         self._seed = seed
         self._generations = generations
-        self._screen = screen if config.viable else None
-        self._elements = Elements(config.weights)
-        self._select: Select = roulette if config.selection == "roulette" else tournament(config.tournament_size)
-        self._seen: set[str] = set()
+        self._breeding = Breeding(config, screen)
         self._generation = 0
         self._population: list[Expr] = []
         self._fitnesses: list[float] = []
@@ -51,65 +41,16 @@ class GeneticSearch:
 
     def ask(self) -> list[Expr]:
         rng = generator(self._seed, "generation", self._generation)
-        self._population = self._initial(rng) if self._generation == 0 else self._next(rng)
+        first = self._generation == 0
+        self._population = self._breeding.random(rng, self._config.population) if first else self._next(rng)
         return list(self._population)
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
         self._fitnesses = [outcome.fitness for outcome in outcomes]
         self._generation += 1
 
-    def _initial(self, rng: Generator) -> list[Expr]:
-        count, depth = self._config.population, self._config.initial_depth
-        if self._screen is None:
-            return [self._random(rng, depth) for _ in range(count)]
-        found: list[Expr] = []
-        for attempt in range(self._config.attempts):
-            # There are only so many different losses of a depth; where they run out, trees may be one deeper.
-            found += self._novel([self._random(rng, depth + attempt // 10) for _ in range(BATCH)])
-            if len(found) >= count:
-                break
-        found = found[:count]
-        return found + [self._random(rng, depth) for _ in range(count - len(found))]
-
-    def _random(self, rng: Generator, depth: int) -> Expr:
-        """A random tree within the limits; a leaf always is."""
-        tree = self._elements.tree(rng, min(depth, self._config.max_depth))
-        while tree.nodes > self._config.max_nodes:
-            tree = self._elements.tree(rng, min(depth, self._config.max_depth))
-        return tree
-
     def _next(self, rng: Generator) -> list[Expr]:
         order = sorted(range(len(self._population)), key=lambda position: -self._fitnesses[position])
         elites = [self._population[position] for position in order[: self._config.elites]]
         wanted = self._config.population - len(elites)
-        children: list[Expr] = []
-        if self._screen is not None:
-            for _ in range(self._config.attempts):
-                children += self._novel(self._children(rng, wanted))
-                if len(children) >= wanted:
-                    break
-        if len(children) < wanted:
-            children += self._children(rng, wanted - len(children))
-        return elites + children[:wanted]
-
-    def _children(self, rng: Generator, count: int) -> list[Expr]:
-        """Parents by selection, then crossover (both children are kept), then mutation."""
-        children: list[Expr] = []
-        while len(children) < count:
-            mother, father = (self._population[self._select(self._fitnesses, rng)] for _ in range(2))
-            bred = crossover(mother, father, rng) if rng.random() < self._config.crossover else (mother, father)
-            for parent, child in zip((mother, father), bred, strict=True):
-                mutant = mutate(child, self._config, self._elements, rng)
-                small = mutant.nodes <= self._config.max_nodes and mutant.depth <= self._config.max_depth
-                children.append(mutant if small else parent)
-        return children[:count]
-
-    def _novel(self, candidates: list[Expr]) -> list[Expr]:
-        """Those that pass the screen with a fingerprint that this search has not seen."""
-        assert self._screen is not None  # noqa: S101 - callers check
-        kept: list[Expr] = []
-        for candidate, fingerprint in zip(candidates, self._screen(candidates), strict=True):
-            if fingerprint is not None and fingerprint not in self._seen:
-                self._seen.add(fingerprint)
-                kept.append(candidate)
-        return kept
+        return elites + self._breeding.bred(rng, self._population, self._fitnesses, wanted)

@@ -12,11 +12,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 import torch
+
+from glo.training.plan import TimedOut
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -50,11 +53,16 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True)
 class _Child:
-    """A child at work: on which part, and until when it may."""
+    """A child at work: under which number, and until when it may."""
 
-    position: int
+    number: int
     process: BaseProcess
     deadline: float
+
+
+def in_words(lost: Died | Overdue) -> str:
+    """Why a training has no result: its process is gone."""
+    return TimedOut(lost) if isinstance(lost, Overdue) else str(lost)
 
 
 def spare_processes(device: torch.device | str) -> int:
@@ -63,8 +71,63 @@ def spare_processes(device: torch.device | str) -> int:
     A forked child cannot use CUDA, nor autograd once a GPU was seen, and on systems other than Linux the libraries
     below PyTorch do not survive a fork.
     """
+    return torch.get_num_threads() if can_fork(device) else 1
+
+
+def can_fork(device: torch.device | str) -> bool:
+    """Whether forking is safe, and allowed: a child has no children of its own."""
     forks = sys.platform == "linux" and not multiprocessing.current_process().daemon and not torch.cuda.is_available()
-    return torch.get_num_threads() if forks and torch.device(device).type == "cpu" else 1
+    return forks and torch.device(device).type == "cpu"
+
+
+class Children:
+    """Forked children at work, each with one thread.  They are killed when this process dies.
+
+    Children are forked, so that work need not be picklable; a result must be.
+
+    Args:
+        limit: seconds after which a child is killed.
+    """
+
+    def __init__(self, limit: float = math.inf) -> None:
+        self._context = multiprocessing.get_context("fork")
+        self._limit = limit
+        self._running: dict[Connection, _Child] = {}
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def start(self, number: int, work: Callable[[], Any]) -> None:
+        """`work()` in a new child."""
+        with ONE_FORK:
+            ours, theirs = self._context.Pipe(duplex=False)
+            process = self._context.Process(target=_work, args=(theirs, work), daemon=True)
+            process.start()
+            theirs.close()
+        self._running[ours] = _Child(number, process, time.monotonic() + self._limit)
+
+    def next(self) -> tuple[int, Any]:
+        """Wait for a child that ends: its number and result, or `Died`, or `Overdue`.
+
+        An exception of its work is raised here.
+        """
+        if not self._running:
+            raise RuntimeError("no child is at work: nothing would ever end")
+        connection, child = min(self._running.items(), key=lambda item: item[1].deadline)
+        patience = None if self._limit == math.inf else max(0.0, child.deadline - time.monotonic())
+        for ready in wait(list(self._running), patience):
+            assert isinstance(ready, Connection)  # noqa: S101 - nothing else was waited for
+            child = self._running.pop(ready)
+            return child.number, _received(ready, child.process)
+        del self._running[connection]
+        _kill(connection, child.process)
+        return child.number, Overdue(self._limit)
+
+    def kill(self) -> None:
+        """End those that are still at work."""
+        for connection, child in self._running.items():
+            _kill(connection, child.process)
+        self._running.clear()
 
 
 def import_before_forking() -> None:
@@ -86,66 +149,44 @@ def in_processes(
     Yields:
         (position of the part, result), as they are done.
     """
-    waiting = deque(enumerate(parts))
-    running: dict[Connection, _Child] = {}
+    waiting, children = deque(enumerate(parts)), Children(limit)
     try:
-        while waiting or running:
-            while waiting and len(running) < processes:
+        while waiting or children:
+            while waiting and len(children) < processes:
                 position, part = waiting.popleft()
-                connection, process = _start(work, part)
-                running[connection] = _Child(position, process, time.monotonic() + limit)
-            soonest = min(child.deadline for child in running.values()) - time.monotonic()
-            for ready in wait(list(running), None if soonest == math.inf else max(0.0, soonest)):
-                assert isinstance(ready, Connection)  # noqa: S101 - nothing else was waited for
-                child = running.pop(ready)
-                yield child.position, _received(ready, child.process)
-            now = time.monotonic()
-            for connection, child in [(c, child) for c, child in running.items() if child.deadline <= now]:
-                del running[connection]
-                _kill(connection, child)
-                yield child.position, Overdue(limit)
+                children.start(position, partial(work, part))
+            yield children.next()
     finally:
-        for connection, child in running.items():
-            _kill(connection, child)
+        children.kill()
 
 
-def _start(work: Callable[[Part], Result], part: Part) -> tuple[Connection, BaseProcess]:
-    context = multiprocessing.get_context("fork")
-    with ONE_FORK:
-        ours, theirs = context.Pipe(duplex=False)
-        child = context.Process(target=_child, args=(theirs, work, part), daemon=True)
-        child.start()
-        theirs.close()
-    return ours, child
-
-
-def _kill(connection: Connection, child: _Child) -> None:
-    child.process.kill()
-    child.process.join()
+def _kill(connection: Connection, process: BaseProcess) -> None:
+    process.kill()
+    process.join()
     connection.close()
 
 
-def _received(connection: Connection, child: BaseProcess) -> Any:
+def _received(connection: Connection, process: BaseProcess) -> Any:
     try:
         result, error = connection.recv()
     except EOFError:
-        child.join()
+        process.join()
         with ONE_FORK:
-            return Died(child.exitcode)
+            return Died(process.exitcode)
     finally:
         connection.close()
-    child.join()
+    process.join()
     if error is not None:
         raise error
     return result
 
 
-def _child(connection: Connection, work: Callable[[Part], Result], part: Part) -> None:
+def _work(connection: Connection, work: Callable[[], Any]) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it as well, and kills
     torch.set_num_threads(1)
     try:
-        answer = work(part), None
+        answer = work(), None
     except Exception as error:  # noqa: BLE001 - it is raised again in the parent
         answer = None, error
     connection.send(answer)

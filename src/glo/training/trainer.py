@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
+import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import torch
 from torch import nn
 
-from glo.errors import ModelError
+from glo.errors import ConfigError, ModelError
 from glo.records import TrainingConfig
 from glo.tasks import Task
+from glo.training.flow import Flow, InChildren, InTurn
 from glo.training.memory import budget
-from glo.training.plan import Result, TimedOut, Training, fresh_model
+from glo.training.plan import Result, Training, fresh_model
 from glo.training.population import check_stackable, train_population
-from glo.training.processes import Died, Overdue, import_before_forking, in_processes, spare_processes
+from glo.training.processes import Died, Overdue, can_fork, import_before_forking, in_processes, in_words, spare_processes
 from glo.training.single import train_single
 
 logger = logging.getLogger("glo")
@@ -55,8 +57,23 @@ class TrainsInParts(Trains, Protocol):
         ...
 
 
+class TrainsInFlow(TrainsInParts, Protocol):
+    """One that may also be given more before the rest is done."""
+
+    def flow(self, slots: int | None = None) -> Flow:
+        """Trains what is begun, until it is closed.
+
+        Args:
+            slots: how many candidates at once; by default as many as keep all that trains busy.
+
+        Raises:
+            ConfigError: for more slots than can be.
+        """
+        ...
+
+
 # Where networks are trained is settled by what makes a trainer for a task and a way of training.
-MakeTrainer = Callable[[Task, TrainingConfig], TrainsInParts]
+MakeTrainer = Callable[[Task, TrainingConfig], TrainsInFlow]
 
 
 def collect(
@@ -88,11 +105,6 @@ def split_parts(seeds: Sequence[int], together: bool, slots: int) -> list[list[i
         return [[position] for group in groups for position in group]
     pieces = slots // math.gcd(slots, len(groups)) if groups else 1
     return [part for group in groups for part in _split(group, min(pieces, -(-len(group) // SMALLEST_PART)))]
-
-
-def in_words(lost: Died | Overdue) -> str:
-    """Why a training has no result: its process is gone."""
-    return TimedOut(lost) if isinstance(lost, Overdue) else str(lost)
 
 
 class Trainer:
@@ -149,17 +161,30 @@ class Trainer:
         def train_part(part: Sequence[int]) -> list[Result]:
             return self._train_part([trainings[i] for i in part], seeds[part[0]], test)
 
-        for part, found in self._spread(train_part, split_parts(seeds, self._together, self._processes)):
+        for part, found in self._spread(train_part, split_parts(seeds, self._together, self._processes_now())):
             yield dict(zip(part, found, strict=True))
+
+    def flow(self, slots: int | None = None) -> Flow:
+        """Trains what is begun, each candidate in a process of its own; see `TrainsInFlow.flow`."""
+        at_once = self._processes if slots is None else slots
+        if at_once == 1:
+            return InTurn(self.train)
+        if at_once < 1:
+            raise ConfigError(f"slots are 1 or more, not {at_once}")
+        if not can_fork(self._device):
+            raise ConfigError("several slots need a CPU under Linux, without a GPU in sight: use --slots 1")
+        import_before_forking()
+        return InChildren(self.train, at_once)
 
     def _spread(
         self, work: Callable[[list[int]], list[Result]], parts: list[list[int]]
     ) -> Iterator[tuple[list[int], list[Result]]]:
         """Each part with its results, as they are done; a part whose process died is tried again, one by one."""
-        if self._processes == 1:
+        processes = self._processes_now()
+        if processes == 1:
             yield from ((part, work(part)) for part in parts)
             return
-        for number, found in in_processes(work, parts, self._processes):
+        for number, found in in_processes(work, parts, processes):
             part = parts[number]
             if not isinstance(found, (Died, Overdue)):
                 yield part, found
@@ -167,6 +192,10 @@ class Trainer:
                 yield part, [in_words(found)]
             else:
                 yield from self._spread(work, [[position] for position in part])
+
+    def _processes_now(self) -> int:
+        """One in a child of the process that this was made in: it has a core to itself, and no children of its own."""
+        return 1 if multiprocessing.current_process().daemon else self._processes
 
     def _train_part(self, trainings: Sequence[Training], seed: int, test: bool) -> list[Result]:
         if self._together and len(trainings) > 1:

@@ -19,9 +19,10 @@ from distributed.utils import silence_logging_cmgr
 from glo.errors import ClusterError, ConfigError, GloError
 from glo.evaluation.dask.certificates import CERTS, security_options, write_certificates
 from glo.evaluation.dask.config import AddressConfig, ClusterConfig, JobsConfig, SharedConfig
+from glo.evaluation.dask.courier import asking
 from glo.evaluation.dask.hosts import only_here
 from glo.evaluation.dask.start import settings, start
-from glo.evaluation.dask.trainer import ClusterTrainer, asking
+from glo.evaluation.dask.trainer import ClusterTrainer
 from glo.evaluation.dask.worker import check_versions, describe, versions
 from glo.records import TrainingConfig
 from glo.tasks import Task

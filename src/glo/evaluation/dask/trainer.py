@@ -1,46 +1,28 @@
-"""The driver's side: trainings are sent to workers, and results are taken as they come."""
+"""The driver's side of training on a cluster: what is trained together, and where it is sent."""
 
 from __future__ import annotations
 
-import queue
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
-from distributed import CancelledError, Client, Future, KilledWorker
-from distributed.client import ClosedClientError
+from distributed import Client
 
-from glo.errors import ClusterError
+from glo.errors import ConfigError
 from glo.evaluation.dask.config import ClusterConfig
-from glo.evaluation.dask.worker import Errand, train_part, versions
+from glo.evaluation.dask.courier import LOOK_AROUND, Courier, submit
+from glo.evaluation.dask.worker import Errand, versions
 from glo.records import TrainingConfig
 from glo.tasks import Task
 from glo.training import Result, Training, collect, each_seed
-from glo.training.processes import Died, Overdue
-from glo.training.trainer import in_words, split_parts, worth_stacking
-
-LOOK_AROUND = 5.0  # seconds between looks at whether there are workers at all
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A part that is under way: positions, and how often it was tried before."""
-
-    part: list[int]
-    future: Future
-    tried: int
+from glo.training.trainer import split_parts, worth_stacking
 
 
 class ClusterTrainer:
     """Trains networks of one task on the workers of a cluster; otherwise as `glo.training.Trainer`.
-
-    A part whose child crashes or takes too long is tried again, one network at a time, then elsewhere; what fails again is
-    a result in words.  A part that loses its worker is sent to another by dask itself.
 
     Args:
         client: of the cluster.
@@ -58,13 +40,12 @@ class ClusterTrainer:
         task: Task,
         training: TrainingConfig,
     ) -> None:
-        self._client: Any = client  # whose methods are typed as if they might be coroutines
-        self._config, self._slots, self._task, self._training = config, slots, task, training
+        self._client, self._config, self._slots, self._task, self._training = client, config, slots, task, training
         self._together = worth_stacking(task, device)
         self._errand = Errand(
             task.name, task.source, str(Path.cwd()), task.digest(), training, device, versions(), config.time_limit
         )
-        self._packed: Any = None if task.source else self._send(_same, cloudpickle.dumps(task))
+        self._packed: Any = None if task.source else submit(client, _same, cloudpickle.dumps(task))
 
     def train(
         self,
@@ -86,84 +67,60 @@ class ClusterTrainer:
         """
         if test or self._training.curve_on == "test":
             self._task.split("test")  # misuse is an error, not a failed training
-        ended: queue.SimpleQueue[str] = queue.SimpleQueue()
-        under_way: dict[str, Sent] = {}
-
-        def send(part: list[int], tried: int = 0, avoid: str | None = None) -> None:
-            chosen = [trainings[position] for position in part]
-            others = [worker for worker in self._workers() if worker != avoid] if avoid else []
-            where = {"workers": others, "allow_other_workers": True} if others else {}
-            future = self._send(train_part, self._errand, self._packed, chosen, seeds[part[0]], test, **where)
-            key = str(future.key)
-            under_way[key] = Sent(part, future, tried)
-            future.add_done_callback(lambda _: ended.put(key))
-
-        try:
+        courier: Courier[int] = Courier(self._client, self._config, self._errand, self._packed, test)
+        with closing(courier):
             for part in split_parts(seeds, self._together, max(1, self._slots())):
-                send(part)
-            while under_way:
-                sent = under_way.pop(self._next(ended))
-                found, where = self._found(sent.future)
-                if isinstance(found, list):
-                    yield dict(zip(sent.part, found, strict=True))
-                elif len(sent.part) > 1:
-                    for position in sent.part:
-                        send([position])
-                elif where is not None and sent.tried < self._config.retries:
-                    send(sent.part, sent.tried + 1, avoid=where)
-                else:
-                    yield {sent.part[0]: found if isinstance(found, str) else in_words(found)}
-        finally:
-            if under_way and self._client.status == "running":
-                self._client.cancel([sent.future for sent in under_way.values()])
+                courier.send({position: trainings[position] for position in part}, seeds[part[0]])
+            while courier:
+                yield courier.next()
 
-    def _send(self, function: Callable[..., Any], *arguments: Any, **where: Any) -> Future:
-        key = f"{function.__name__}-{uuid.uuid4().hex}"
-        with asking(self._client):
-            return self._client.submit(function, *arguments, key=key, pure=False, **where)
+    def flow(self, slots: int | None = None) -> ClusterFlow:
+        """As `Trainer.flow`; by default each worker has something to do."""
+        if slots is not None and slots < 1:
+            raise ConfigError(f"slots are 1 or more, not {slots}")
+        courier: Courier[tuple[int, int]] = Courier(self._client, self._config, self._errand, self._packed)
+        return ClusterFlow(courier, self._together, self._slots if slots is None else lambda: slots)
 
-    def _workers(self) -> list[str]:
-        with asking(self._client):
-            return list(self._client.scheduler_info()["workers"])
 
-    def _next(self, ended: queue.SimpleQueue[str]) -> str:
-        """The key of what has ended next.
+class ClusterFlow:
+    """A `glo.training.Flow` over a cluster, whose workers may come and go.
 
-        Raises:
-            ClusterError: if there is nobody left who could end anything.
-        """
-        lonely = time.monotonic()
+    Args:
+        courier: sends trainings under (number of the candidate, position).
+        together: whether networks of one seed are trained together.
+        slots: how many candidates are worth having under way.
+    """
+
+    def __init__(self, courier: Courier[tuple[int, int]], together: bool, slots: Callable[[], int]) -> None:
+        self._courier, self._together, self._ask_slots = courier, together, slots
+        self._asked = -LOOK_AROUND
+        self._slots = 1
+        self._results: dict[int, dict[int, Result]] = {}
+        self._sizes: dict[int, int] = {}
+
+    @property
+    def slots(self) -> int:
+        now = time.monotonic()
+        if now - self._asked >= LOOK_AROUND:
+            self._slots, self._asked = max(1, self._ask_slots()), now
+        return self._slots
+
+    def begin(self, number: int, trainings: Sequence[Training], seeds: Sequence[int]) -> None:
+        self._results[number], self._sizes[number] = {}, len(trainings)
+        for part in split_parts(seeds, self._together, slots=1):
+            self._courier.send({(number, position): trainings[position] for position in part}, seeds[part[0]])
+
+    def next(self) -> tuple[int, list[Result]]:
         while True:
-            try:
-                return ended.get(timeout=LOOK_AROUND)
-            except queue.Empty:
-                if self._workers():
-                    lonely = time.monotonic()
-                elif time.monotonic() - lonely > self._config.patience:
-                    raise ClusterError(f"no worker has been there for {self._config.patience:g} s") from None
+            for (number, position), result in self._courier.next().items():
+                results = self._results[number]
+                results[position] = result
+                if len(results) == self._sizes[number]:
+                    del self._results[number], self._sizes[number]
+                    return number, [results[i] for i in range(len(results))]
 
-    def _found(self, future: Future) -> tuple[list[Result] | Died | Overdue | str, str | None]:
-        """What came of a part, and at which worker; a worker that is gone is none."""
-        if future.status == "error":
-            error: Any = future.exception()
-            if isinstance(error, KilledWorker):
-                return f"{error.allowed_failures + 1} workers died while training it", None
-            raise error
-        with asking(self._client):
-            report: Any = future.result()
-        return report.found, report.worker
-
-
-@contextmanager
-def asking(client: Client) -> Iterator[None]:
-    """A question to the scheduler; that there is none any more is said in one line."""
-    gone = ClusterError("the scheduler of the cluster is gone")
-    if client.status not in ("running", "connecting"):
-        raise gone
-    try:
-        yield
-    except (CancelledError, ClosedClientError, OSError) as error:
-        raise gone from error
+    def close(self) -> None:
+        self._courier.close()
 
 
 def _same(packed: bytes) -> bytes:

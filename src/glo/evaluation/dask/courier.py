@@ -1,0 +1,141 @@
+"""Trainings are sent to workers, and their results brought back as they come."""
+
+from __future__ import annotations
+
+import queue
+import time
+import uuid
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from distributed import CancelledError, Client, Future, KilledWorker
+from distributed.client import ClosedClientError
+
+from glo.errors import ClusterError
+from glo.evaluation.dask.config import ClusterConfig
+from glo.evaluation.dask.worker import Errand, train_part
+from glo.training import Result, Training
+from glo.training.processes import Died, Overdue, in_words
+
+Tag = TypeVar("Tag", bound=Hashable)
+LOOK_AROUND = 5.0  # seconds between looks at which workers there are
+
+
+@dataclass(frozen=True)
+class Parcel(Generic[Tag]):
+    """Trainings of one seed that are sent together, by tag; and how often that was tried before."""
+
+    trainings: Mapping[Tag, Training]
+    seed: int
+    tried: int
+    future: Future
+
+
+class Courier(Generic[Tag]):
+    """Sends trainings under tags of the sender's choice.
+
+    Trainings whose child crashes or takes too long are tried again, one network at a time, then elsewhere; what fails again
+    is a result in words.  What loses its worker is sent to another by dask itself.
+
+    Args:
+        client: of the cluster.
+        config: time limit, retries and patience.
+        errand: what all trainings have in common.
+        packed: the task, where it is not loaded by name.
+        test: whether to measure on the test split too.
+    """
+
+    def __init__(self, client: Client, config: ClusterConfig, errand: Errand, packed: Any, test: bool = False) -> None:
+        self._client: Any = client  # whose methods are typed as if they might be coroutines
+        self._config, self._errand, self._packed, self._test = config, errand, packed, test
+        self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._under_way: dict[str, Parcel[Tag]] = {}
+
+    def __len__(self) -> int:
+        """How many parcels are under way."""
+        return len(self._under_way)
+
+    def send(self, trainings: Mapping[Tag, Training], seed: int, tried: int = 0, avoid: str | None = None) -> None:
+        """Send trainings of one seed to one worker; never waits.
+
+        Args:
+            avoid: a worker that they should not go to, if there is another.
+        """
+        others = [worker for worker in self._workers() if worker != avoid] if avoid else []
+        where = {"workers": others, "allow_other_workers": True} if others else {}
+        sent = list(trainings.values())
+        future = submit(self._client, train_part, self._errand, self._packed, sent, seed, self._test, **where)
+        key = str(future.key)
+        self._under_way[key] = Parcel(trainings, seed, tried, future)
+        future.add_done_callback(lambda _: self._ended.put(key))
+
+    def next(self) -> dict[Tag, Result]:
+        """Wait for the results of whatever ends first.
+
+        Raises:
+            ClusterError: if the scheduler or all workers are gone.
+        """
+        while True:
+            parcel = self._under_way.pop(self._next())
+            found, worker = self._found(parcel.future)
+            if isinstance(found, list):
+                return dict(zip(parcel.trainings, found, strict=True))
+            if len(parcel.trainings) > 1:
+                for tag, training in parcel.trainings.items():
+                    self.send({tag: training}, parcel.seed)
+            elif worker is not None and parcel.tried < self._config.retries:
+                self.send(parcel.trainings, parcel.seed, parcel.tried + 1, avoid=worker)
+            else:
+                return dict.fromkeys(parcel.trainings, found if isinstance(found, str) else in_words(found))
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        if self._under_way and self._client.status == "running":
+            self._client.cancel([parcel.future for parcel in self._under_way.values()])
+        self._under_way.clear()
+
+    def _next(self) -> str:
+        lonely = time.monotonic()
+        while True:
+            try:
+                return self._ended.get(timeout=LOOK_AROUND)
+            except queue.Empty:
+                if self._workers():
+                    lonely = time.monotonic()
+                elif time.monotonic() - lonely > self._config.patience:
+                    raise ClusterError(f"no worker has been there for {self._config.patience:g} s") from None
+
+    def _workers(self) -> list[str]:
+        with asking(self._client):
+            return list(self._client.scheduler_info()["workers"])
+
+    def _found(self, future: Future) -> tuple[list[Result] | Died | Overdue | str, str | None]:
+        """What came of a parcel, and at which worker; a worker that is gone is none."""
+        if future.status == "error":
+            error: Any = future.exception()
+            if isinstance(error, KilledWorker):
+                return f"{error.allowed_failures + 1} workers died while training it", None
+            raise error
+        with asking(self._client):
+            report: Any = future.result()
+        return report.found, report.worker
+
+
+def submit(client: Any, function: Callable[..., Any], *arguments: Any, **where: Any) -> Future:
+    """`function(*arguments)` on a worker, each time anew."""
+    with asking(client):
+        return client.submit(function, *arguments, key=f"{function.__name__}-{uuid.uuid4().hex}", pure=False, **where)
+
+
+@contextmanager
+def asking(client: Client) -> Iterator[None]:
+    """A question to the scheduler; that there is none any more is said in one line."""
+    gone = ClusterError("the scheduler of the cluster is gone")
+    if client.status not in ("running", "connecting"):
+        raise gone
+    try:
+        yield
+    except (CancelledError, ClosedClientError, OSError) as error:
+        raise gone from error

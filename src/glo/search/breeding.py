@@ -1,0 +1,93 @@
+"""New trees, random or bred from a population: what the generational and the steady-state search have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from numpy.random import Generator
+
+from glo.errors import ConfigError
+from glo.expr import Expr
+from glo.search.config import GeneticConfig
+from glo.search.generate import Elements
+from glo.search.search import Screen
+from glo.search.selection import Select, roulette, tournament
+from glo.search.variation import crossover, mutate
+
+BATCH = 500  # random trees screened at once; of the paper's, one or two in a hundred are viable
+
+
+class Breeding:
+    """Makes trees; with `config.viable` each passes the screen, with a fingerprint that was not seen before.
+
+    Args:
+        config: the options; the defaults are the paper's.
+        screen: says which expressions are worth a training; needed for `config.viable`.
+
+    Raises:
+        ConfigError: for `config.viable` without a screen.
+    """
+
+    def __init__(self, config: GeneticConfig, screen: Screen | None) -> None:
+        if config.viable and screen is None:
+            raise ConfigError("genetic.viable needs a screen, which says what is viable")
+        self._config = config
+        self._screen = screen if config.viable else None
+        self._elements = Elements(config.weights)
+        self._select: Select = roulette if config.selection == "roulette" else tournament(config.tournament_size)
+        self._seen: set[str] = set()
+
+    def random(self, rng: Generator, count: int) -> list[Expr]:
+        """Random trees; where viable ones run out while `attempts` last, any."""
+        depth = self._config.initial_depth
+        if self._screen is None:
+            return [self._random(rng, depth) for _ in range(count)]
+        found: list[Expr] = []
+        for attempt in range(self._config.attempts):
+            # There are only so many different losses of a depth; where they run out, trees may be one deeper.
+            found += self._novel([self._random(rng, depth + attempt // 10) for _ in range(BATCH)])
+            if len(found) >= count:
+                break
+        found = found[:count]
+        return found + [self._random(rng, depth) for _ in range(count - len(found))]
+
+    def bred(self, rng: Generator, population: Sequence[Expr], fitnesses: Sequence[float], count: int) -> list[Expr]:
+        """Children of parents selected by fitness; where viable ones run out while `attempts` last, any."""
+        children: list[Expr] = []
+        if self._screen is not None:
+            for _ in range(self._config.attempts):
+                children += self._novel(self._children(rng, population, fitnesses, count))
+                if len(children) >= count:
+                    break
+        if len(children) < count:
+            children += self._children(rng, population, fitnesses, count - len(children))
+        return children[:count]
+
+    def _random(self, rng: Generator, depth: int) -> Expr:
+        """A random tree within the limits; a leaf always is."""
+        tree = self._elements.tree(rng, min(depth, self._config.max_depth))
+        while tree.nodes > self._config.max_nodes:
+            tree = self._elements.tree(rng, min(depth, self._config.max_depth))
+        return tree
+
+    def _children(self, rng: Generator, population: Sequence[Expr], fitnesses: Sequence[float], count: int) -> list[Expr]:
+        """Parents by selection, then crossover (both children are kept), then mutation."""
+        children: list[Expr] = []
+        while len(children) < count:
+            mother, father = (population[self._select(fitnesses, rng)] for _ in range(2))
+            bred = crossover(mother, father, rng) if rng.random() < self._config.crossover else (mother, father)
+            for parent, child in zip((mother, father), bred, strict=True):
+                mutant = mutate(child, self._config, self._elements, rng)
+                small = mutant.nodes <= self._config.max_nodes and mutant.depth <= self._config.max_depth
+                children.append(mutant if small else parent)
+        return children[:count]
+
+    def _novel(self, candidates: list[Expr]) -> list[Expr]:
+        """Those that pass the screen with a fingerprint that this search has not seen."""
+        assert self._screen is not None  # noqa: S101 - callers check
+        kept: list[Expr] = []
+        for candidate, fingerprint in zip(candidates, self._screen(candidates), strict=True):
+            if fingerprint is not None and fingerprint not in self._seen:
+                self._seen.add(fingerprint)
+                kept.append(candidate)
+        return kept

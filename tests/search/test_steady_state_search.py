@@ -1,0 +1,219 @@
+"""The steady-state search: the contract where it is asked and told in turns, and outcomes that come in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.search_contract import AdaptiveSearchContract, fake_fitness, history, mixed, trained
+from glo.errors import ConfigError
+from glo.expr import Expr, fingerprint, parse
+from glo.records import Outcome, Stage, Status
+from glo.search import GeneticConfig, GeneticSearch, SteadyStateSearch
+
+COPIES: dict[str, Any] = dict.fromkeys(("crossover", "integer_step", "replacement", "shrink", "grow"), 0.0)
+
+
+def usable(expressions: Sequence[Expr]) -> list[str | None]:
+    """A simple screen: both variables, and no root of anything."""
+    return [
+        fingerprint(expression) if expression.uses("x") and expression.uses("y") and not expression.uses("sqrt") else None
+        for expression in expressions
+    ]
+
+
+def search(seed: int = 0, generations: int = 4, **options: Any) -> SteadyStateSearch:
+    return SteadyStateSearch(GeneticConfig.model_validate(options), seed, generations, usable)
+
+
+def in_rounds(seed: int, rounds: int, **options: Any) -> SteadyStateSearch:
+    """A search for so many candidates: one is asked in each round."""
+    population = 2 if rounds % 2 == 0 else 1
+    return search(seed, rounds // population, population=population, **options)
+
+
+class TestWithoutScreen(AdaptiveSearchContract):
+    """As in the paper, but for the generations; with more mutations, since so few are asked."""
+
+    def make(self, seed: int, rounds: int) -> SteadyStateSearch:
+        return in_rounds(seed, rounds, replacement=0.3, grow=0.3)
+
+
+class TestViable(AdaptiveSearchContract):
+    """With a screen; so many mutations that there is always something new."""
+
+    def make(self, seed: int, rounds: int) -> SteadyStateSearch:
+        return in_rounds(seed, rounds, viable=True, replacement=0.2, attempts=5)
+
+
+class TestTournament(AdaptiveSearchContract):
+    """Selection by tournament instead of roulette."""
+
+    def make(self, seed: int, rounds: int) -> SteadyStateSearch:
+        return in_rounds(seed, rounds, selection="tournament", tournament_size=2, replacement=0.2, grow=0.2)
+
+
+# What a run with several slots does: "ask" while not all is under way, else some outcome of those under way arrives.
+Step = tuple[str, str]  # ("ask" or "tell", text)
+
+
+def run(steady: SteadyStateSearch, choices: Sequence[int], slots: Sequence[int]) -> list[Step]:
+    """A whole run: so many under way at each arrival, and of these the one that arrives."""
+    steps: list[Step] = []
+    under_way: list[Expr] = []
+    arrival = 0
+    while not steady.done:
+        while not steady.exhausted and len(under_way) < slots[arrival % len(slots)]:
+            (expression,) = steady.ask()
+            under_way.append(expression)
+            steps.append(("ask", str(expression)))
+        expression = under_way.pop(choices[arrival % len(choices)] % len(under_way))
+        steps.append(("tell", str(expression)))
+        steady.tell([mixed(expression)])
+        arrival += 1
+    return steps
+
+
+def replayed(steady: SteadyStateSearch, steps: Sequence[Step]) -> list[Step]:
+    """The same again, from the order of the steps and the texts that were told."""
+    again: list[Step] = []
+    for kind, text in steps:
+        if kind == "ask":
+            again.append(("ask", str(steady.ask()[0])))
+        else:
+            steady.tell([mixed(parse(text))])
+            again.append((kind, text))
+    return again
+
+
+@settings(max_examples=60)
+@given(
+    choices=st.lists(st.integers(0, 50), min_size=1, max_size=30),
+    slots=st.lists(st.integers(1, 12), min_size=1, max_size=5),
+    viable=st.booleans(),
+    seed=st.integers(0, 3),
+)
+def test_any_order_of_arrival_replays_to_the_same_questions(
+    choices: list[int], slots: list[int], viable: bool, seed: int
+) -> None:
+    """However many are under way, be it more than the population, and also where that number changes."""
+    options: dict[str, Any] = {"viable": viable, "population": 5, "replacement": 0.2, "attempts": 5}
+    steps = run(search(seed, 3, **options), choices, slots)
+    assert [kind for kind, _ in steps].count("ask") == [kind for kind, _ in steps].count("tell") == 15
+    again = search(seed, 3, **options)
+    assert replayed(again, steps) == steps
+    assert again.done
+
+
+@settings(max_examples=30)
+@given(cut=st.integers(0, 29), slots=st.integers(1, 6), later=st.integers(1, 6))
+def test_a_run_may_go_on_with_other_slots(cut: int, slots: int, later: int) -> None:
+    """Whatever is cut off: what was told by then, and asked before that, replays; then it goes on to its end."""
+    steps = run(search(2, 3, population=5), [3, 1, 4, 1, 5], [slots])
+    kept = steps[:cut]
+    while kept and kept[-1][0] == "ask":  # asked after the last arrival: not recorded
+        kept.pop()
+    again = search(2, 3, population=5)
+    assert replayed(again, kept) == kept
+    told = [text for kind, text in kept if kind == "tell"]
+    asked = [text for kind, text in kept if kind == "ask"]
+    under_way = [*asked]
+    for text in told:
+        under_way.remove(text)
+    while not again.done:
+        while not again.exhausted and len(under_way) < later:
+            under_way.append(str(again.ask()[0]))
+            asked.append(under_way[-1])
+        again.tell([mixed(parse(under_way.pop(0)))])
+    assert len(asked) == 15
+
+
+def test_the_order_of_arrival_matters() -> None:
+    """Else it would not have to be recorded."""
+    options: dict[str, Any] = {"population": 6, "replacement": 0.2}
+    asked = [[text for kind, text in run(search(1, 6, **options), choices, [3]) if kind == "ask"] for choices in ([0], [2])]
+    assert asked[0][:6] == asked[1][:6]
+    assert asked[0] != asked[1]
+
+
+@pytest.mark.parametrize("viable", [False, True])
+def test_it_begins_with_the_first_generation_of_the_generational_search(viable: bool) -> None:
+    config = GeneticConfig(population=20, viable=viable)
+    first = GeneticSearch(config, 4, 1, usable).ask()
+    steady = SteadyStateSearch(config, 4, 2, usable)
+    assert [steady.ask()[0] for _ in range(20)] == first
+
+
+@pytest.mark.parametrize(("generations", "population"), [(1, 1), (3, 7), (10, 4)])
+def test_there_are_as_many_candidates_as_in_generations(generations: int, population: int) -> None:
+    steady = search(0, generations, population=population)
+    asked: list[Expr] = []
+    while not steady.exhausted:
+        asked += steady.ask()
+    assert len(asked) == generations * population
+    for number, expression in enumerate(asked):
+        assert not steady.done, number
+        steady.tell([trained(expression)])
+    assert steady.done
+
+
+def test_the_best_stays_a_parent_whatever_comes_after() -> None:
+    """With copies for children and a hard tournament, the best of all is what is asked for; it never gets lost."""
+    steady = search(0, 12, population=10, selection="tournament", tournament_size=200, **COPIES)
+    best: Expr | None = None
+    for number in range(120):
+        (expression,) = steady.ask()
+        if number >= 10:
+            assert expression == best
+        steady.tell([trained(expression)])
+        best = max(best or expression, expression, key=fake_fitness)
+
+
+def test_the_worst_makes_room_and_of_equals_the_oldest() -> None:
+    steady = search(0, 100, population=3, selection="roulette", **COPIES)
+    told = [("x*y", 0.5), ("x - y", 0.2), ("x + y", 0.2), ("x/y", 0.3), ("y/x", 0.1), ("x*x*y", 0.2)]
+    for _ in range(3):
+        steady.ask()
+    for text, fitness in told:
+        steady.tell([Outcome(text, "", Status.TRAINED, Stage.TRAINING, "", fitness)])
+    parents = {str(steady.ask()[0]) for _ in range(200)}
+    # x - y went for x/y, y/x came and went, x + y went for x*x*y, which is as good and younger.
+    assert parents == {"x*y", "x/y", "x*x*y"}
+
+
+def test_a_population_has_one_of_each() -> None:
+    """A good one that is asked again and again does not crowd out the others."""
+    steady = search(0, 100, population=3, **COPIES)
+    for _ in range(3):
+        steady.ask()
+    for text, fitness in [("x*y", 0.5), ("x/y", 0.1), ("x - y", 0.1), *[("x*y", 0.5)] * 10]:
+        steady.tell([Outcome(text, "", Status.TRAINED, Stage.TRAINING, "", fitness)])
+    assert {str(steady.ask()[0]) for _ in range(200)} == {"x*y", "x/y", "x - y"}
+
+
+def test_viable_candidates_are_new_and_pass_the_screen() -> None:
+    asked = [tree for (tree,) in history(search(0, 4, viable=True, population=15, replacement=0.3, grow=0.2, max_nodes=15))]
+    marks = usable(asked)
+    assert None not in marks
+    assert len(set(marks)) == 60
+
+
+def test_viable_needs_a_screen() -> None:
+    with pytest.raises(ConfigError, match="screen"):
+        SteadyStateSearch(GeneticConfig(viable=True), 0, 1)
+
+
+def test_a_search_finds_better_trees_than_it_began_with() -> None:
+    """Fitness is how many of seven symbols a tree uses: a landscape with a slope, and the search climbs it."""
+
+    def symbols_used(expression: Expr) -> Outcome:
+        fitness = sum(expression.uses(symbol) for symbol in ("x", "y", "log", "/", "square", "sqrt", "-"))
+        return Outcome(str(expression), "", Status.TRAINED, Stage.TRAINING, "", float(fitness))
+
+    asked = [tree for (tree,) in history(search(1, 12, population=40, max_nodes=60), symbols_used)]
+    fitnesses = [symbols_used(tree).fitness for tree in asked]
+    assert sum(fitnesses[-40:]) / 40 > sum(fitnesses[:40]) / 40 + 2
