@@ -6,7 +6,7 @@ The task and the losses are real; trainings are short.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
@@ -23,10 +23,10 @@ def alone() -> dict[str, Outcome]:
     return {text: evaluator.evaluate(jobs(text))[0] for text in (*GOOD, *BAD)}
 
 
-def all_of(asynchronous: Asynchronous, numbers: Iterable[int]) -> dict[int, list[Outcome]]:
-    """What comes of these candidates."""
+def all_of(asynchronous: Asynchronous, count: int) -> dict[int, list[Outcome]]:
+    """What comes of so many candidates, by number."""
     found: dict[int, list[Outcome]] = {}
-    for _ in numbers:
+    for _ in range(count):
         number, outcomes = asynchronous.next()
         assert number not in found
         found[number] = outcomes
@@ -51,7 +51,7 @@ class AsynchronousContract:
         with self.made(slots) as made:
             for number, text in enumerate(texts):
                 made.submit(100 + number, jobs(text))
-            found = all_of(made, texts)
+            found = all_of(made, len(texts))
         assert sorted(found) == [100 + number for number in range(len(texts))]
         for number, text in enumerate(texts):
             (outcome,) = found[100 + number]
@@ -88,7 +88,7 @@ class AsynchronousContract:
         with self.made() as made:
             made.submit(0, jobs("x*log(y)"))
             made.submit(1, jobs("x*log(y)"))
-            found = all_of(made, range(2))
+            found = all_of(made, 2)
         assert found[0] == found[1]
 
     def test_trainings_are_counted(self) -> None:
@@ -96,7 +96,7 @@ class AsynchronousContract:
         with self.made(counts=counts) as made:
             for number, text in enumerate(GOOD):
                 made.submit(number, jobs(text))
-            all_of(made, GOOD)
+            all_of(made, len(GOOD))
         assert counts[Stage.EARLY_STOP].candidates == counts[Stage.TRAINING].candidates == len(GOOD)
         assert counts[Stage.TRAINING].seconds > 0
 

@@ -85,7 +85,7 @@ def test_what_a_stream_has_judged_is_known(slots: int) -> None:
         _, first = stream.next()
         stream.submit(1, jobs("log(y)*x"))
         stream.submit(2, [*jobs("x*log(y) + 3"), *jobs("x*log(y)", seed=1)])
-        found = all_of(stream, range(2))
+        found = all_of(stream, 2)
     assert [outcome.fitness for outcome in found[1]] == [outcome.fitness for outcome in first]
     assert found[2][0].fitness == first[0].fitness
     assert stages.counts[Stage.TRAINING].candidates == 2  # each seed once

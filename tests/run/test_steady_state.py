@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from glo.errors import ConfigError, ReplayError
@@ -98,7 +99,7 @@ def test_arrivals_are_recorded_one_by_one_and_shown_in_generations(make_task: Ma
     (state,) = run_states(Store(storage))
     assert (state["generations"], state["planned"], state["fitness"]) == (3, 3, found.fitness)
     figure = progress_figure(shown.history)
-    assert list(figure.axes[0].lines[0].get_xdata()) == [0, 1, 2]
+    assert np.asarray(figure.axes[0].lines[0].get_xdata()).tolist() == [0, 1, 2]
     assert found.summary()["generations"] == 3
 
 
@@ -175,8 +176,9 @@ def test_a_changed_record_is_refused(make_task: MakeTask, storage: Path, change:
 
 def test_steady_state_is_an_option_of_the_run(make_task: MakeTask, storage: Path) -> None:
     discover(make_task(), storage=storage, **SMALL)
+    generational: dict[str, Any] = {**SMALL, "steady_state": False}
     with pytest.raises(ReplayError, match=r"genetic\.steady_state is True there and False here"):
-        discover(make_task(), storage=storage, **{**SMALL, "steady_state": False})
+        discover(make_task(), storage=storage, **generational)
     unnamed: list[dict[str, Any]] = [{**SMALL, "name": None, "steady_state": steady} for steady in (True, None)]
     names = [discover(make_task(), storage=storage, **options).name for options in unnamed]
     assert names == ["points-default-steady-0", "points-default-0"]
