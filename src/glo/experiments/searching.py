@@ -19,7 +19,7 @@ class SearchPlan(Config):
         preset: "paper" or "default".
         task: a built-in one.
         samples: how many of each split are used; None for all.
-        steps: of each training.
+        steps, batch_size: of each training.
         ladder: learning rates of each candidate.
         generations, population: of the genetic algorithm.
         iterations: of CMA-ES, with which the best loss is then tuned; 0 for none.
@@ -30,6 +30,7 @@ class SearchPlan(Config):
     task: str
     samples: PositiveInt | None = None
     steps: PositiveInt | None = None
+    batch_size: PositiveInt | None = None
     ladder: tuple[Rate, ...] | None = None
     generations: PositiveInt | None = None
     population: PositiveInt | None = None
@@ -40,6 +41,8 @@ class SearchPlan(Config):
 def search(lab: Lab, plan: SearchPlan) -> Discovery:
     """Make the search, or go on with it; it is a run of the lab's store."""
     settings: list[str] = []
+    if plan.batch_size:
+        settings.append(f"training.batch_size={plan.batch_size}")
     if plan.ladder:
         settings.append(f"training.learning_rates={list(plan.ladder)}")
     if plan.iterations:
