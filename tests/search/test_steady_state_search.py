@@ -135,9 +135,13 @@ def test_a_run_may_go_on_with_other_slots(cut: int, slots: int, later: int) -> N
 def test_the_order_of_arrival_matters() -> None:
     """Else it would not have to be recorded."""
     options: dict[str, Any] = {"population": 6, "replacement": 0.2}
-    asked = [[text for kind, text in run(search(1, 6, **options), choices, [3]) if kind == "ask"] for choices in ([0], [2])]
-    assert asked[0][:6] == asked[1][:6]
-    assert asked[0] != asked[1]
+    differ = 0
+    for seed in range(4):  # with one seed, the same parents may be chosen from both populations
+        steps = [run(search(seed, 6, **options), choices, [3]) for choices in ([0], [2])]
+        first, last = ([text for kind, text in taken if kind == "ask"] for taken in steps)
+        assert first[:6] == last[:6]
+        differ += first != last
+    assert differ >= 2
 
 
 @pytest.mark.parametrize("viable", [False, True])

@@ -35,6 +35,7 @@ class Breeding:
         self._screen = screen if config.viable else None
         self._elements = Elements(config.weights)
         self._select: Select = roulette if config.selection == "roulette" else tournament(config.tournament_size)
+        self._screened: set[Expr] = set()  # a tree is new once: most children are like one that was there before
         self._seen: set[str] = set()
 
     def random(self, rng: Generator, count: int) -> list[Expr]:
@@ -86,7 +87,9 @@ class Breeding:
         """Those that pass the screen with a fingerprint that this search has not seen."""
         assert self._screen is not None  # noqa: S101 - callers check
         kept: list[Expr] = []
-        for candidate, fingerprint in zip(candidates, self._screen(candidates), strict=True):
+        new = [candidate for candidate in dict.fromkeys(candidates) if candidate not in self._screened]
+        self._screened.update(new)
+        for candidate, fingerprint in zip(new, self._screen(new), strict=True):
             if fingerprint is not None and fingerprint not in self._seen:
                 self._seen.add(fingerprint)
                 kept.append(candidate)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+
+from numpy.random import Generator
 
 from glo.expr import Expr, parse
 from glo.records import Outcome, generator
@@ -32,7 +35,7 @@ class SteadyStateSearch:
         self._total = generations * config.population
         self._breeding = Breeding(config, screen)
         self._asked = self._told = 0
-        self._first: list[Expr] = []
+        self._next: deque[Expr] = deque()  # made, and not yet asked
         self._population: dict[Expr, float] = {}  # in the order of their outcomes
 
     @property
@@ -45,16 +48,21 @@ class SteadyStateSearch:
         return self._asked >= self._total
 
     def ask(self) -> list[Expr]:
-        number = self._asked
+        if not self._next:
+            self._next.extend(self._made(generator(self._seed, "candidate", self._asked)))
         self._asked += 1
-        if number == 0:
-            self._first = self._breeding.random(generator(self._seed, "generation", 0), self._size)
-        if number < self._size:
-            return [self._first[number]]
-        rng = generator(self._seed, "candidate", number)
+        return [self._next.popleft()]
+
+    def _made(self, rng: Generator) -> list[Expr]:
+        """The next candidates.  To screen several at once is cheaper, and few of them will know less than if they were made
+        one by one: as many at once as half of those under way, whose outcomes none of them knows.
+        """
+        if self._asked == 0:
+            return self._breeding.random(generator(self._seed, "generation", 0), self._size)
+        count = max(1, min(1 + (self._asked - self._told) // 2, self._total - self._asked))
         if not self._population:  # so many at once that nothing has come back yet
-            return self._breeding.random(rng, 1)
-        return self._breeding.bred(rng, list(self._population), list(self._population.values()), 1)
+            return self._breeding.random(rng, count)
+        return self._breeding.bred(rng, list(self._population), list(self._population.values()), count)
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
