@@ -57,6 +57,8 @@ def accuracy_sheet(title: str, condition: Condition, paper: Mapping[str, float],
         for name in fixed
     ]
     note = "Over cross-entropy: difference of the test accuracies, with the p-value of Welch's two-tailed t-test."
+    if what == "validation":
+        note = f"Accuracies: on validation, as in the paper. {note}"
     return Sheet(title, header, rows, note)
 
 
