@@ -15,7 +15,7 @@ from distributed.client import ClosedClientError
 
 from glo.errors import ClusterError
 from glo.evaluation.dask.config import ClusterConfig
-from glo.evaluation.dask.worker import Errand, train_part
+from glo.evaluation.dask.worker import Errand, Report, train_part
 from glo.training import Result, Training
 from glo.training.processes import Died, Overdue, in_words
 
@@ -45,11 +45,20 @@ class Courier(Generic[Tag]):
         errand: what all trainings have in common.
         packed: the task, where it is not loaded by name.
         test: whether to measure on the test split too.
+        work: what a worker does; another than training is for simulations.
     """
 
-    def __init__(self, client: Client, config: ClusterConfig, errand: Errand, packed: Any, test: bool = False) -> None:
+    def __init__(
+        self,
+        client: Client,
+        config: ClusterConfig,
+        errand: Errand,
+        packed: Any,
+        test: bool = False,
+        work: Callable[..., Report] = train_part,
+    ) -> None:
         self._client: Any = client  # whose methods are typed as if they might be coroutines
-        self._config, self._errand, self._packed, self._test = config, errand, packed, test
+        self._config, self._errand, self._packed, self._test, self._work = config, errand, packed, test, work
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._under_way: dict[str, Parcel[Tag]] = {}
 
@@ -66,7 +75,7 @@ class Courier(Generic[Tag]):
         others = [worker for worker in self._workers() if worker != avoid] if avoid else []
         where = {"workers": others, "allow_other_workers": True} if others else {}
         sent = list(trainings.values())
-        future = submit(self._client, train_part, self._errand, self._packed, sent, seed, self._test, **where)
+        future = submit(self._client, self._work, self._errand, self._packed, sent, seed, self._test, **where)
         key = str(future.key)
         self._under_way[key] = Parcel(trainings, seed, tried, future)
         future.add_done_callback(lambda _: self._ended.put(key))

@@ -1,0 +1,259 @@
+"""How far glo scales on a cluster, by simulation: what the driver costs, and how busy the workers are.
+
+    python -m benchmarks.cluster_sim [--workers 1,10,100,500,2000] [--generations 4] [--out DIR]
+
+Two simulations, since nobody has 2,000 cores at hand:
+
+- *dispatch*: the real dask scheduler and the real courier of glo, with workers that sleep instead of training.  What the
+  process computes meanwhile (courier, scheduler, and the workers' own bookkeeping) is overhead.
+- *search*: the real search, funnel, store and loop, with a clock that jumps over the trainings: what the driver computes
+  takes the time it takes, and a simulated training lasts as long as is drawn for it.  So both the overhead of the driver and
+  the waiting for stragglers show in how busy the workers are.
+
+A training lasts 60 s in the median, log-normally distributed (sigma 0.8: one in a hundred takes 6 times as long), and 2 % of
+them die half way and are made again, once; what dies again has crashed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import math
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from distributed import Client, LocalCluster
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from glo.evaluation.dask.config import LocalConfig
+from glo.evaluation.dask.courier import Courier
+from glo.evaluation.dask.worker import Errand, Report, versions
+from glo.losses import cross_entropy
+from glo.records import TrainingConfig, digest, generator
+from glo.report import save
+from glo.run import discover, hardware
+from glo.run import versions as versions_of_run
+from glo.tasks import load_task
+from glo.training import Result, Training, TrainingResult, collect, each_seed
+from glo.training.processes import Died
+
+MEDIAN, SIGMA, FAILURES = 60.0, 0.8, 0.02
+GOAL = 10.0  # milliseconds of the driver for each evaluation
+RESULTS = Path(__file__).parent / "results"
+IMAGE = Path(__file__).parent.parent / "docs" / "images" / "cluster-sim.png"
+Row = dict[str, Any]
+
+
+def sleeping(errand: Errand, _packed: bytes | None, trainings: list[Training], seed: int, _test: bool) -> Report:
+    """In place of `train_part`: sleeps, for a time drawn from the seed; some die."""
+    rng = generator(seed, "sleep")
+    time.sleep(errand.limit * rng.lognormal(0, SIGMA))
+    results: list[Result] = [TrainingResult(0.5) for _ in trainings]
+    return Report("", Died(1) if rng.random() < FAILURES else results)
+
+
+def dispatch(workers: int) -> Row:
+    """Milliseconds for each evaluation of sending, scheduling and receiving, with so many real slots of dask."""
+    processes = min(workers, 8)
+    evaluations = max(200, 2 * workers)
+    config = LocalConfig(retries=0)
+    # They sleep for long enough that the process is not busy all the time, and for no longer than that.
+    errand = Errand("", None, ".", "", TrainingConfig(), "cpu", versions(), max(0.02, workers * 0.02))
+    with (
+        LocalCluster(
+            n_workers=processes, threads_per_worker=math.ceil(workers / processes), processes=False,
+            dashboard_address="127.0.0.1:0", memory_limit=0,
+        ) as cluster,
+        Client(cluster) as client,
+    ):  # fmt: skip
+        courier: Courier[int] = Courier(client, config, errand, None, work=sleeping)
+        sent = done = 0
+        computed, mine = time.process_time(), time.thread_time()
+        while done < evaluations:
+            while sent < evaluations and len(courier) < workers:
+                courier.send({sent: Training(cross_entropy, 0.1)}, seed=sent)
+                sent += 1
+            done += len(courier.next())
+        all_ms = (time.process_time() - computed) / evaluations * 1000
+        mine_ms = (time.thread_time() - mine) / evaluations * 1000
+    return {"workers": workers, "dispatch_ms": all_ms, "dispatch_driver_ms": mine_ms, "evaluations": evaluations}
+
+
+@dataclass
+class Pool:
+    """Simulated workers, with a clock that jumps over the time in which only they work."""
+
+    workers: int
+    started: float = field(default_factory=time.perf_counter)
+    jumped: float = 0.0
+    busy: float = 0.0  # seconds of all workers together
+    evaluations: int = 0
+
+    def now(self) -> float:
+        return time.perf_counter() - self.started + self.jumped
+
+    def driver(self) -> float:
+        """Seconds in which the driver computed; the workers computed nothing."""
+        return time.perf_counter() - self.started
+
+    def wait(self, until: float) -> None:
+        self.jumped += max(0.0, until - self.now())
+
+
+class Simulated:
+    """Trains nothing, on so many workers: a `glo.training.TrainsInFlow`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def train(
+        self, trainings: Sequence[Training], seed: int | Sequence[int], test: bool = False,
+        on_done: Callable[[int], None] = lambda done: None,
+    ) -> list[Result]:  # fmt: skip
+        return collect(self.parts(trainings, each_seed(seed, trainings), test), len(trainings), on_done)
+
+    def parts(
+        self,
+        trainings: Sequence[Training],
+        seeds: Sequence[int],
+        test: bool = False,  # noqa: ARG002 - of the protocol
+    ) -> Iterator[Mapping[int, Result]]:
+        flow = self.flow()
+        for position, (training, seed) in enumerate(zip(trainings, seeds, strict=True)):
+            flow.begin(position, [training], [seed])
+        for _ in trainings:
+            position, (result,) = flow.next()
+            yield {position: result}
+
+    def flow(self, slots: int | None = None) -> SimulatedFlow:
+        return SimulatedFlow(self._pool, slots or self._pool.workers)
+
+
+class SimulatedFlow:
+    """What is begun is given to a worker as soon as one is free."""
+
+    def __init__(self, pool: Pool, slots: int) -> None:
+        self._pool, self.slots = pool, slots
+        self._waiting: deque[tuple[int, list[Result], float]] = deque()
+        self._running: list[tuple[float, int, list[Result]]] = []
+
+    def begin(self, number: int, trainings: Sequence[Training], seeds: Sequence[int]) -> None:
+        self._waiting.append((number, *_drawn(trainings, seeds)))
+        self._start(self._pool.now())
+
+    def next(self) -> tuple[int, list[Result]]:
+        end, number, results = heapq.heappop(self._running)
+        self._pool.wait(end)
+        self._start(end)  # dask keeps what waits at hand: a worker does not wait for the driver if there is more
+        self._pool.evaluations += 1
+        return number, results
+
+    def close(self) -> None:
+        self._waiting.clear()
+
+    def _start(self, when: float) -> None:
+        while self._waiting and len(self._running) < self._pool.workers:
+            number, results, seconds = self._waiting.popleft()
+            self._pool.busy += seconds
+            heapq.heappush(self._running, (when + seconds, number, results))
+
+
+def _drawn(trainings: Sequence[Training], seeds: Sequence[int]) -> tuple[list[Result], float]:
+    """What comes of a candidate, and how long it takes; the same whenever it is trained."""
+    rng = generator(seeds[0], digest(str(trainings[0].expression)))
+    seconds = MEDIAN * rng.lognormal(0, SIGMA)
+    died = [bool(rng.random() < FAILURES) for _ in range(2)]
+    lost = seconds / 2 * (died[0] + (died[0] and died[1]))
+    if all(died):
+        return ["its process was killed by SIGKILL"] * len(trainings), lost
+    return [TrainingResult(float(rng.uniform(0.1, 0.95)))] * len(trainings), seconds + lost
+
+
+def searched(workers: int, steady: bool, generations: int) -> Row:
+    """A search of the default preset on so many simulated workers; no population is smaller than they are many."""
+    population = max(40, workers)
+    task, pool = load_task("digits"), Pool(workers)
+    with tempfile.TemporaryDirectory() as folder:
+        discover(
+            task, generations=generations, population=population, steady_state=steady or None,
+            storage=Path(folder) / "glo.db", settings=["training.learning_rates=[0.1]", "training.early_stop=0"],
+            cluster=lambda *_: Simulated(pool), slots=workers if steady else None,
+        )  # fmt: skip
+    span, asked = pool.now(), generations * population
+    return {
+        "trainings": pool.evaluations,
+        "driver_ms": pool.driver() / asked * 1000,
+        "utilisation": pool.busy / workers / span,
+        "hours": span / 3600,
+    }
+
+
+def measured(workers: int, generations: int) -> Row:
+    row = dispatch(workers)
+    for name, steady in (("generational", False), ("steady_state", True)):
+        row[name] = searched(workers, steady, generations)
+    return row
+
+
+def shown(rows: Sequence[Row]) -> Table:
+    table = Table("workers", "dispatch, ms", "driver, ms", "workers busy", "driver, ms (steady)", "workers busy (steady)")
+    for row in rows:
+        both = (row["generational"], row["steady_state"])
+        parts = [text for one in both for text in (f"{one['driver_ms']:.1f}", f"{one['utilisation']:.0%}")]
+        table.add_row(f"{row['workers']:,}", f"{row['dispatch_ms']:.1f}", *parts)
+    return table
+
+
+def figure(rows: Sequence[Row]) -> Figure:
+    workers = [row["workers"] for row in rows]
+    drawn = Figure(figsize=(9.5, 3.8), layout="constrained")
+    busy, cost = drawn.subplots(1, 2)
+    for name, colour, text in (("generational", "C0", "generations"), ("steady_state", "C1", "steady state")):
+        busy.plot(workers, [100 * row[name]["utilisation"] for row in rows], "o-", color=colour, label=text)
+        cost.plot(workers, [row[name]["driver_ms"] for row in rows], "o-", color=colour, label=f"search, {text}")
+    cost.plot(workers, [row["dispatch_ms"] for row in rows], "s-", color="C2", label="dispatch (dask)")
+    cost.axhline(GOAL, color="C7", linestyle="--", label="goal")
+    busy.set(ylabel="workers busy (%)", ylim=(0, 100), title="Use of the cluster")
+    cost.set(ylabel="milliseconds per evaluation", title="What the driver costs", ylim=(0, None))
+    for axes in (busy, cost):
+        axes.set(xscale="log", xlabel="workers")
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return drawn
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", default="1,10,100,500,2000")
+    parser.add_argument("--generations", type=int, default=4)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--image", type=Path, default=IMAGE)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:  # what is imported at first use is not counted
+        discover(load_task("digits"), generations=1, population=2, steps=1, storage=Path(folder) / "glo.db")
+    rows: list[Row] = []
+    for workers in map(int, chosen.workers.split(",")):
+        rows.append(measured(workers, chosen.generations))
+        Console().print(shown(rows[-1:]))
+    Console().print(shown(rows))
+    assumed = {"median_seconds": MEDIAN, "sigma": SIGMA, "failures": FAILURES, "generations": chosen.generations}
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    report = {"rows": rows, "assumed": assumed, "hardware": hardware(), "versions": versions_of_run(), "finished": finished}
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    (chosen.out / "cluster_sim.json").write_text(json.dumps(report, indent=2) + "\n")
+    save(figure(rows), chosen.image)
+
+
+if __name__ == "__main__":
+    main()
