@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -52,7 +52,16 @@ class Workplace:
 
     def map(self, work: Callable[..., Answer], *items: Iterable[Any]) -> list[Answer]:
         """As the built-in `map`; on a cluster all at once, so that they share its workers."""
-        return list(map(work, *items) if self.pool is None else self.pool.map(work, *items))
+        if self.pool is None:
+            return list(map(work, *items))
+        futures = [self.pool.submit(work, *each) for each in zip(*items, strict=True)]
+        try:
+            for ended in as_completed(futures):
+                ended.result()  # an error of one is raised before the others have ended
+        finally:
+            for future in futures:
+                future.cancel()  # what has not begun
+        return [future.result() for future in futures]
 
 
 @contextmanager
