@@ -32,7 +32,18 @@ pytestmark = pytest.mark.cluster
 SMALL = ["--steps", "20,40", "--learning-rates", "0.1,0.3", "--tuning-seeds", "1", "--repeats", "2", "--smoothings", "0.2"]
 COMPARE = ["compare", "baikal", "--task", "digits", *SMALL, "--device", "cpu", "--json"]
 DEMO = ["demo", "--generations", "1", "--population", "6", "--steps", "60", "--repeats", "2", "--json"]
-EXPERIMENT = ["experiment", "run", "mnist-data", "--scale", "smoke", "--data-dir", str(IMAGES), "--device", "cpu", "--json"]
+EXPERIMENT = [
+    "experiment",
+    "run",
+    "mnist-accuracy",
+    "--scale",
+    "smoke",
+    "--data-dir",
+    str(IMAGES),
+    "--device",
+    "cpu",
+    "--json",
+]
 TRAININGS = "SELECT * FROM trainings"
 STUDY = Study(steps=(150, 300), learning_rates=(0.1, 0.3, 1.0), tuning_seeds=2, repeats=3, smoothings=(0.2,))
 PLAN = Plan(task="digits", fractions=(0.5, 1), steps=(100, 200), n=3, ladder=(0.1, 1))
@@ -102,6 +113,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return json.loads(out)
 
 
+def distinct(experiment: dict[str, Any]) -> int:
+    """How many trainings an experiment is made of: the same one may be asked for in two blocks."""
+    return len({json.dumps({**training, "block": ""}) for training in experiment["runs"]})
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_experiment_goes_on_with_what_arrived(
     how: signal.Signals, whole: dict[str, Any], tmp_path: Path
@@ -117,9 +133,9 @@ def test_an_interrupted_experiment_goes_on_with_what_arrived(
     finally:
         process.kill()
     wait_until(lambda: not [child for child in family if child.is_running() and child.status() != "zombie"], "orphans")
-    assert 0 < rows(storage, TRAININGS) < 43
+    assert 0 < rows(storage, TRAININGS) < distinct(whole)
     assert out == ""
-    again = [*EXPERIMENT, "--cluster", "local:2"]
+    again = EXPERIMENT
     if how == signal.SIGINT:
         assert process.returncode == 130
         assert "Traceback" not in err
@@ -140,7 +156,7 @@ def test_a_scheduler_that_goes_ends_an_experiment_and_what_arrived_is_kept(whole
     assert (process.returncode, out) == (2, "")
     assert err.startswith("Error: the scheduler of the cluster is gone; what has ended is kept: go on with glo experiment")
     assert err.count("\n") == 1
-    assert 0 < rows(storage, TRAININGS) < 43
+    assert 0 < rows(storage, TRAININGS) < distinct(whole)
     code, out, err = run(*EXPERIMENT, folder=tmp_path)
     assert code == 0, err
     assert numbers(json.loads(out)) == numbers(whole)
