@@ -335,6 +335,7 @@ def test_comparison_on_a_harder_task(glo: Glo) -> None:
         (["x**"], r"x\*\*"),
         (["--no-baselines"], "only one loss"),
         (["--device", "abacus"], "device 'abacus'"),
+        (["--cluster", "abacus"], "there is no cluster 'abacus'; a cluster is local:N"),
         (["--out", "file"], "file cannot be written.*another --out"),
         (["--out", "file/folder"], "file/folder cannot be written.*another --out"),
     ],

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,6 +14,7 @@ pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
 
 import psutil
 
+from cluster.processes import ENVIRONMENT, PATIENCE, rows, run, standing, start, wait_until
 from glo.errors import ClusterError, ConfigError
 from glo.evaluation import trainers
 from glo.evaluation.dask import write_certificates
@@ -32,41 +27,8 @@ from glo.tasks import load_task
 from glo.training import Trainer, Training
 
 pytestmark = pytest.mark.cluster
-PATIENCE = 120.0
-COMMAND = [sys.executable, "-c", "from glo.cli import main; main()"]
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 SEARCH = ["search", "--task", "digits", "--generations", "2", "--population", "12", "--steps", "400", "--name", "run"]
 SEARCH += ["--set", "repeats=3", "--device", "cpu"]
-
-
-def wait_until(condition: Callable[[], object], what: str = "") -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
-def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([*COMMAND, *arguments], cwd=folder, env=ENVIRONMENT, text=True, **pipes)
-
-
-def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
-    """Exit code, output and errors of a command."""
-    process = start(*arguments, folder=folder)
-    out, err = process.communicate(timeout=PATIENCE)
-    return process.returncode, out, err
-
-
-def rows(storage: Path, query: str) -> int:
-    """How many rows a query finds; none while there is no such table."""
-    if not storage.exists():
-        return 0
-    try:
-        with closing(sqlite3.connect(storage)) as connection:
-            return len(connection.execute(query).fetchall())
-    except sqlite3.OperationalError:
-        return 0
 
 
 @pytest.fixture(scope="module")
@@ -108,30 +70,6 @@ def test_a_driver_killed_within_a_generation_loses_nothing_that_ended(where: lis
     store.close()
     assert first.funnel[Stage.CACHE].rejected >= remembered
     assert first.funnel[Stage.EARLY_STOP].candidates <= 3 * len(first.outcomes) - remembered
-
-
-@contextmanager
-def standing(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A scheduler and a worker of the user's own, with the address of the scheduler and its process."""
-    environment = {**ENVIRONMENT, "DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
-    common = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", *options]
-    file = folder / "scheduler.json"
-    python = [sys.executable, "-m"]
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    commands = [
-        ["distributed.cli.dask_scheduler", "--port", "0", "--scheduler-file", str(file)],
-        ["distributed.cli.dask_worker", "--nthreads", "2", "--scheduler-file", str(file)],
-    ]
-    processes: list[subprocess.Popen[bytes]] = []
-    try:
-        for command in commands:
-            processes.append(subprocess.Popen[bytes]([*python, *command, *common], cwd=folder, env=environment, **quiet))
-            wait_until(lambda: file.exists() and file.read_text().endswith("}"))
-        yield json.loads(file.read_text())["address"], processes[0]
-    finally:
-        for process in reversed(processes):
-            process.kill()
-            process.wait()
 
 
 def test_a_scheduler_that_goes_is_said_in_one_line_and_the_run_goes_on(whole: str, tmp_path: Path) -> None:

@@ -6,8 +6,7 @@ import os
 import re
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import psutil
 
 import glo
 from cluster import misbehaving
+from cluster.processes import children_of, wait_until, workers_killed, workers_of
 from contracts.evaluator_contract import SHORT, EvaluatorContract, digits
 from glo.errors import ClusterError, TaskError
 from glo.evaluation import LocalEvaluator, trainers
@@ -30,15 +30,7 @@ from glo.tasks import Task, load_task
 from glo.training import MakeTrainer, Trainer, Training, TrainingResult
 
 pytestmark = pytest.mark.cluster
-PATIENCE = 120.0
 LOSSES = [*misbehaving.RIGHT, misbehaving.WRONG]
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -46,26 +38,6 @@ def two_workers() -> Iterator[MakeTrainer]:
     """A cluster that several tests share."""
     with trainers("local:2", "cpu") as make_trainer:
         yield make_trainer
-
-
-def workers_of(process: psutil.Process) -> list[psutil.Process]:
-    """The processes of a driver's workers, in which dask runs: neither their nannies nor the children that train."""
-    spawned: list[psutil.Process] = []
-    for nanny in process.children():
-        try:
-            if "distributed.cli.dask_spec" in nanny.cmdline():
-                spawned += [child for child in nanny.children() if "spawn_main" in " ".join(child.cmdline())]
-        except psutil.NoSuchProcess:
-            continue
-    return spawned
-
-
-def children_of(process: psutil.Process) -> list[psutil.Process]:
-    """The children in which a worker trains."""
-    try:
-        return process.children()
-    except psutil.NoSuchProcess:
-        return []
 
 
 class TestClusterEvaluator(EvaluatorContract):
@@ -117,24 +89,8 @@ def test_a_search_has_the_same_history_with_workers_killed_again_and_again(tmp_p
     """`kill -9` of a worker while a child of it trains."""
     options: dict[str, Any] = {"seed": 3, "generations": 3, "population": 12, "steps": 300, "device": "cpu"}
     whole = glo.discover("digits", storage=tmp_path / "whole.db", **options)
-    killed: list[int] = []
-    stop = threading.Event()
-
-    def murder() -> None:
-        while not stop.wait(0.05) and len(killed) < 4:
-            for worker in workers_of(psutil.Process()):
-                if worker.pid not in killed and children_of(worker):
-                    worker.kill()
-                    killed.append(worker.pid)
-                    break
-
-    killer = threading.Thread(target=murder)
-    killer.start()
-    try:
-        shot = glo.discover("digits", storage=tmp_path / "shot.db", cluster="local:2", **options)
-    finally:
-        stop.set()
-        killer.join()
+    with trainers("local:2", "cpu") as make_trainer, workers_killed(4) as killed:
+        shot = glo.discover("digits", storage=tmp_path / "shot.db", cluster=make_trainer, **options)
     assert len(killed) >= 3
     assert shot.history_digest() == whole.history_digest()
     assert sum(outcome.status is Status.TRAINED for record in shot.history for outcome in record.outcomes) > 10

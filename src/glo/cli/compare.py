@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from glo.cli import options
+from glo.cli.launch import chosen_cluster
 from glo.cli.output import (
     Progress,
     dump,
@@ -47,6 +48,8 @@ def compare(
     task_option: options.TaskOptions = None,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
+    cluster: options.Cluster = None,
+    insecure: options.Insecure = False,
     json: options.Json = False,
 ) -> None:
     """Compare losses, each at its own best learning rate, over fresh seeds on the test split.
@@ -71,11 +74,12 @@ def compare(
         train_fraction=train_fraction,
         **{key: tuple(values) for key, values in given.items() if values is not None},
     )
-    options_of_task = read_task_options(task_option)
+    options_of_task, place = read_task_options(task_option), chosen_cluster(cluster, insecure)
     with folder_for_output(out), Progress() as progress:
         summary = compare_losses(
-            task, expr, study, task_options=options_of_task, data_dir=data_dir, device=device, report=progress.show
-        )
+            task, expr, study, task_options=options_of_task, data_dir=data_dir, device=device, cluster=place,
+            report=progress.show,
+        )  # fmt: skip
     write_text(out / "comparison.json", dump(summary))
     figure = comparison_figure(summary)
     for ending in ("png", "svg"):

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
+from glo.cli.launch import chosen_cluster
 from glo.cli.output import Progress, command_line, print_json, print_table, resumable
 
 
@@ -18,6 +19,8 @@ def demo(
     population: Annotated[int, typer.Option(min=2, help="Candidates in each generation.")] = 40,
     steps: Annotated[int, typer.Option(min=1, help="Training steps for each network.")] = 600,
     repeats: Annotated[int, typer.Option(min=2, help="Fresh seeds of the final comparison.")] = 10,
+    cluster: options.Cluster = None,
+    insecure: options.Insecure = False,
     json: options.Json = False,
 ) -> None:
     """Discover a loss for digits of which 40 % are labelled wrong, and compare it honestly.
@@ -27,8 +30,9 @@ def demo(
     from glo.experiments.demo import DemoConfig, run_demo
 
     config = DemoConfig(seed=seed, generations=generations, population=population, steps=steps, repeats=repeats)
-    with resumable(command_line("glo demo", seed=seed, out=out)), Progress() as progress:
-        summary = run_demo(config, out, progress.show)
+    place = chosen_cluster(cluster, insecure)
+    with resumable(command_line("glo demo", seed=seed, out=out, cluster=cluster)), Progress() as progress:
+        summary = run_demo(config, out, progress.show, place)
     if json:
         print_json(summary)
         return

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
+from glo.cli.launch import chosen_cluster
 from glo.cli.output import Progress, command_line, folder_for_output, print_json, print_table, resumable
 
 app = typer.Typer(help="Measure the paper's figures and tables again.", no_args_is_help=True, rich_markup_mode=None)
@@ -59,6 +60,8 @@ def run(
     storage: Annotated[str | None, typer.Option(help="The store; by default glo.db in the folder.")] = None,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
+    cluster: options.Cluster = None,
+    insecure: options.Insecure = False,
     json: options.Json = False,
 ) -> None:
     """Measure a figure or table of the paper again, and set the numbers beside the paper's.
@@ -67,18 +70,22 @@ def run(
     """
     from glo.experiments.experiment import load_experiment, run_experiment
     from glo.experiments.lab import Lab
-    from glo.run import choose_device
+    from glo.experiments.workplace import workplace
     from glo.store import Store, without_password
 
     experiment = load_experiment(name)
     shown = None if storage is None else without_password(storage)
-    again = command_line("glo experiment run", name, scale=scale, out=out, seed=seed, storage=shown, data_dir=data_dir)
+    again = command_line(
+        "glo experiment run", name, scale=scale, out=out, seed=seed, storage=shown, data_dir=data_dir, cluster=cluster
+    )
+    trains_at = chosen_cluster(cluster, insecure)
     with folder_for_output(out), resumable(again), Progress() as progress:
         where = storage or out / "glo.db"
         store = Store(where)
         try:
-            lab = Lab(where, store, seed, str(choose_device(device)), data_dir, progress.show)
-            results = run_experiment(name, scale.value, out, lab)
+            with workplace(trains_at, device) as place:
+                lab = Lab(where, store, seed, place, data_dir, progress.show)
+                results = run_experiment(name, scale.value, out, lab)
         finally:
             store.close()
     if json:

@@ -34,7 +34,7 @@ def print_json(value: Any) -> None:
 
 @contextmanager
 def folder_for_output(path: Path) -> Iterator[None]:
-    """A folder to write to; one that was made for what is then refused is taken away again.
+    """A folder to write to; one that was made for what is then refused is taken away again, unless something is in it.
 
     Raises:
         ConfigError: if it cannot be made.
@@ -49,7 +49,7 @@ def folder_for_output(path: Path) -> Iterator[None]:
     try:
         yield
     except GloError:
-        if not existed:
+        if not existed and not any(path.iterdir()):
             path.rmdir()
         raise
 

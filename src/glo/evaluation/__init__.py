@@ -5,10 +5,10 @@ from glo.evaluation.checks import Check, DescentProbe, finite_derivative, probe_
 from glo.evaluation.evaluator import Evaluator, OnOutcomes, unheard
 from glo.evaluation.funnel import Cached, Funnel, FunnelConfig, Screened, no_lookup
 from glo.evaluation.local import LocalEvaluator
-from glo.evaluation.trainers import Where, trainers
+from glo.evaluation.trainers import Here, Where, trainers
 
 __all__ = [
-    "Asynchronous", "Cached", "Check", "DescentProbe", "Evaluator", "Flowing", "Funnel", "FunnelConfig", "LocalEvaluator",
-    "OnOutcomes", "Screened", "Stream", "Where", "finite_derivative", "no_lookup", "probe_points", "structure", "trainers",
-    "unheard", "viability",
+    "Asynchronous", "Cached", "Check", "DescentProbe", "Evaluator", "Flowing", "Funnel", "FunnelConfig", "Here",
+    "LocalEvaluator", "OnOutcomes", "Screened", "Stream", "Where", "finite_derivative", "no_lookup", "probe_points",
+    "structure", "trainers", "unheard", "viability",
 ]  # fmt: skip

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from glo.evaluation.dask import ClusterConfig, cluster_trainers, read_cluster
+from glo.records import TrainingConfig
+from glo.tasks import Task
 from glo.training import MakeTrainer, Trainer, choose_device
 
 # None for this machine; a cluster by text, file or configuration, to be opened; or what makes trainers already.
 Where = str | ClusterConfig | MakeTrainer | None
+
+
+@dataclass(frozen=True)
+class Here:
+    """Makes trainers for this machine, which is for one of them at a time."""
+
+    device: str = "cpu"
+
+    @property
+    def abreast(self) -> bool:
+        return False
+
+    def __call__(self, task: Task, config: TrainingConfig, /) -> Trainer:
+        return Trainer(task, config, self.device)
 
 
 @contextmanager
@@ -26,8 +43,7 @@ def trainers(where: Where = None, device: str = "auto") -> Iterator[MakeTrainer]
         ClusterError: if the cluster cannot be opened.
     """
     if where is None:
-        place = choose_device(device)
-        yield lambda task, training: Trainer(task, training, place)
+        yield Here(str(choose_device(device)))
     elif isinstance(where, (str, ClusterConfig)):
         with cluster_trainers(read_cluster(where), device) as make_trainer:
             yield make_trainer

@@ -7,6 +7,7 @@ both ways, from the same seeds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from glo.experiments.lab import Lab
 from glo.experiments.statistics import Sample
 from glo.records import Config, Rate, TrainingConfig, derive_seeds
 from glo.run import training_config
-from glo.tasks import Task
+from glo.tasks import Task, with_train_fraction
 from glo.training import BINS, Training, TrainingResult, Trains
 
 PAPER_RATE, OWN_RATE = "paper's rate", "own rate"
@@ -50,29 +51,59 @@ class Plan(Config):
     curve_every: int = Field(default=0, ge=0)
 
 
+@dataclass(frozen=True)
+class _Condition:
+    """One of a plan: a fraction of the training data and a length of training."""
+
+    fraction: float
+    task: Task
+    training: TrainingConfig
+
+
 def measure_conditions(
     lab: Lab, plan: Plan, losses: Mapping[str, Family], blocks: Sequence[str] = (PAPER_RATE, OWN_RATE)
 ) -> list[dict[str, Any]]:
     """Each condition of the plan with its blocks; the first loss is what the others are compared with.
 
+    On a cluster all blocks of all conditions are measured at once.
+
     Returns:
         JSON-like: for each condition `fraction`, `steps` and `blocks`, which holds the rows of the losses by block and name.
     """
-    conditions: list[dict[str, Any]] = []
-    for fraction in plan.fractions:
-        task = lab.task(plan.task, plan.samples, fraction)
-        for steps in plan.steps:
-            training = training_config(task, {"steps": steps, "batch_size": plan.batch_size, "early_stop": 0.0})
-            measured = {block: _block(lab, task, plan, losses, training, block, fraction) for block in blocks}
-            conditions.append({"fraction": fraction, "steps": steps, "blocks": measured})
-    return conditions
+    conditions = _conditions(lab, plan)
+    rows = iter(
+        lab.each(
+            lambda lab, part: _block(lab, plan, losses, *part),
+            [(condition, block) for condition in conditions for block in blocks],
+        )
+    )
+    return [
+        {
+            "fraction": condition.fraction,
+            "steps": condition.training.steps,
+            "blocks": {block: next(rows) for block in blocks},
+        }
+        for condition in conditions
+    ]
+
+
+def _conditions(lab: Lab, plan: Plan) -> list[_Condition]:
+    whole = lab.task(plan.task, plan.samples)
+    tasks = [whole if fraction == 1 else with_train_fraction(whole, fraction, lab.seed) for fraction in plan.fractions]
+    options = {"batch_size": plan.batch_size, "early_stop": 0.0}
+    return [
+        _Condition(fraction, task, training_config(task, {"steps": steps, **options}))
+        for fraction, task in zip(plan.fractions, tasks, strict=True)
+        for steps in plan.steps
+    ]
 
 
 def _block(
-    lab: Lab, task: Task, plan: Plan, losses: Mapping[str, Family], training: TrainingConfig, block: str, fraction: float
+    lab: Lab, plan: Plan, losses: Mapping[str, Family], condition: _Condition, block: str
 ) -> dict[str, dict[str, Any]]:
     """One row for each loss: its rate, the accuracies of its networks on test, and the difference to the first loss."""
-    labels = {"block": block, "fraction": fraction}
+    task, training = condition.task, condition.training
+    labels = {"block": block, "fraction": condition.fraction}
     if block == PAPER_RATE:
         rate = training.learning_rates[0]
         contenders = {

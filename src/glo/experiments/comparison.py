@@ -96,7 +96,7 @@ def compare(
     families: Mapping[str, Family],
     training: TrainingConfig,
     protocol: Protocol,
-    device: str = "cpu",
+    make_trainer: Callable[[Task, TrainingConfig], Trains] = Trainer,
     report: Report = lambda phase, done, total: None,
 ) -> dict[str, dict[str, Any]]:
     """Choose each contender on validation, measure all on test, and compare each with the first.
@@ -104,6 +104,7 @@ def compare(
     Args:
         families: the contenders by name; the first is the baseline.
         training: early stopping is taken out of it, since it may stop a loss that starts slowly.
+        make_trainer: settles where networks are trained; by default in this process, or others of this machine.
 
     Returns:
         A JSON-like row for each contender, by name: expression, rate, mean, sd, n, and the difference to the baseline.
@@ -112,7 +113,7 @@ def compare(
         TaskError: if the task has no test split.
     """
     task.split("test")  # that there is none is better known before hours of tuning
-    trainer = Trainer(task, training.model_copy(update={"early_stop": 0.0}), device)
+    trainer = make_trainer(task, training.model_copy(update={"early_stop": 0.0}))
     contenders = choose(trainer, families, protocol, report)
     samples = measure(trainer, list(contenders.values()), protocol, report)
     return rows(contenders, samples)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from glo.errors import ConfigError
+from glo.evaluation import Where
 from glo.experiments.comparison import LADDER, Protocol, Report, baselines, compare
+from glo.experiments.workplace import Workplace, workplace
 from glo.expr import parse
 from glo.losses import cross_entropy
 from glo.report import loss_figure, progress_figure, save, write_text
@@ -39,12 +41,26 @@ class DemoConfig:
     repeats: int = 10
 
 
-def run_demo(config: DemoConfig, out: Path, report: Report = lambda phase, done, total: None) -> dict[str, Any]:
+def run_demo(
+    config: DemoConfig, out: Path, report: Report = lambda phase, done, total: None, cluster: Where = None
+) -> dict[str, Any]:
     """Search, choose on validation, compare on test; write summary.json, loss.png and progress.png to `out`.
+
+    Args:
+        cluster: where to train, instead of on this machine (see `glo.evaluation.trainers`); the result is the same.
 
     Returns:
         What is in summary.json.
+
+    Raises:
+        ConfigError: if the folder cannot be written.
+        ClusterError: if the cluster cannot be used, before anything is changed, or if it is lost.
     """
+    with workplace(cluster) as place:
+        return _demo(config, out, report, place)
+
+
+def _demo(config: DemoConfig, out: Path, report: Report, place: Workplace) -> dict[str, Any]:
     _make_room(out)
     seconds: dict[str, float] = {}
     clock = time.perf_counter()
@@ -55,9 +71,9 @@ def run_demo(config: DemoConfig, out: Path, report: Report = lambda phase, done,
         clock = time.perf_counter()
 
     task = load_task(TASK)
-    discovery = _search(config, out, report)
+    discovery = _search(config, out, report, place)
     lap("search")
-    losses = _compare(task, discovery, config, report)
+    losses = _compare(task, discovery, config, report, place)
     lap("comparison")
     found = losses["discovered"]
     summary = {
@@ -89,7 +105,7 @@ def _make_room(out: Path) -> None:
         raise ConfigError(f"{error.filename} cannot be written ({error.strerror}): choose another --out") from None
 
 
-def _search(config: DemoConfig, out: Path, report: Report) -> Discovery:
+def _search(config: DemoConfig, out: Path, report: Report, place: Workplace) -> Discovery:
     def on_generation(record: GenerationRecord, replayed: bool) -> None:
         report("search", record.generation + 1, config.generations)
 
@@ -102,11 +118,14 @@ def _search(config: DemoConfig, out: Path, report: Report) -> Discovery:
         steps=config.steps,
         name="demo",
         storage=out / "glo.db",
+        cluster=place.make_trainer,
         on_generation=on_generation,
     )
 
 
-def _compare(task: Task, discovery: Discovery, config: DemoConfig, report: Report) -> dict[str, dict[str, Any]]:
+def _compare(
+    task: Task, discovery: Discovery, config: DemoConfig, report: Report, place: Workplace
+) -> dict[str, dict[str, Any]]:
     """Each loss at its best on validation, then all on test over fresh seeds; keyed by the loss's name.
 
     The discovered loss is what the others are compared with.
@@ -114,7 +133,8 @@ def _compare(task: Task, discovery: Discovery, config: DemoConfig, report: Repor
     finalists = discovery.finalists(config.finalists) or [discovery.best]  # which says that there is none
     discovered = {outcome.expression: parse(outcome.expression) for outcome in finalists}
     protocol = Protocol(LADDER, config.tuning_seeds, config.repeats, config.seed)
-    losses = compare(task, {"discovered": discovered, **baselines(task)}, discovery.config.training, protocol, report=report)
+    families = {"discovered": discovered, **baselines(task)}
+    losses = compare(task, families, discovery.config.training, protocol, place.trainer, report)
     fitness = {outcome.expression: outcome.fitness for outcome in finalists}
     losses["discovered"]["fitness"] = fitness[losses["discovered"]["expression"]]
     losses["label_smoothing"]["smoothing"] = float(losses["label_smoothing"]["variant"])

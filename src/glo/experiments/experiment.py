@@ -75,7 +75,7 @@ def load_experiment(name: str) -> Experiment:
 def run_experiment(name: str, scale: str, out: Path, lab: Lab) -> Results:
     """Measure, and write NAME-SCALE.json, .png, .svg and .md into a folder.
 
-    What is recorded in the lab's store is not measured again.
+    What is recorded in the lab's store is not measured again.  On a cluster the numbers are those of one machine.
 
     Returns:
         What is in the JSON file.
@@ -83,12 +83,13 @@ def run_experiment(name: str, scale: str, out: Path, lab: Lab) -> Results:
     Raises:
         ConfigError: for an unknown experiment or scale.
         DataError: if the task's files are missing or damaged.
+        ClusterError: if the cluster is lost; what has ended is in the store.
     """
     experiment = load_experiment(name)
     if scale not in list(Scale):
         raise ConfigError(f"there is no scale '{scale}'; scales are {', '.join(Scale)}")
     setting: Config = experiment.scales[Scale(scale)]
-    command = ("glo", "experiment", "run", name, "--scale", scale, "--seed", str(lab.seed), "--device", lab.device)
+    command = ("glo", "experiment", "run", name, "--scale", scale, "--seed", str(lab.seed), "--device", lab.place.device)
     results = {
         "experiment": name,
         "figure": experiment.figure,
@@ -112,10 +113,11 @@ def markdown(experiment: Experiment, results: Results) -> str:
     head = f"# {name}, scale {scale}\n\n{experiment.figure}: {experiment.what}\n"
     machine = origin["hardware"]
     cores = f"{machine['cores']} cores" + (f", {machine['gpu']}" if "gpu" in machine else "")
+    place = ("a cluster driven from " if origin["cluster"] else "") + f"{cores}, device {origin['device']}"
     data = "".join(f"- Data of {task}: {source}\n" for task, source in origin["data"].items())
     foot = (
         f"- `{origin['command']}`, glo {origin['versions']['glo']} at {origin['commit'] or 'no commit'}\n"
-        f"- PyTorch {origin['versions']['torch']}, {cores}, device {origin['device']}, finished {origin['finished']}\n{data}"
+        f"- PyTorch {origin['versions']['torch']}, {place}, finished {origin['finished']}\n{data}"
         f"- {len(results['runs'])} trainings, all of them in `{name}-{scale}.json`\n"
     )
     picture = f"![{experiment.figure}]({name}-{scale}.png)\n"

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from glo.experiments.comparison import Report
 from glo.experiments.recorded import Recorded, commit
+from glo.experiments.workplace import Workplace, shares
 from glo.records import TrainingConfig
 from glo.run import hardware, versions
 from glo.store import Store
-from glo.tasks import Task, load_task, with_first_samples, with_train_fraction
+from glo.tasks import Task, load_task, with_first_samples
 from glo.training import Result, Training
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -25,7 +30,7 @@ class Lab:
         storage: where everything is recorded, and from where an interrupted experiment goes on.
         store: the same, open.
         seed: of everything random.
-        device: where networks are trained.
+        place: where networks are trained; a cluster is opened once, by `workplace`, for all that is measured.
         data_dir: where the tasks' files are.
         report: called with phase, done and total.
         runs: every training that was asked for, JSON-like, failed ones too.
@@ -35,24 +40,21 @@ class Lab:
     storage: str | Path
     store: Store
     seed: int = 0
-    device: str = "cpu"
+    place: Workplace = field(default_factory=Workplace)
     data_dir: str | Path | None = None
     report: Report = lambda phase, done, total: None
     runs: list[dict[str, Any]] = field(default_factory=list)
     data: dict[str, str] = field(default_factory=dict)
 
-    def task(self, name: str, samples: int | None = None, fraction: float = 1.0) -> Task:
+    def task(self, name: str, samples: int | None = None) -> Task:
         """A built-in task.
 
         Args:
             samples: how many of each split to keep, for a quick try; None for all.
-            fraction: of the training data to keep.
         """
         task = load_task(name, data_dir=self.data_dir)
         self.data[name] = task.description or "as it comes with glo"
-        if samples is not None:
-            task = with_first_samples(task, samples)
-        return task if fraction == 1 else with_train_fraction(task, fraction, self.seed)
+        return task if samples is None else with_first_samples(task, samples)
 
     def trainer(self, task: Task, training: TrainingConfig, **labels: Any) -> Recorded:
         """A trainer whose results are recorded; each run carries the labels in `runs`."""
@@ -60,7 +62,19 @@ class Lab:
         def on_run(asked: Training, seed: int, result: Result, made_at: str | None) -> None:
             self.runs.append({**labels, "steps": training.steps, **_run(asked, seed, result), "commit": made_at})
 
-        return Recorded(task, training, self.device, self.store, on_run)
+        with self.place.turn:
+            inner = self.place.make_trainer(task, training)
+            return Recorded(inner, task, training, self.place.device, self.store, on_run)
+
+    def each(self, work: Callable[[Lab, Item], Answer], items: Sequence[Item]) -> list[Answer]:
+        """`work(lab, item)` for each item, in order; on a cluster all at once, so that they share its workers.
+
+        Each is given a lab with `runs` of its own, which then follow each other in `runs`, whoever ended first.
+        """
+        labs = [replace(self, runs=[], report=report) for report in shares(self.report, len(items))]
+        answers = self.place.map(work, labs, items)
+        self.runs += [run for lab in labs for run in lab.runs]
+        return answers
 
 
 def _run(training: Training, seed: int, result: Result) -> dict[str, Any]:
@@ -76,6 +90,8 @@ def _run(training: Training, seed: int, result: Result) -> dict[str, Any]:
 def provenance(lab: Lab, *words: str) -> dict[str, Any]:
     """Where a number comes from: command, commit, versions, hardware, data and time.
 
+    The device is what networks were trained on, on a cluster that of its workers; the hardware is this machine.
+
     Args:
         words: of the command, without paths, which are everyone's own.
     """
@@ -83,7 +99,8 @@ def provenance(lab: Lab, *words: str) -> dict[str, Any]:
         "command": shlex.join(words),
         "commit": commit(),
         "seed": lab.seed,
-        "device": lab.device,
+        "device": lab.place.device,
+        "cluster": lab.place.elsewhere,
         "versions": versions(),
         "hardware": hardware(),
         "data": lab.data,

@@ -12,7 +12,7 @@ from glo.records import TrainingConfig, digest
 from glo.run import versions
 from glo.store import Store
 from glo.tasks import Task
-from glo.training import Result, Trainer, Training, TrainingResult
+from glo.training import Result, Training, TrainingResult, TrainsInParts, each_seed
 
 OnRun = Callable[[Training, int, Result, str | None], None]  # on_run(training, seed, result, commit it was made at)
 
@@ -21,16 +21,21 @@ class Recorded:
     """A trainer with a memory (see `Trains`).
 
     A result is known by all it depends on: the task's data and model, the training, the kind of device and the versions of
-    the libraries.  A diverged training is a result; one that crashed is not written, since it may do better the next time.
+    the libraries.  Where it was made is not among them: what a cluster has trained is known on one machine with the same
+    kind of device, and the other way round.  A diverged training is a result; one that crashed is not written, since it may
+    do better the next time.
 
     Args:
-        task, config, device: as for `Trainer`.
-        store: where results are.
+        inner: what trains; here or on a cluster.
+        task, config, device: those of `inner`; on a cluster the device is that of its workers.
+        store: where results are, each written as it arrives.
         on_run: called for every training that was asked for, in order, whether it was known or not.
     """
 
-    def __init__(self, task: Task, config: TrainingConfig, device: str, store: Store, on_run: OnRun) -> None:
-        self._inner, self._store, self._on_run = Trainer(task, config, device), store, on_run
+    def __init__(
+        self, inner: TrainsInParts, task: Task, config: TrainingConfig, device: str, store: Store, on_run: OnRun
+    ) -> None:
+        self._inner, self._store, self._on_run = inner, store, on_run
         settings = config.model_dump(mode="json", exclude={"memory_mb", "learning_rates"})
         self._commit = commit()
         self._context = [task.digest(), settings, device.partition(":")[0], versions()]
@@ -43,7 +48,7 @@ class Recorded:
         on_done: Callable[[int], None] = lambda done: None,
     ) -> list[Result]:
         """As `Trainer.train`."""
-        seeds = [seed] * len(trainings) if isinstance(seed, int) else list(seed)
+        seeds = each_seed(seed, trainings)
         keys = [
             digest([*self._context, str(training.expression), training.learning_rate, each, test])
             for training, each in zip(trainings, seeds, strict=True)

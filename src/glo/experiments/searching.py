@@ -62,7 +62,7 @@ def search(lab: Lab, plan: SearchPlan) -> Discovery:
         name=f"{plan.task}-{plan.preset}-{lab.seed}-{digest(plan.model_dump(mode='json'))}",
         storage=lab.storage,
         settings=settings,
-        device=lab.device,
+        cluster=lab.place.make_trainer,
         on_generation=on_generation,
     )
 

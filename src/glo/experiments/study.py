@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from glo.errors import ConfigError
+from glo.evaluation import Where
 from glo.experiments.comparison import LADDER, SMOOTHINGS, Family, Protocol, Report, baselines, compare
 from glo.experiments.horizon import agreement, warnings_of
+from glo.experiments.workplace import shares, workplace
 from glo.expr import Expr
 from glo.losses import resolve
-from glo.run import choose_device, hardware, training_config, versions
+from glo.records import TrainingConfig
+from glo.run import hardware, training_config, versions
 from glo.tasks import Task, load_task, with_label_noise, with_train_fraction
 
 FIXED = (
@@ -55,6 +58,7 @@ def compare_losses(
     task_options: Mapping[str, Any] | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
+    cluster: Where = None,
     report: Report = lambda phase, done, total: None,
 ) -> dict[str, Any]:
     """Compare losses honestly: each at its own best rate, on fresh seeds and the test split, with the baselines.
@@ -63,15 +67,18 @@ def compare_losses(
         task: a `Task`, the name of a built-in one, or "module:attribute".
         losses: by text or name.
         study: how; by default `Study()`.
-        task_options, data_dir, device: as in `glo.discover`.
+        task_options, data_dir, device, cluster: as in `glo.discover`.  On a cluster the lengths of training are compared
+            side by side, all losses, rates and seeds of each at once; the numbers are those of one machine.
         report: called with phase, done and total.
 
     Returns:
         JSON-like: `losses` has a row for each loss by name, the baseline first (of the longest training), `horizons` the
-        rows for each number of steps, `agreement` how far the order holds between them, `warnings` what to mind.
+        rows for each number of steps, `agreement` how far the order holds between them, `warnings` what to mind.  `device`
+        is what networks were trained on, on a cluster that of its workers; `hardware` is this machine.
 
     Raises:
         ConfigError, TaskError: for misuse; the message says what to do.
+        ClusterError: if the cluster cannot be used, before anything is trained, or if it is lost.
     """
     study = study or Study()
     protocol = Protocol(study.learning_rates, study.tuning_seeds, study.repeats, study.seed)
@@ -79,8 +86,12 @@ def compare_losses(
     changed = _changed(loaded, study)
     families = contenders(changed, losses, study)
     trainings = [training_config(changed, {"steps": steps}) for steps in sorted(set(study.steps)) or [None]]
-    place = str(choose_device(device))
-    horizons = [(training.steps, compare(changed, families, training, protocol, place, report)) for training in trainings]
+    with workplace(cluster, device) as place:
+
+        def horizon(training: TrainingConfig, tell: Report) -> tuple[int, dict[str, dict[str, Any]]]:
+            return training.steps, compare(changed, families, training, protocol, place.trainer, tell)
+
+        horizons = place.map(horizon, trainings, shares(report, len(trainings)))
     agreements = agreement(horizons)
     return {
         "task": loaded.name if isinstance(task, Task) else task,
@@ -98,7 +109,8 @@ def compare_losses(
         "label_noise": study.label_noise,
         "train_fraction": study.train_fraction,
         "training": trainings[-1].model_dump(mode="json", exclude={"learning_rates", "early_stop"}),
-        "device": place,
+        "device": place.device,
+        "cluster": place.elsewhere,
         "versions": versions(),
         "hardware": hardware(),
     }

@@ -72,8 +72,20 @@ class TrainsInFlow(TrainsInParts, Protocol):
         ...
 
 
-# Where networks are trained is settled by what makes a trainer for a task and a way of training.
-MakeTrainer = Callable[[Task, TrainingConfig], TrainsInFlow]
+class MakeTrainer(Protocol):
+    """Where networks are trained is settled by what makes a trainer for a task and a way of training."""
+
+    @property
+    def device(self) -> str:
+        """On which its trainers train, wherever that is: "cpu" or "cuda"."""
+        ...
+
+    @property
+    def abreast(self) -> bool:
+        """Whether several of its trainers may be at work at once, each from a thread: they share what trains elsewhere."""
+        ...
+
+    def __call__(self, task: Task, config: TrainingConfig, /) -> TrainsInFlow: ...
 
 
 def collect(

@@ -32,7 +32,7 @@ CONNECT = 10.0  # seconds that reaching a scheduler may take
 
 @dataclass(frozen=True)
 class Cluster:
-    """Makes trainers (`glo.training.MakeTrainer` is its `trainer`).
+    """Makes trainers: a `glo.training.MakeTrainer`.
 
     Attributes:
         workers: what those are that were there at first, by address.
@@ -45,8 +45,12 @@ class Cluster:
     device: str
     most: int = field(default=0)
 
-    def trainer(self, task: Task, training: TrainingConfig) -> ClusterTrainer:
-        return ClusterTrainer(self.client, self.config, self.device, self.slots, task, training)
+    @property
+    def abreast(self) -> bool:
+        return True
+
+    def __call__(self, task: Task, config: TrainingConfig, /) -> ClusterTrainer:
+        return ClusterTrainer(self.client, self.config, self.device, self.slots, task, config)
 
     def slots(self) -> int:
         """How many parts are trained at once, or may be when all jobs run that are allowed."""

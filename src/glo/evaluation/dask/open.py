@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def cluster_trainers(config: ClusterConfig, device: str = "auto") -> Iterator[MakeTrainer]:
     """What makes trainers on a cluster, which is open for as long as the context lasts; see `open_cluster`."""
     with _open(config, device, lambda script: None) as cluster:
-        yield cluster.trainer
+        yield cluster
 
 
 def check_cluster(
@@ -40,7 +40,7 @@ def check_cluster(
     few = next((update for kind, update in one.items() if isinstance(config, kind)), {})
     with _open(config.model_copy(update=few), device, on_script) as cluster:
         started = time.perf_counter()
-        trainer = cluster.trainer(load_task("digits"), TrainingConfig(steps=100))
+        trainer = cluster(load_task("digits"), TrainingConfig(steps=100))
         (result,) = trainer.train([Training(cross_entropy, 1.0)], seed=0)
         if isinstance(result, str):
             raise ClusterError(f"a tiny training failed there: {result}")

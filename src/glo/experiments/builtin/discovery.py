@@ -69,8 +69,7 @@ def measure(lab: Lab, setting: DiscoverySetting) -> Results:
     losses: dict[str, Family] = dict(LOSSES)
     searches: dict[str, Any] = {}
     history: list[dict[str, Any]] = []
-    for plan in setting.searches:
-        found = search(lab, plan)
+    for plan, found in zip(setting.searches, lab.each(search, setting.searches), strict=True):
         losses[f"{plan.preset} preset, GA"] = {"": parse(best_before_tuning(found))}
         if plan.iterations:
             losses[f"{plan.preset} preset, CMA-ES"] = {"": parse(found.expression)}
