@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,9 @@ pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
 
 import psutil
 
+from cluster.commands import GENERATIONS, PATIENCE, SEARCH, TRAINED, environment, gone, rows, run, start, started, wait_until
+from cluster.family import listening, nannies, workers
+from cluster.places import Place
 from glo.errors import ClusterError, ConfigError
 from glo.evaluation import trainers
 from glo.evaluation.dask import write_certificates
@@ -32,75 +32,23 @@ from glo.tasks import load_task
 from glo.training import Trainer, Training
 
 pytestmark = pytest.mark.cluster
-PATIENCE = 120.0
-COMMAND = [sys.executable, "-c", "from glo.cli import main; main()"]
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-SEARCH = ["search", "--task", "digits", "--generations", "2", "--population", "12", "--steps", "400", "--name", "run"]
-SEARCH += ["--set", "repeats=3", "--device", "cpu"]
 
 
-def wait_until(condition: Callable[[], object], what: str = "") -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
-def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([*COMMAND, *arguments], cwd=folder, env=ENVIRONMENT, text=True, **pipes)
-
-
-def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
-    """Exit code, output and errors of a command."""
-    process = start(*arguments, folder=folder)
-    out, err = process.communicate(timeout=PATIENCE)
-    return process.returncode, out, err
-
-
-def rows(storage: Path, query: str) -> int:
-    """How many rows a query finds; none while there is no such table."""
-    if not storage.exists():
-        return 0
-    try:
-        with closing(sqlite3.connect(storage)) as connection:
-            return len(connection.execute(query).fetchall())
-    except sqlite3.OperationalError:
-        return 0
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Digest of the history of the search that is never interrupted, on this machine."""
-    code, out, err = run(*SEARCH, "--json", folder=tmp_path_factory.mktemp("whole"))
-    assert code == 0, err
-    return json.loads(out)["history_digest"]
-
-
-def test_a_search_on_a_cluster_has_the_same_history(whole: str, tmp_path: Path) -> None:
-    code, out, err = run(*SEARCH, "--json", "--cluster", "local:2", folder=tmp_path)
-    assert (code, err) == (0, "")
-    assert json.loads(out)["history_digest"] == whole
-    assert not list(tmp_path.glob(".glo-certs*"))
-
-
-@pytest.mark.parametrize("where", [[], ["--cluster", "local:2"]], ids=["here", "cluster"])
-def test_a_driver_killed_within_a_generation_loses_nothing_that_ended(where: list[str], whole: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["here", "local", "ssh", "slurm"], indirect=True)
+def test_a_driver_killed_within_a_generation_loses_nothing_that_ended(place: Place, whole: str, tmp_path: Path) -> None:
+    """And leaves nobody behind, nor jobs in a queue."""
     storage = tmp_path / "glo.db"
-    process = start(*SEARCH, *where, folder=tmp_path)
-    known = "SELECT * FROM fitness_cache WHERE status = 'trained'"
-    try:
-        wait_until(lambda: rows(storage, known) or process.poll() is not None)
-        family = psutil.Process(process.pid).children(recursive=True)
-    finally:
-        process.kill()
-        process.communicate()
-    remembered = rows(storage, known)
+    with started(*SEARCH, *place.where, folder=tmp_path) as process:
+        wait_until(lambda: rows(storage, TRAINED) or process.poll() is not None)
+        driver = psutil.Process(process.pid)
+        family = [*driver.children(recursive=True), *nannies(driver), *workers(driver)]
+        assert len(family) >= (4 if place.where else 1)
+    remembered = rows(storage, TRAINED)
     assert remembered
-    assert rows(storage, "SELECT * FROM generations") == 0
-    wait_until(lambda: not [child for child in family if child.is_running() and child.status() != "zombie"], "orphans")
+    assert rows(storage, GENERATIONS) == 0
+    wait_until(lambda: all(map(gone, family)) and not place.jobs(), "orphans")
 
-    code, out, err = run("resume", "run", "--json", *where, folder=tmp_path)
+    code, out, err = run("resume", "run", "--json", folder=tmp_path)
     assert code == 0, err
     assert json.loads(out)["history_digest"] == whole
     store = Store(storage, create=False)
@@ -113,7 +61,7 @@ def test_a_driver_killed_within_a_generation_loses_nothing_that_ended(where: lis
 @contextmanager
 def standing(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A scheduler and a worker of the user's own, with the address of the scheduler and its process."""
-    environment = {**ENVIRONMENT, "DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
+    variables = {**environment(), "DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
     common = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", *options]
     file = folder / "scheduler.json"
     python = [sys.executable, "-m"]
@@ -125,7 +73,7 @@ def standing(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Pope
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for command in commands:
-            processes.append(subprocess.Popen[bytes]([*python, *command, *common], cwd=folder, env=environment, **quiet))
+            processes.append(subprocess.Popen[bytes]([*python, *command, *common], cwd=folder, env=variables, **quiet))
             wait_until(lambda: file.exists() and file.read_text().endswith("}"))
         yield json.loads(file.read_text())["address"], processes[0]
     finally:
@@ -210,13 +158,6 @@ def test_everything_listens_on_this_machine_only() -> None:
     assert {host for host, _ in places} == {"127.0.0.1"}
 
 
-def listening(process: psutil.Process) -> list[tuple[str, int]]:
-    try:
-        return [(c.laddr.ip, c.laddr.port) for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
-    except psutil.NoSuchProcess:
-        return []
-
-
 def test_plain_text_on_a_public_network_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
     code, out, err = run(*SEARCH, "--cluster", "tcp://192.0.2.1:8786", folder=tmp_path)
     assert (code, out) == (2, "")
@@ -236,5 +177,5 @@ def test_a_script_without_a_main_guard_may_use_a_cluster(tmp_path: Path) -> None
         "found = glo.discover('digits', generations=1, population=4, steps=20, device='cpu', cluster='local:1')\n"
         "print(len(found.history))\n"
     )
-    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=environment(), capture_output=True, text=True)
     assert done.stdout == "begun\n1\n", done.stderr

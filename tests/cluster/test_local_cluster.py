@@ -6,8 +6,7 @@ import os
 import re
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ import psutil
 
 import glo
 from cluster import misbehaving
+from cluster.commands import TRAINED, rows, wait_until
+from cluster.family import stopped_in_mid_training, workers
 from contracts.evaluator_contract import SHORT, EvaluatorContract, digits
 from glo.errors import ClusterError, TaskError
 from glo.evaluation import LocalEvaluator, trainers
@@ -30,15 +31,7 @@ from glo.tasks import Task, load_task
 from glo.training import MakeTrainer, Trainer, Training, TrainingResult
 
 pytestmark = pytest.mark.cluster
-PATIENCE = 120.0
 LOSSES = [*misbehaving.RIGHT, misbehaving.WRONG]
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -46,26 +39,6 @@ def two_workers() -> Iterator[MakeTrainer]:
     """A cluster that several tests share."""
     with trainers("local:2", "cpu") as make_trainer:
         yield make_trainer
-
-
-def workers_of(process: psutil.Process) -> list[psutil.Process]:
-    """The processes of a driver's workers, in which dask runs: neither their nannies nor the children that train."""
-    spawned: list[psutil.Process] = []
-    for nanny in process.children():
-        try:
-            if "distributed.cli.dask_spec" in nanny.cmdline():
-                spawned += [child for child in nanny.children() if "spawn_main" in " ".join(child.cmdline())]
-        except psutil.NoSuchProcess:
-            continue
-    return spawned
-
-
-def children_of(process: psutil.Process) -> list[psutil.Process]:
-    """The children in which a worker trains."""
-    try:
-        return process.children()
-    except psutil.NoSuchProcess:
-        return []
 
 
 class TestClusterEvaluator(EvaluatorContract):
@@ -122,11 +95,10 @@ def test_a_search_has_the_same_history_with_workers_killed_again_and_again(tmp_p
 
     def murder() -> None:
         while not stop.wait(0.05) and len(killed) < 4:
-            for worker in workers_of(psutil.Process()):
-                if worker.pid not in killed and children_of(worker):
-                    worker.kill()
-                    killed.append(worker.pid)
-                    break
+            if rows(tmp_path / "shot.db", TRAINED) and (caught := stopped_in_mid_training(psutil.Process())):
+                worker, _ = caught
+                worker.kill()
+                killed.append(worker.pid)
 
     killer = threading.Thread(target=murder)
     killer.start()
@@ -214,12 +186,12 @@ def test_a_task_that_workers_cannot_load_is_refused(two_workers: MakeTrainer, tm
 
 
 def test_workers_of_another_version_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    before, version = workers_of(psutil.Process()), glo.__version__
+    before, version = workers(psutil.Process()), glo.__version__
     monkeypatch.setattr("glo.__version__", "99.9")
     message = re.escape(f"is not like the driver: glo is {version} there and 99.9 here")
     with pytest.raises(ClusterError, match=message), trainers("local:1", "cpu"):
         pass
-    assert workers_of(psutil.Process()) == before
+    assert workers(psutil.Process()) == before
 
 
 def test_a_worker_of_another_version_that_comes_later_is_refused(
@@ -249,7 +221,7 @@ def test_nobody_waits_for_what_is_not_wanted(two_workers: MakeTrainer, tmp_path:
     parts = two_workers(slow, TrainingConfig(steps=5)).parts([Training(parse("x*log(y)"), 0.3)] * 8, list(range(8)))
     first = threading.Thread(target=lambda: next(parts))
     first.start()
-    wait_until(lambda: any(children_of(worker) for worker in workers_of(psutil.Process())))
+    wait_until(lambda: any(worker.children() for worker in workers(psutil.Process())))
     (tmp_path / "go").touch()
     first.join()
     parts.close()  # pyright: ignore[reportAttributeAccessIssue]
