@@ -20,7 +20,7 @@ from glo.errors import ClusterError, ConfigError, GloError
 from glo.evaluation.dask.certificates import CERTS, security_options, write_certificates
 from glo.evaluation.dask.config import AddressConfig, ClusterConfig, JobsConfig, SharedConfig
 from glo.evaluation.dask.hosts import only_here
-from glo.evaluation.dask.start import settings, start, submit
+from glo.evaluation.dask.start import close, settings, start, submit
 from glo.evaluation.dask.trainer import ClusterTrainer, asking
 from glo.evaluation.dask.worker import check_versions, describe, versions
 from glo.records import TrainingConfig
@@ -78,7 +78,7 @@ def open_cluster(
             started = config.address
         else:
             started = start(config, security)
-            stack.callback(started.close)
+            stack.callback(close, started)
         if isinstance(config, JobsConfig):
             assert isinstance(started, SpecCluster)  # noqa: S101 - it was started here
             on_script(started.job_script())  # pyright: ignore[reportAttributeAccessIssue]

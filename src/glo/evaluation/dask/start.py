@@ -12,6 +12,7 @@ from typing import Any
 import dask.config
 import torch
 from distributed import Scheduler, Security
+from distributed.core import Status
 from distributed.deploy.spec import SpecCluster
 from distributed.deploy.ssh import Worker as SSHWorker
 from distributed.deploy.subprocess import Subprocess
@@ -34,7 +35,7 @@ QUIET = f"{LOOPBACK}:0"  # where the pages of dask are served, for this machine 
 
 
 def start(config: ClusterConfig, security: Mapping[str, Any]) -> SpecCluster:
-    """A scheduler in this process, and workers; closed by its `close`.
+    """A scheduler in this process, and workers; ended by `close`.
 
     Args:
         security: options of `Security`; none for plain text.
@@ -166,6 +167,14 @@ def submit(cluster: SpecCluster, jobs: int) -> None:
     except RuntimeError as error:
         words = " ".join(str(error).rpartition("stderr:")[2].split())
         raise ClusterError(f"the batch system takes no such job: {words}") from None
+
+
+def close(cluster: SpecCluster) -> None:
+    """End a cluster and its workers; its own `close` stumbles over jobs that were refused."""
+    for job in cluster.workers.values():
+        if job.status is Status.created:
+            job.status = Status.failed
+    cluster.close()
 
 
 def _pair(line: str) -> tuple[str, str]:
