@@ -42,9 +42,18 @@ def local(folder: Path, request: pytest.FixtureRequest) -> Place:
 
 
 def ssh(folder: Path, request: pytest.FixtureRequest) -> Place:
+    return _ssh(folder, request)
+
+
+def ssh_impatient(folder: Path, request: pytest.FixtureRequest) -> Place:
+    """Soon given up when nobody is there."""
+    return _ssh(folder, request, patience=5)
+
+
+def _ssh(folder: Path, request: pytest.FixtureRequest, **more: int) -> Place:
     sshd: Sshd = request.getfixturevalue("sshd")
     (folder / "hosts.txt").write_text("".join(f"{host}:{sshd.port}\n" for host in sshd.hosts))
-    where = written(folder, {"kind": "ssh", "hosts": folder / "hosts.txt", "ssh_config": sshd.config})
+    where = written(folder, {"kind": "ssh", "hosts": folder / "hosts.txt", "ssh_config": sshd.config, **more})
     return Place(where, service=sshd)
 
 
@@ -80,7 +89,9 @@ def _htcondor(folder: Path, request: pytest.FixtureRequest, command: str, **more
     return Place(written(folder, values), lambda worker: service.run(command, *service.jobs()), service.jobs, service)
 
 
-KINDS = {make.__name__: make for make in (here, local, ssh, slurm, slurm_one, htcondor_remove, htcondor_vacate)}
+KINDS = {
+    make.__name__: make for make in (here, local, ssh, ssh_impatient, slurm, slurm_one, htcondor_remove, htcondor_vacate)
+}
 
 
 def written(folder: Path, values: Mapping[str, Any]) -> list[str]:
