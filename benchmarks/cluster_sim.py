@@ -110,6 +110,18 @@ class Pool:
         self.jumped += max(0.0, until - self.now())
 
 
+@dataclass(frozen=True)
+class Everywhere:
+    """Makes trainers for a pool: a `glo.training.MakeTrainer`."""
+
+    pool: Pool
+    device: str = "cpu"
+    abreast: bool = False
+
+    def __call__(self, task: Task, config: TrainingConfig, /) -> Simulated:  # noqa: ARG002 - whatever is trained
+        return Simulated(self.pool)
+
+
 class Simulated:
     """Trains nothing, on so many workers: a `glo.training.TrainsInFlow`."""
 
@@ -187,7 +199,7 @@ def searched(workers: int, steady: bool, generations: int) -> Row:
         discover(
             task, generations=generations, population=population, steady_state=steady or None,
             storage=Path(folder) / "glo.db", settings=["training.learning_rates=[0.1]", "training.early_stop=0"],
-            cluster=lambda *_: Simulated(pool), slots=workers if steady else None,
+            cluster=Everywhere(pool), slots=workers if steady else None,
         )  # fmt: skip
     span, asked = pool.now(), generations * population
     return {

@@ -6,11 +6,14 @@ A service that cannot be had here skips its tests, with the reason; where `GLO_R
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cluster.commands import SEARCH, run
+from cluster.places import KINDS, Place
 from cluster.services import htcondor, postgresql, slurm, sshd
 from cluster.services.provide import provided
 
@@ -64,3 +67,17 @@ def htcondor_for_a_test(htcondor_server: htcondor.HTCondor, monkeypatch: pytest.
         monkeypatch.setenv(name, value)
     yield htcondor_server
     htcondor_server.cancel_all()
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """A cluster, by its name in `places.KINDS`."""
+    return KINDS[request.param](tmp_path, request)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Digest of the history of the search `SEARCH` on this machine, never interrupted."""
+    code, out, err = run(*SEARCH, "--json", folder=tmp_path_factory.mktemp("whole"))
+    assert code == 0, err
+    return json.loads(out)["history_digest"]

@@ -72,11 +72,11 @@ def different() -> Task:
 
 
 def where() -> Task:
-    """Its networks write down which GPU they see, in the folder that `GLO_TEST_SEEN` names."""
+    """Its networks write down which GPU they see, and in which worker, in the folder that `GLO_TEST_SEEN` names."""
 
     def metric(predictions: Tensor, targets: Tensor) -> Tensor:
         seen = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
-        Path(os.environ["GLO_TEST_SEEN"], f"{seen}-{os.getpid()}").touch()
+        Path(os.environ["GLO_TEST_SEEN"], f"{seen}-{os.getppid()}-{os.getpid()}").touch()
         return torch.tensor(0.5)
 
     return Task("where", model, points(1), points(2), metric=metric, training={"batch_size": 20, "steps": 5})

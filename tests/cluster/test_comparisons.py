@@ -16,7 +16,8 @@ pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
 
 import psutil
 
-from cluster.processes import children_of, rows, run, standing, start, wait_until, workers_killed, workers_of
+from cluster.commands import rows, run, standing, start, wait_until
+from cluster.family import workers, workers_killed
 from glo.errors import ClusterError
 from glo.evaluation import Where, trainers
 from glo.experiments.accuracy import LOSSES
@@ -196,7 +197,7 @@ def test_who_leaves_early_leaves_at_once(tmp_path: Path) -> None:
         assert place.pool is not None
         lab = Lab(tmp_path / "glo.db", store, 0, place)
         waiting.append(place.pool.submit(measure_conditions, lab, endless, LOSSES))
-        wait_until(lambda: any(children_of(worker) for worker in workers_of(psutil.Process())))
+        wait_until(lambda: any(worker.children() for worker in workers(psutil.Process())))
     with pytest.raises(ClusterError, match="the scheduler of the cluster is gone"):
         waiting[0].result(timeout=0)
     store.close()

@@ -14,7 +14,22 @@ pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
 
 import psutil
 
-from cluster.processes import ENVIRONMENT, PATIENCE, rows, run, standing, start, wait_until
+from cluster.commands import (
+    GENERATIONS,
+    PATIENCE,
+    SEARCH,
+    TRAINED,
+    environment,
+    gone,
+    rows,
+    run,
+    standing,
+    start,
+    started,
+    wait_until,
+)
+from cluster.family import listening, nannies, workers
+from cluster.places import Place
 from glo.errors import ClusterError, ConfigError
 from glo.evaluation import trainers
 from glo.evaluation.dask import write_certificates
@@ -27,42 +42,23 @@ from glo.tasks import load_task
 from glo.training import Trainer, Training
 
 pytestmark = pytest.mark.cluster
-SEARCH = ["search", "--task", "digits", "--generations", "2", "--population", "12", "--steps", "400", "--name", "run"]
-SEARCH += ["--set", "repeats=3", "--device", "cpu"]
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Digest of the history of the search that is never interrupted, on this machine."""
-    code, out, err = run(*SEARCH, "--json", folder=tmp_path_factory.mktemp("whole"))
-    assert code == 0, err
-    return json.loads(out)["history_digest"]
-
-
-def test_a_search_on_a_cluster_has_the_same_history(whole: str, tmp_path: Path) -> None:
-    code, out, err = run(*SEARCH, "--json", "--cluster", "local:2", folder=tmp_path)
-    assert (code, err) == (0, "")
-    assert json.loads(out)["history_digest"] == whole
-    assert not list(tmp_path.glob(".glo-certs*"))
-
-
-@pytest.mark.parametrize("where", [[], ["--cluster", "local:2"]], ids=["here", "cluster"])
-def test_a_driver_killed_within_a_generation_loses_nothing_that_ended(where: list[str], whole: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["here", "local", "ssh", "slurm"], indirect=True)
+def test_a_driver_killed_within_a_generation_loses_nothing_that_ended(place: Place, whole: str, tmp_path: Path) -> None:
+    """And leaves nobody behind, nor jobs in a queue."""
     storage = tmp_path / "glo.db"
-    process = start(*SEARCH, *where, folder=tmp_path)
-    known = "SELECT * FROM fitness_cache WHERE status = 'trained'"
-    try:
-        wait_until(lambda: rows(storage, known) or process.poll() is not None)
-        family = psutil.Process(process.pid).children(recursive=True)
-    finally:
-        process.kill()
-        process.communicate()
-    remembered = rows(storage, known)
+    with started(*SEARCH, *place.where, folder=tmp_path) as process:
+        wait_until(lambda: rows(storage, TRAINED) or process.poll() is not None)
+        driver = psutil.Process(process.pid)
+        family = [*driver.children(recursive=True), *nannies(driver), *workers(driver)]
+        assert len(family) >= (4 if place.where else 0)
+    remembered = rows(storage, TRAINED)
     assert remembered
-    assert rows(storage, "SELECT * FROM generations") == 0
-    wait_until(lambda: not [child for child in family if child.is_running() and child.status() != "zombie"], "orphans")
+    assert rows(storage, GENERATIONS) == 0
+    wait_until(lambda: all(map(gone, family)) and not place.jobs(), "orphans")
 
-    code, out, err = run("resume", "run", "--json", *where, folder=tmp_path)
+    code, out, err = run("resume", "run", "--json", folder=tmp_path)
     assert code == 0, err
     assert json.loads(out)["history_digest"] == whole
     store = Store(storage, create=False)
@@ -70,6 +66,26 @@ def test_a_driver_killed_within_a_generation_loses_nothing_that_ended(where: lis
     store.close()
     assert first.funnel[Stage.CACHE].rejected >= remembered
     assert first.funnel[Stage.EARLY_STOP].candidates <= 3 * len(first.outcomes) - remembered
+
+
+@pytest.mark.parametrize("place", ["ssh_impatient"], indirect=True)
+def test_machines_that_are_all_gone_are_said_in_one_line_and_the_run_goes_on(
+    place: Place, whole: str, tmp_path: Path
+) -> None:
+    with started(*SEARCH, *place.where, folder=tmp_path) as process:
+        driver = psutil.Process(process.pid)
+        wait_until(lambda: rows(tmp_path / "glo.db", TRAINED) or process.poll() is not None)
+        for each in [*workers(driver), *nannies(driver)]:
+            each.kill()
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out) == (2, "")
+    assert err == (
+        "Error: no worker has been there for 5 s; what has ended is kept: go on with "
+        f"glo resume run --storage sqlite:///glo.db --cluster {place.where[1]}\n"
+    )
+    code, out, err = run("resume", "run", "--json", folder=tmp_path)
+    assert code == 0, err
+    assert json.loads(out)["history_digest"] == whole
 
 
 def test_a_scheduler_that_goes_is_said_in_one_line_and_the_run_goes_on(whole: str, tmp_path: Path) -> None:
@@ -148,13 +164,6 @@ def test_everything_listens_on_this_machine_only() -> None:
     assert {host for host, _ in places} == {"127.0.0.1"}
 
 
-def listening(process: psutil.Process) -> list[tuple[str, int]]:
-    try:
-        return [(c.laddr.ip, c.laddr.port) for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
-    except psutil.NoSuchProcess:
-        return []
-
-
 def test_plain_text_on_a_public_network_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
     code, out, err = run(*SEARCH, "--cluster", "tcp://192.0.2.1:8786", folder=tmp_path)
     assert (code, out) == (2, "")
@@ -174,5 +183,5 @@ def test_a_script_without_a_main_guard_may_use_a_cluster(tmp_path: Path) -> None
         "found = glo.discover('digits', generations=1, population=4, steps=20, device='cpu', cluster='local:1')\n"
         "print(len(found.history))\n"
     )
-    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=environment(), capture_output=True, text=True)
     assert done.stdout == "begun\n1\n", done.stderr

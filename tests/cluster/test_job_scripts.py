@@ -18,7 +18,7 @@ from glo.errors import ConfigError
 from glo.evaluation.dask import ClusterConfig, write_certificates
 from glo.evaluation.dask.certificates import security_options
 from glo.evaluation.dask.config import HTCondorConfig, SlurmConfig
-from glo.evaluation.dask.start import settings, start
+from glo.evaluation.dask.start import close, settings, start
 from glo.evaluation.dask.worker import gpus, leased_gpu
 
 pytestmark = pytest.mark.cluster
@@ -27,12 +27,13 @@ pytestmark = pytest.mark.cluster
 def script(config: ClusterConfig, folder: Path) -> str:
     """Of a job that is never submitted."""
     write_certificates(folder)
+    config = config.model_copy(update={"log_directory": folder / "logs"})
     with dask.config.set(settings(config)):
         cluster: Any = start(config, {} if config.insecure else security_options(folder))
         try:
             return cluster.job_script()
         finally:
-            cluster.close()
+            close(cluster)
 
 
 def test_slurm(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ import psutil
 
 import glo
 from cluster import misbehaving
-from cluster.processes import children_of, wait_until, workers_killed, workers_of
+from cluster.commands import wait_until
+from cluster.family import workers, workers_killed
 from contracts.evaluator_contract import SHORT, EvaluatorContract, digits
 from glo.errors import ClusterError, TaskError
 from glo.evaluation import LocalEvaluator, trainers
@@ -170,12 +171,12 @@ def test_a_task_that_workers_cannot_load_is_refused(two_workers: MakeTrainer, tm
 
 
 def test_workers_of_another_version_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    before, version = workers_of(psutil.Process()), glo.__version__
+    before, version = workers(psutil.Process()), glo.__version__
     monkeypatch.setattr("glo.__version__", "99.9")
     message = re.escape(f"is not like the driver: glo is {version} there and 99.9 here")
     with pytest.raises(ClusterError, match=message), trainers("local:1", "cpu"):
         pass
-    assert workers_of(psutil.Process()) == before
+    assert workers(psutil.Process()) == before
 
 
 def test_a_worker_of_another_version_that_comes_later_is_refused(
@@ -196,7 +197,7 @@ def test_each_worker_has_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.Mo
         trainer = make_trainer(task, TrainingConfig(steps=5))
         for _ in range(4):
             trainer.train([Training(parse("x*log(y)"), 0.3)] * 30, 0)
-    assert {path.name.rpartition("-")[0] for path in tmp_path.iterdir()} == {"GPU-a", "GPU-b"}
+    assert {path.name.rsplit("-", 2)[0] for path in tmp_path.iterdir()} == {"GPU-a", "GPU-b"}
 
 
 def test_nobody_waits_for_what_is_not_wanted(two_workers: MakeTrainer, tmp_path: Path) -> None:
@@ -205,7 +206,7 @@ def test_nobody_waits_for_what_is_not_wanted(two_workers: MakeTrainer, tmp_path:
     parts = two_workers(slow, TrainingConfig(steps=5)).parts([Training(parse("x*log(y)"), 0.3)] * 8, list(range(8)))
     first = threading.Thread(target=lambda: next(parts))
     first.start()
-    wait_until(lambda: any(children_of(worker) for worker in workers_of(psutil.Process())))
+    wait_until(lambda: any(worker.children() for worker in workers(psutil.Process())))
     (tmp_path / "go").touch()
     first.join()
     parts.close()  # pyright: ignore[reportAttributeAccessIssue]

@@ -13,7 +13,7 @@ pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
 import psutil
 
 import glo
-from cluster.test_local_cluster import children_of, workers_of
+from cluster.family import stopped_in_mid_training
 from contracts.asynchronous_contract import AsynchronousContract
 from contracts.evaluator_contract import SHORT, digits
 from glo.evaluation import Asynchronous, Flowing, LocalEvaluator, trainers
@@ -70,11 +70,9 @@ def test_with_workers_killed_nothing_is_lost_and_the_record_replays(tmp_path: Pa
     def kill_then_leave(record: GenerationRecord, replayed: bool) -> None:
         if record.generation == 12:
             raise Left
-        for worker in workers_of(psutil.Process()):
-            if len(killed) < 2 and children_of(worker):
-                worker.kill()
-                killed.append(worker.pid)
-                return
+        if len(killed) < 2 and (caught := stopped_in_mid_training(psutil.Process())):
+            caught[0].kill()
+            killed.append(caught[0].pid)
 
     with pytest.raises(Left):
         glo.discover("digits", storage=storage, cluster="local:2", on_generation=kill_then_leave, **SEARCH)

@@ -21,7 +21,7 @@ from glo.evaluation.dask.certificates import CERTS, security_options, write_cert
 from glo.evaluation.dask.config import AddressConfig, ClusterConfig, JobsConfig, SharedConfig
 from glo.evaluation.dask.courier import asking
 from glo.evaluation.dask.hosts import only_here
-from glo.evaluation.dask.start import settings, start
+from glo.evaluation.dask.start import close, settings, start, submit
 from glo.evaluation.dask.trainer import ClusterTrainer
 from glo.evaluation.dask.worker import check_versions, describe, versions
 from glo.records import TrainingConfig
@@ -83,13 +83,16 @@ def open_cluster(
             started = config.address
         else:
             started = start(config, security)
-            stack.callback(started.close)
+            stack.callback(close, started)
         if isinstance(config, JobsConfig):
             assert isinstance(started, SpecCluster)  # noqa: S101 - it was started here
             on_script(started.job_script())  # pyright: ignore[reportAttributeAccessIssue]
-            started.adapt(minimum_jobs=config.min_jobs, maximum_jobs=config.max_jobs)  # pyright: ignore[reportCallIssue]
+            submit(started, max(1, config.min_jobs))
         client = stack.enter_context(_connected(started, secured))
-        yield _inspected(client, config, device)
+        cluster = _inspected(client, config, device)
+        if isinstance(config, JobsConfig) and isinstance(started, SpecCluster):
+            started.adapt(minimum_jobs=config.min_jobs, maximum_jobs=config.max_jobs)  # pyright: ignore[reportCallIssue]
+        yield cluster
 
 
 def _security(config: ClusterConfig, stack: ExitStack) -> dict[str, Any]:
@@ -136,8 +139,8 @@ def _inspected(client: Client, config: ClusterConfig, device: str) -> Cluster:
         client.wait_for_workers(1, timeout=config.patience)
     except TimeoutError:
         raise ClusterError(
-            f"no worker has come within {config.patience:g} s: look at what the machines or the batch system say, and "
-            "whether workers can reach host or interface of the scheduler (more time: patience)"
+            f"no worker has come within {config.patience:g} s: look at what {_witnesses(config)} say, and whether workers "
+            "can reach host or interface of the scheduler (more time: patience)"
         ) from None
     with asking(client):
         workers: Any = client.run(describe, device, on_error="return")
@@ -153,3 +156,7 @@ def _inspected(client: Client, config: ClusterConfig, device: str) -> Cluster:
         raise ClusterError("some workers have a GPU and some have none, and would not train alike: say --device cpu or cuda")
     most = config.max_jobs * config.slots if isinstance(config, JobsConfig) else 0
     return Cluster(client, config, workers, devices.pop(), most)
+
+
+def _witnesses(config: ClusterConfig) -> str:
+    return f"the batch system and {config.log_directory}/" if isinstance(config, JobsConfig) else "the machines"

@@ -23,6 +23,8 @@ class ClusterConfig(Config):
         retries: how often a training that was killed or has crashed is tried again, elsewhere where there is another place.
         allowed_failures: how often a training may lose its worker (preempted, killed, gone) before it is given up.
         patience: seconds to wait for a worker, at the start or when all are gone.
+        lost_after: seconds that a worker may be away, as while it is started again, before it is given up: a job of a batch
+            system is then cancelled and replaced.
         certs: folder of `glo cluster certs`; by default certificates are made for the run.
         insecure: plain text, whoever may listen.
     """
@@ -31,6 +33,7 @@ class ClusterConfig(Config):
     retries: NonNegativeInt = 1
     allowed_failures: NonNegativeInt = 10
     patience: PositiveFloat = 600.0
+    lost_after: PositiveFloat = 60.0
     certs: Path | None = None
     insecure: bool = False
 
@@ -103,7 +106,7 @@ class JobsConfig(SharedConfig):
             walltime for SLURM.
         directives: further lines for the job, e.g. "--constraint=v100" (SLURM) or "+Flock = true" (HTCondor).
         prologue: lines of shell before the worker starts, e.g. "module load cuda".
-        log_directory: where jobs write what they print.
+        log_directory: where jobs write what they print; made if it is not there.
         min_jobs, max_jobs: as many jobs as the work needs, within these; lost ones are replaced.
     """
 
@@ -112,7 +115,7 @@ class JobsConfig(SharedConfig):
     memory: str = "4 GiB"
     directives: tuple[str, ...] = ()
     prologue: tuple[str, ...] = ()
-    log_directory: Path | None = None
+    log_directory: Path = Path("glo-logs")
     min_jobs: NonNegativeInt = 1
     max_jobs: PositiveInt = 10
 

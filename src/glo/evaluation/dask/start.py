@@ -12,6 +12,7 @@ from typing import Any
 import dask.config
 import torch
 from distributed import Scheduler, Security
+from distributed.core import Status
 from distributed.deploy.spec import SpecCluster
 from distributed.deploy.ssh import Worker as SSHWorker
 from distributed.deploy.subprocess import Subprocess
@@ -34,7 +35,7 @@ QUIET = f"{LOOPBACK}:0"  # where the pages of dask are served, for this machine 
 
 
 def start(config: ClusterConfig, security: Mapping[str, Any]) -> SpecCluster:
-    """A scheduler in this process, and workers; closed by its `close`.
+    """A scheduler in this process, and workers; ended by `close`.
 
     Args:
         security: options of `Security`; none for plain text.
@@ -53,6 +54,7 @@ def settings(config: ClusterConfig) -> dict[str, Any]:
     return {
         "distributed.worker.daemon": False,  # a worker trains in children
         "distributed.scheduler.allowed-failures": config.allowed_failures,
+        "distributed.deploy.lost-worker-timeout": f"{config.lost_after}s",
         "distributed.scheduler.unknown-task-duration": "60s",  # so that a few waiting trainings are worth another job
         "distributed.admin.large-graph-warning-threshold": "1TB",  # a pickled task has its data with it
     }
@@ -126,7 +128,7 @@ def _start_jobs(config: JobsConfig, security: Mapping[str, Any]) -> SpecCluster:
         "job_name": "glo",
         "job_script_prologue": prologue,
         "worker_extra_args": [*local, "--dashboard-address", QUIET],
-        "log_directory": None if config.log_directory is None else str(config.log_directory),
+        "log_directory": str(config.log_directory.absolute()),
         "python": config.python,
         "interface": config.interface,
         "protocol": "tls" if security else "tcp",
@@ -148,6 +150,33 @@ def _start_jobs(config: JobsConfig, security: Mapping[str, Any]) -> SpecCluster:
     directives = dict(_pair(line) for line in config.directives)
     asked = {"RequestCpus": config.cores, **({"request_gpus": config.gpus} if config.gpus else {})}
     return HTCondorCluster(**common, disk=config.disk, job_extra_directives={**asked, **directives})
+
+
+def submit(cluster: SpecCluster, jobs: int) -> None:
+    """Ask the batch system for the first jobs.  What it says to later ones, asked for by `adapt`, nobody hears.
+
+    Raises:
+        ClusterError: with its words, if it refuses them.
+    """
+    for _ in range(jobs):
+        cluster.worker_spec.update(cluster.new_worker_spec())
+    try:
+        cluster.sync(cluster._correct_state)
+    except FileNotFoundError as error:
+        raise ClusterError(f"there is no {error.filename} on this machine: start glo where jobs are submitted") from None
+    except RuntimeError as error:
+        words = " ".join(str(error).rpartition("stderr:")[2].split())
+        raise ClusterError(f"the batch system takes no such job: {words}") from None
+
+
+def close(cluster: SpecCluster) -> None:
+    """End a cluster and its workers.
+
+    Its own `close` insists that all are closing, which jobs of a batch system never say of themselves.
+    """
+    for worker in list(cluster._created):
+        worker.status = Status.closing
+    cluster.close()
 
 
 def _pair(line: str) -> tuple[str, str]:

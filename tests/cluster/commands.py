@@ -1,0 +1,104 @@
+"""The commands of glo as a user starts them, and what can be seen of a search from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+
+Found = TypeVar("Found")
+PATIENCE = 120.0
+COMMAND = [sys.executable, "-c", "from glo.cli import main; main()"]
+SEARCH = ["search", "--task", "digits", "--generations", "2", "--population", "12", "--steps", "400", "--name", "run"]
+SEARCH += ["--set", "repeats=3", "--device", "cpu"]
+TRAINED = "SELECT * FROM fitness_cache WHERE status = 'trained'"
+GENERATIONS = "SELECT * FROM generations"
+
+
+def wait_until(condition: Callable[[], Found | None], what: str = "") -> Found:
+    """What a condition answers, once that is something."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+    return found
+
+
+def environment() -> dict[str, str]:
+    """That of this process; of one thread, and with wide lines."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([*COMMAND, *arguments], cwd=folder, env=environment(), text=True, **pipes)
+
+
+@contextmanager
+def started(*arguments: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A command at work, which does not outlive the block."""
+    process = start(*arguments, folder=folder)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
+    """Exit code, output and errors of a command."""
+    with started(*arguments, folder=folder) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+        return process.returncode, out, err
+
+
+def rows(storage: Path, query: str) -> int:
+    """How many rows a query finds; none while there is no such table."""
+    if not storage.exists():
+        return 0
+    try:
+        with closing(sqlite3.connect(storage)) as connection:
+            return len(connection.execute(query).fetchall())
+    except sqlite3.OperationalError:
+        return 0
+
+
+def gone(process: psutil.Process) -> bool:
+    """Whether nothing of a process runs any more."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@contextmanager
+def standing(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A scheduler and a worker of the user's own, with the address of the scheduler and its process."""
+    variables = {**environment(), "DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
+    common = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", *options]
+    file = folder / "scheduler.json"
+    python = [sys.executable, "-m"]
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    commands = [
+        ["distributed.cli.dask_scheduler", "--port", "0", "--scheduler-file", str(file)],
+        ["distributed.cli.dask_worker", "--nthreads", "2", "--scheduler-file", str(file)],
+    ]
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        for command in commands:
+            processes.append(subprocess.Popen[bytes]([*python, *command, *common], cwd=folder, env=variables, **quiet))
+            wait_until(lambda: file.exists() and file.read_text().endswith("}"))
+        yield json.loads(file.read_text())["address"], processes[0]
+    finally:
+        for process in reversed(processes):
+            process.kill()
+            process.wait()
