@@ -43,7 +43,7 @@ from glo.records import TrainingConfig, digest, generator
 from glo.report import save
 from glo.run import discover, hardware
 from glo.run import versions as versions_of_run
-from glo.tasks import load_task
+from glo.tasks import Task, load_task
 from glo.training import Result, Training, TrainingResult, collect, each_seed
 from glo.training.processes import Died
 
