@@ -135,19 +135,10 @@ def _connected(started: SpecCluster | str, security: Security | None) -> Iterato
 
 
 def _inspected(client: Client, config: ClusterConfig, device: str) -> Cluster:
-    try:
-        client.wait_for_workers(1, timeout=config.patience)
-    except TimeoutError:
-        raise ClusterError(
-            f"no worker has come within {config.patience:g} s: look at what {_witnesses(config)} say, and whether workers "
-            "can reach host or interface of the scheduler (more time: patience)"
-        ) from None
-    with asking(client):
-        workers: Any = client.run(describe, device, on_error="return")
+    workers: dict[str, dict[str, Any]] = {}
+    while not workers:
+        workers = _described(client, config, device)
     for address, worker in workers.items():
-        if isinstance(worker, Exception):
-            hint = "" if isinstance(worker, GloError) else "; install the same there as here"
-            raise ClusterError(f"worker {address} cannot work for this driver: {worker}{hint}")
         check_versions(versions(), worker["versions"], f"{address} on {worker['host']}")
         if "error" in worker:
             raise ClusterError(f"worker {address} on {worker['host']} cannot train: {worker['error']}")
@@ -156,6 +147,25 @@ def _inspected(client: Client, config: ClusterConfig, device: str) -> Cluster:
         raise ClusterError("some workers have a GPU and some have none, and would not train alike: say --device cpu or cuda")
     most = config.max_jobs * config.slots if isinstance(config, JobsConfig) else 0
     return Cluster(client, config, workers, devices.pop(), most)
+
+
+def _described(client: Client, config: ClusterConfig, device: str) -> dict[str, dict[str, Any]]:
+    """What those workers are that are there, by address; none if all that were have gone meanwhile."""
+    try:
+        client.wait_for_workers(1, timeout=config.patience)
+    except TimeoutError:
+        raise ClusterError(
+            f"no worker has come within {config.patience:g} s: look at what {_witnesses(config)} say, and whether workers "
+            "can reach host or interface of the scheduler (more time: patience)"
+        ) from None
+    with asking(client):
+        answers: Any = client.run(describe, device, on_error="return")
+        there: Any = client.nthreads()
+    for address, answer in answers.items():
+        if isinstance(answer, Exception) and address in there:
+            hint = "" if isinstance(answer, GloError) else "; install the same there as here"
+            raise ClusterError(f"worker {address} cannot work for this driver: {answer}{hint}")
+    return {address: answer for address, answer in answers.items() if not isinstance(answer, Exception)}
 
 
 def _witnesses(config: ClusterConfig) -> str:
