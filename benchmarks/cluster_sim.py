@@ -9,11 +9,10 @@ Two simulations and a measurement, since nobody has 2,000 cores at hand:
 - *search*: the real search, funnel, store and loop, with a clock that jumps over the trainings: what the driver computes
   takes the time it takes, and a simulated training lasts as long as is drawn for it.  So both the overhead of the driver and
   the waiting for stragglers show in how busy the workers are.
-
 - *two workers*: how much faster two real workers of this machine are than one.
 
-A simulated training lasts 60 s in the median, log-normally distributed (sigma 0.8: one in a hundred takes 6 times as long), and 2 % of
-them die half way and are made again, once; what dies again has crashed.
+A simulated training lasts 60 s in the median, log-normally distributed (sigma 0.8: one in a hundred takes 6 times as long),
+and 2 % of them die half way and are made again, once; what dies again has crashed.
 """
 
 from __future__ import annotations
