@@ -18,7 +18,7 @@ import psutil
 Found = TypeVar("Found")
 PATIENCE = 120.0
 COMMAND = [sys.executable, "-c", "from glo.cli import main; main()"]
-SEARCH = ["search", "--task", "digits", "--generations", "2", "--population", "12", "--steps", "400", "--name", "run"]
+SEARCH = ["search", "--task", "digits", "--generations", "2", "--population", "12", "--steps", "200", "--name", "run"]
 SEARCH += ["--set", "repeats=3", "--device", "cpu"]
 TRAINED = "SELECT * FROM fitness_cache WHERE status = 'trained'"
 GENERATIONS = "SELECT * FROM generations"

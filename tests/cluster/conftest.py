@@ -1,7 +1,8 @@
 """The real services that cluster tests run against: each is installed and started when a test first asks for it.
 
 A service that cannot be had here skips its tests, with the reason; where `GLO_REQUIRE_SERVICES` lists its name, as in
-`GLO_REQUIRE_SERVICES=sshd,slurm,postgresql`, they fail instead.  All are stopped at the end of the session.
+`GLO_REQUIRE_SERVICES=sshd,slurm,postgresql`, they fail instead; what `GLO_SKIP_SERVICES` lists is not tried.  All are
+stopped at the end of the session.
 """
 
 from __future__ import annotations

@@ -49,8 +49,9 @@ def test_a_driver_killed_within_a_generation_loses_nothing_that_ended(place: Pla
     """And leaves nobody behind, nor jobs in a queue."""
     storage = tmp_path / "glo.db"
     with started(*SEARCH, *place.where, folder=tmp_path) as process:
-        wait_until(lambda: rows(storage, TRAINED) or process.poll() is not None)
         driver = psutil.Process(process.pid)
+        wait_until(lambda: rows(storage, TRAINED) or process.poll() is not None)
+        driver.suspend()  # while its family is looked for
         family = [*driver.children(recursive=True), *nannies(driver), *workers(driver)]
         assert len(family) >= (4 if place.where else 0)
     remembered = rows(storage, TRAINED)
@@ -156,9 +157,10 @@ def test_certificates_let_their_holder_in_and_no_stranger(tmp_path: Path) -> Non
 
 def test_everything_listens_on_this_machine_only() -> None:
     """Of the driver and its workers, whatever listens."""
-    before = set(listening(psutil.Process()))
+    me = psutil.Process()
+    before, strangers = set(listening(me)), me.children(recursive=True)  # the services of other tests
     with trainers("local:2", "cpu"):
-        family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        family = [me, *(child for child in me.children(recursive=True) if child not in strangers)]
         places = {place for process in family for place in listening(process)} - before
     assert len(places) >= 5  # the scheduler and its pages, two nannies, two workers
     assert {host for host, _ in places} == {"127.0.0.1"}

@@ -80,3 +80,9 @@ def test_a_service_that_is_missing_fails_its_tests_where_it_is_required(monkeypa
     monkeypatch.setenv("GLO_REQUIRE_SERVICES", "sshd,slurm")
     with pytest.raises(pytest.fail.Exception, match=r"sshd is required.*it is of another kind"), provided("sshd", missing()):
         pass
+
+
+def test_a_service_that_is_not_wanted_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLO_SKIP_SERVICES", "htcondor,sshd")
+    with pytest.raises(pytest.skip.Exception, match="no sshd: GLO_SKIP_SERVICES lists it"), provided("sshd", missing()):
+        pass

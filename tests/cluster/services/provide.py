@@ -16,12 +16,22 @@ Service = TypeVar("Service")
 
 @contextlib.contextmanager
 def provided(name: str, service: contextlib.AbstractContextManager[Service]) -> Iterator[Service]:
-    """Start a service; skip if it cannot be had here, or fail if `GLO_REQUIRE_SERVICES` lists its name."""
+    """Start a service; skip if it cannot be had here, or fail if `GLO_REQUIRE_SERVICES` lists its name.
+
+    What `GLO_SKIP_SERVICES` lists is not tried.
+    """
+    if name in listed("GLO_SKIP_SERVICES"):
+        pytest.skip(f"no {name}: GLO_SKIP_SERVICES lists it")
     with contextlib.ExitStack() as stack:
         try:
             started = stack.enter_context(service)
         except UnavailableError as reason:
-            if name in os.environ.get("GLO_REQUIRE_SERVICES", "").split(","):
+            if name in listed("GLO_REQUIRE_SERVICES"):
                 pytest.fail(f"{name} is required by GLO_REQUIRE_SERVICES: {reason}", pytrace=False)
             pytest.skip(f"no {name} here: {reason}")
         yield started
+
+
+def listed(variable: str) -> list[str]:
+    """The names that a variable of the environment lists."""
+    return os.environ.get(variable, "").split(",")
