@@ -35,22 +35,24 @@ class Breeding:
         self._screen = screen if config.viable else None
         self._elements = Elements(config.weights)
         self._select: Select = roulette if config.selection == "roulette" else tournament(config.tournament_size)
+        self._depth = config.initial_depth  # of random trees; the different losses of a depth run out
         self._screened: set[Expr] = set()  # a tree is new once: most children are like one that was there before
         self._seen: set[str] = set()
 
     def random(self, rng: Generator, count: int) -> list[Expr]:
         """Random trees; where viable ones run out while `attempts` last, any."""
-        depth = self._config.initial_depth
         if self._screen is None:
-            return [self._random(rng, depth) for _ in range(count)]
+            return [self._random(rng, self._depth) for _ in range(count)]
         found: list[Expr] = []
+        start = self._depth
         for attempt in range(self._config.attempts):
             # There are only so many different losses of a depth; where they run out, trees may be one deeper.
-            found += self._novel([self._random(rng, depth + attempt // 10) for _ in range(BATCH)])
+            self._depth = start + attempt // 10
+            found += self._novel([self._random(rng, self._depth) for _ in range(BATCH)])
             if len(found) >= count:
                 break
         found = found[:count]
-        return found + [self._random(rng, depth) for _ in range(count - len(found))]
+        return found + [self._random(rng, start) for _ in range(count - len(found))]
 
     def bred(self, rng: Generator, population: Sequence[Expr], fitnesses: Sequence[float], count: int) -> list[Expr]:
         """Children of parents selected by fitness; where viable ones run out while `attempts` last, any."""

@@ -60,7 +60,7 @@ class SteadyStateSearch:
         if self._asked == 0:
             return self._breeding.random(generator(self._seed, "generation", 0), self._size)
         count = max(1, min(1 + (self._asked - self._told) // 2, self._total - self._asked))
-        if not self._population:  # so many at once that nothing has come back yet
+        if len(self._population) < self._size // 2:  # so many at once that few have come back: their children would be alike
             return self._breeding.random(rng, count)
         return self._breeding.bred(rng, list(self._population), list(self._population.values()), count)
 
