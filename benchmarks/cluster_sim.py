@@ -1,14 +1,14 @@
 """How far glo scales on a cluster, by simulation: what the driver costs, and how busy the workers are.
 
-    python -m benchmarks.cluster_sim [--workers 1,10,100,500,2000] [--generations 4] [--out DIR]
+    python -m benchmarks.cluster_sim [--workers 1,10,100,500,2000] [--out DIR]
 
 Two simulations and a measurement, since nobody has 2,000 cores at hand:
 
 - *dispatch*: the real dask scheduler and the real courier of glo, with workers that sleep instead of training.  What the
   process computes meanwhile (courier, scheduler, and the workers' own bookkeeping) is overhead.
-- *search*: the real search, funnel, store and loop, with a clock that jumps over the trainings: what the driver computes
-  takes the time it takes, and a simulated training lasts as long as is drawn for it.  So both the overhead of the driver and
-  the waiting for stragglers show in how busy the workers are.
+- *search*: the real search, funnel, store and loop, with a clock that jumps over the trainings: what the driver computes (of
+  which most is screening dozens of candidates for each that is trained) takes the time it takes, and a simulated training lasts
+  as long as is drawn for it.  So both the overhead of the driver and the waiting for stragglers show in how busy workers are.
 - *two workers*: how much faster two real workers of this machine are than one.
 
 A simulated training lasts 60 s in the median, log-normally distributed (sigma 0.8: one in a hundred takes 6 times as long),
@@ -31,6 +31,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import dask.config
 import torch
 from distributed import Client, LocalCluster
 from matplotlib.figure import Figure
@@ -43,7 +44,7 @@ from glo.evaluation.dask.courier import Courier
 from glo.evaluation.dask.worker import Errand, Report, versions
 from glo.expr import parse
 from glo.losses import cross_entropy
-from glo.records import TrainingConfig, digest, generator
+from glo.records import Stage, TrainingConfig, digest, generator
 from glo.report import save
 from glo.run import discover, hardware
 from glo.run import versions as versions_of_run
@@ -53,6 +54,8 @@ from glo.training.processes import Died
 
 MEDIAN, SIGMA, FAILURES = 60.0, 0.8, 0.02
 GOAL = 10.0  # milliseconds of the driver for each evaluation
+SCREENS = (Stage.STRUCTURE, Stage.DERIVATIVE, Stage.DESCENT)  # of the funnel, by which candidates are chosen
+ROUNDS = {500: 6, 2000: 4}  # generations with so many workers; else 10
 RESULTS = Path(__file__).parent / "results"
 IMAGE = Path(__file__).parent.parent / "docs" / "images" / "cluster-sim.png"
 Row = dict[str, Any]
@@ -72,8 +75,10 @@ def dispatch(workers: int) -> Row:
     evaluations = max(200, 2 * workers)
     config = LocalConfig(retries=0)
     # They sleep for long enough that the process is not busy all the time, and for no longer than that.
-    errand = Errand("", None, ".", "", TrainingConfig(), "cpu", versions(), max(0.02, workers * 0.02))
+    errand = Errand("", None, ".", "", TrainingConfig(), "cpu", versions(), max(0.02, workers * 0.01))
+    # Workers in this process would look at the stacks of their sleeping threads all the time.
     with (
+        dask.config.set({"distributed.worker.profile.enabled": False}),
         LocalCluster(
             n_workers=processes, threads_per_worker=math.ceil(workers / processes), processes=False,
             dashboard_address="127.0.0.1:0", memory_limit=0,
@@ -200,7 +205,7 @@ def searched(workers: int, steady: bool, generations: int) -> Row:
     population = max(40, workers)
     task, pool = load_task("digits"), Pool(workers)
     with tempfile.TemporaryDirectory() as folder:
-        discover(
+        found = discover(
             task, generations=generations, population=population, steady_state=steady or None,
             storage=Path(folder) / "glo.db", settings=["training.learning_rates=[0.1]", "training.early_stop=0"],
             cluster=Everywhere(pool), slots=workers if steady else None,
@@ -209,6 +214,7 @@ def searched(workers: int, steady: bool, generations: int) -> Row:
     return {
         "trainings": pool.evaluations,
         "driver_ms": pool.driver() / asked * 1000,
+        "screening_ms": sum(found.funnel[stage].seconds for stage in SCREENS) / asked * 1000,
         "utilisation": pool.busy / workers / span,
         "hours": span / 3600,
     }
@@ -234,7 +240,8 @@ def _seconds(trainer: Trains, trainings: Sequence[Training]) -> float:
     return time.perf_counter() - started
 
 
-def measured(workers: int, generations: int) -> Row:
+def measured(workers: int) -> Row:
+    generations = ROUNDS.get(workers, 10)
     row = dispatch(workers)
     for name, steady in (("generational", False), ("steady_state", True)):
         row[name] = searched(workers, steady, generations)
@@ -242,11 +249,13 @@ def measured(workers: int, generations: int) -> Row:
 
 
 def shown(rows: Sequence[Row]) -> Table:
-    table = Table("workers", "dispatch, ms", "driver, ms", "workers busy", "driver, ms (steady)", "workers busy (steady)")
+    columns = ("search, ms", "screening, ms", "busy")
+    table = Table("workers", "dispatch, ms", *columns, *(f"{column} (steady)" for column in columns))
     for row in rows:
-        both = (row["generational"], row["steady_state"])
-        parts = [text for one in both for text in (f"{one['driver_ms']:.1f}", f"{one['utilisation']:.0%}")]
-        table.add_row(f"{row['workers']:,}", f"{row['dispatch_ms']:.1f}", *parts)
+        cells: list[str] = []
+        for one in (row["generational"], row["steady_state"]):
+            cells += [f"{one['driver_ms']:.1f}", f"{one['screening_ms']:.1f}", f"{one['utilisation']:.0%}"]
+        table.add_row(f"{row['workers']:,}", f"{row['dispatch_ms']:.1f}", *cells)
     return table
 
 
@@ -257,6 +266,8 @@ def figure(rows: Sequence[Row]) -> Figure:
     for name, colour, text in (("generational", "C0", "generations"), ("steady_state", "C1", "steady state")):
         busy.plot(workers, [100 * row[name]["utilisation"] for row in rows], "o-", color=colour, label=text)
         cost.plot(workers, [row[name]["driver_ms"] for row in rows], "o-", color=colour, label=f"search, {text}")
+        rest = [row[name]["driver_ms"] - row[name]["screening_ms"] for row in rows]
+        cost.plot(workers, rest, "o:", color=colour, label="without screening")
     cost.plot(workers, [row["dispatch_ms"] for row in rows], "s-", color="C2", label="dispatch (dask)")
     cost.axhline(GOAL, color="C7", linestyle="--", label="goal")
     busy.set(ylabel="workers busy (%)", ylim=(0, 100), title="Use of the cluster")
@@ -271,7 +282,6 @@ def figure(rows: Sequence[Row]) -> Figure:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", default="1,10,100,500,2000")
-    parser.add_argument("--generations", type=int, default=4)
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--image", type=Path, default=IMAGE)
     chosen = parser.parse_args()
@@ -280,12 +290,12 @@ def main() -> None:
         discover(load_task("digits"), generations=1, population=2, steps=1, storage=Path(folder) / "glo.db")
     rows: list[Row] = []
     for workers in map(int, chosen.workers.split(",")):
-        rows.append(measured(workers, chosen.generations))
+        rows.append(measured(workers))
         Console().print(shown(rows[-1:]))
     Console().print(shown(rows))
     faster = efficiency()
     Console().print(f"Two workers of this machine train a generation {faster:.2f} times as fast as one.")
-    assumed = {"median_seconds": MEDIAN, "sigma": SIGMA, "failures": FAILURES, "generations": chosen.generations}
+    assumed = {"median_seconds": MEDIAN, "sigma": SIGMA, "failures": FAILURES}
     finished = datetime.now(UTC).isoformat(timespec="seconds")
     report = {
         "rows": rows,
