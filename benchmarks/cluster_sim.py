@@ -6,9 +6,9 @@ Two simulations and a measurement, since nobody has 2,000 cores at hand:
 
 - *dispatch*: the real dask scheduler and the real courier of glo, with workers that sleep instead of training.  What the
   process computes meanwhile (courier, scheduler, and the workers' own bookkeeping) is overhead.
-- *search*: the real search, funnel, store and loop, with a clock that jumps over the trainings: what the driver computes (of
-  which most is screening dozens of candidates for each that is trained) takes the time it takes, and a simulated training lasts
-  as long as is drawn for it.  So both the overhead of the driver and the waiting for stragglers show in how busy workers are.
+- *search*: the real search, funnel, store and loop, with a clock that jumps over the trainings: what the driver computes
+  takes the time it takes (most of it is screening dozens of candidates for each that is trained), and a simulated training
+  lasts as long as is drawn for it.  So the overhead of the driver and the waiting for stragglers show in how busy they are.
 - *two workers*: how much faster two real workers of this machine are than one.
 
 A simulated training lasts 60 s in the median, log-normally distributed (sigma 0.8: one in a hundred takes 6 times as long),
