@@ -36,18 +36,23 @@ def task_of() -> Task:
     return Task("points", lambda: nn.Linear(4, CLASSES), points(0), points(1), points(2), metric=certainty)
 
 
+TURN = threading.Lock()  # here trainers share a process and PyTorch's global generator, as those of a cluster do not
+
+
 class Meeting(Trainer):
-    """Trains in children, and only when so many are asked at once."""
+    """Trains only when so many are asked at once; then one after the other."""
 
     def __init__(self, task: Task, config: TrainingConfig, meet: Callable[[], object]) -> None:
-        super().__init__(task, config, processes=2)
+        super().__init__(task, config, processes=1)  # a fork, while another thread is in PyTorch, may hang
         self._meet = meet
 
     def parts(
         self, trainings: Sequence[Training], seeds: Sequence[int], test: bool = False
     ) -> Iterator[Mapping[int, Result]]:
         self._meet()
-        yield from super().parts(trainings, seeds, test)
+        with TURN:
+            found = list(super().parts(trainings, seeds, test))
+        yield from found
 
 
 class Elsewhere:
@@ -59,7 +64,8 @@ class Elsewhere:
         self._barrier, self._thread = threading.Barrier(parties), threading.local()
 
     def __call__(self, task: Task, config: TrainingConfig, /) -> Trainer:
-        return Meeting(task, config, self._meet)
+        with TURN:
+            return Meeting(task, config, self._meet)
 
     def _meet(self) -> None:
         if not hasattr(self._thread, "has_met"):
@@ -72,7 +78,7 @@ class Pretending:
     device, abreast = "cuda", True
 
     def __call__(self, task: Task, config: TrainingConfig, /) -> Trainer:
-        return Trainer(task, config, "cpu", processes=2)
+        return Trainer(task, config, "cpu", processes=1)  # a fork, while another thread is in PyTorch, may hang
 
 
 def lab_at(folder: Path, place: Any) -> Lab:
