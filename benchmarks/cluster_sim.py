@@ -25,7 +25,7 @@ import statistics
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,7 +49,7 @@ from glo.report import save
 from glo.run import discover, hardware
 from glo.run import versions as versions_of_run
 from glo.tasks import Task, load_task
-from glo.training import Result, Training, TrainingResult, Trains, collect, each_seed
+from glo.training import Result, Training, TrainingResult, Trains, TrainsInFlow
 from glo.training.processes import Died
 
 MEDIAN, SIGMA, FAILURES = 60.0, 0.8, 0.02
@@ -131,17 +131,11 @@ class Everywhere:
         return Simulated(self.pool)
 
 
-class Simulated:
+class Simulated(TrainsInFlow):
     """Trains nothing, on so many workers: a `glo.training.TrainsInFlow`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-
-    def train(
-        self, trainings: Sequence[Training], seed: int | Sequence[int], test: bool = False,
-        on_done: Callable[[int], None] = lambda done: None,
-    ) -> list[Result]:  # fmt: skip
-        return collect(self.parts(trainings, each_seed(seed, trainings), test), len(trainings), on_done)
 
     def parts(
         self,

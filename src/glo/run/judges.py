@@ -6,7 +6,7 @@ from glo.evaluation import Flowing, Funnel, FunnelConfig, LocalEvaluator, Stream
 from glo.records import TrainingConfig, new_counts
 from glo.store import Store
 from glo.tasks import Task
-from glo.training import MakeTrainer
+from glo.training import MakeTrainer, TrainsInFlow
 
 
 class Judges:
@@ -25,20 +25,30 @@ class Judges:
     ) -> None:
         self._task, self._config, self._make_trainer, self._store, self._slots = task, config, make_trainer, store, slots
         self._counts = new_counts()
+        self._trainers: dict[str, TrainsInFlow] = {}
         self._funnels: dict[str, Funnel] = {}
 
     def funnel(self, training: TrainingConfig) -> Funnel:
         """Judges a batch of candidates; for the same way of training it is the same."""
         key = training.model_dump_json()
         if key not in self._funnels:
-            trainer = self._make_trainer(self._task, training)
-            train = lambda counts: LocalEvaluator(self._task, training, counts=counts, trainer=trainer)  # noqa: E731
+            evaluator = self._evaluator(training)
             known, remember = self._store.known, self._store.remember
-            self._funnels[key] = Funnel(self._task, training, self._config, train, known, self._counts, remember)
+            self._funnels[key] = Funnel(
+                self._task, training, self._config, lambda _: evaluator, known, self._counts, remember
+            )
         return self._funnels[key]
 
     def stream(self, training: TrainingConfig) -> Stream:
         """Judges candidates as they come, behind the stages of that funnel; to be closed."""
-        trainer = self._make_trainer(self._task, training)
-        evaluator = LocalEvaluator(self._task, training, counts=self._counts, trainer=trainer)
-        return Stream(self.funnel(training), Flowing(evaluator, trainer.flow(self._slots)))
+        flow = self._trainer(training).flow(self._slots)
+        return Stream(self.funnel(training), Flowing(self._evaluator(training), flow))
+
+    def _evaluator(self, training: TrainingConfig) -> LocalEvaluator:
+        return LocalEvaluator(self._task, training, counts=self._counts, trainer=self._trainer(training))
+
+    def _trainer(self, training: TrainingConfig) -> TrainsInFlow:
+        key = training.model_dump_json()
+        if key not in self._trainers:
+            self._trainers[key] = self._make_trainer(self._task, training)
+        return self._trainers[key]

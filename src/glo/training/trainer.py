@@ -43,12 +43,32 @@ class Trains(Protocol):
         test: bool = False,
         on_done: Callable[[int], None] = lambda done: None,
     ) -> list[Result]:
-        """A result for each training, in order, or in words why there is none (see `Trainer.train`)."""
+        """A result for each training, in order, or in words why there is none.
+
+        Args:
+            trainings: what to train.
+            seed: of all of them, or one for each.
+            test: whether to measure on the test split too.
+            on_done: called with the number of trainings that are done.
+
+        Raises:
+            TaskError: if `test` is asked of a task without a test split.
+        """
         ...
 
 
 class TrainsInParts(Trains, Protocol):
-    """One that tells what is done while the rest is still being trained."""
+    """One that tells what is done while the rest is still being trained; whoever inherits from it has `train` from that."""
+
+    def train(
+        self,
+        trainings: Sequence[Training],
+        seed: int | Sequence[int],
+        test: bool = False,
+        on_done: Callable[[int], None] = lambda done: None,
+    ) -> list[Result]:
+        """As `Trains.train`."""
+        return collect(self.parts(trainings, each_seed(seed, trainings), test), len(trainings), on_done)
 
     def parts(
         self, trainings: Sequence[Training], seeds: Sequence[int], test: bool = False
@@ -119,7 +139,7 @@ def split_parts(seeds: Sequence[int], together: bool, slots: int) -> list[list[i
     return [part for group in groups for part in _split(group, min(pieces, -(-len(group) // SMALLEST_PART)))]
 
 
-class Trainer:
+class Trainer(TrainsInFlow):
     """Trains networks of one task, in the way that suits its model and the device.
 
     On a CPU the work is spread over processes of one thread each: parts of a population, or single networks.  What a
@@ -142,26 +162,6 @@ class Trainer:
         self._together = worth_stacking(task, device)
         if self._processes > 1 and not self._together:
             import_before_forking()
-
-    def train(
-        self,
-        trainings: Sequence[Training],
-        seed: int | Sequence[int],
-        test: bool = False,
-        on_done: Callable[[int], None] = lambda done: None,
-    ) -> list[Result]:
-        """A result for each training, in order, or in words why there is none.
-
-        Args:
-            trainings: what to train.
-            seed: of all of them, or one for each.
-            test: whether to measure on the test split too.
-            on_done: called with the number of trainings that are done.
-
-        Raises:
-            TaskError: if `test` is asked of a task without a test split.
-        """
-        return collect(self.parts(trainings, each_seed(seed, trainings), test), len(trainings), on_done)
 
     def parts(
         self, trainings: Sequence[Training], seeds: Sequence[int], test: bool = False

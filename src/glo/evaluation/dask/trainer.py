@@ -17,11 +17,11 @@ from glo.evaluation.dask.courier import LOOK_AROUND, Courier, submit
 from glo.evaluation.dask.worker import Errand, versions
 from glo.records import TrainingConfig
 from glo.tasks import Task
-from glo.training import Result, Training, collect, each_seed
+from glo.training import Result, Training, TrainsInFlow
 from glo.training.trainer import split_parts, worth_stacking
 
 
-class ClusterTrainer:
+class ClusterTrainer(TrainsInFlow):
     """Trains networks of one task on the workers of a cluster; otherwise as `glo.training.Trainer`.
 
     Args:
@@ -46,16 +46,6 @@ class ClusterTrainer:
             task.name, task.source, str(Path.cwd()), task.digest(), training, device, versions(), config.time_limit
         )
         self._packed: Any = None if task.source else submit(client, _same, cloudpickle.dumps(task))
-
-    def train(
-        self,
-        trainings: Sequence[Training],
-        seed: int | Sequence[int],
-        test: bool = False,
-        on_done: Callable[[int], None] = lambda done: None,
-    ) -> list[Result]:
-        """As `Trainer.train`."""
-        return collect(self.parts(trainings, each_seed(seed, trainings), test), len(trainings), on_done)
 
     def parts(
         self, trainings: Sequence[Training], seeds: Sequence[int], test: bool = False
