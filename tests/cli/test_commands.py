@@ -6,16 +6,15 @@ import os
 import re
 import shlex
 import signal
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli.conftest import Glo, Result, assert_misuse, parsed
+from outside import GENERATIONS, rows
 
 COMMANDS = ["demo", "search", "tune", "enumerate", "compare", "resume", "runs", "show", "evaluate", "export", "tasks"]
 # A process that was started in the background of a shell ignores SIGINT; this one is to be interrupted.
@@ -243,7 +242,7 @@ def test_interrupted_search_says_how_to_go_on(tmp_path: Path) -> None:
         "first",
     ]
     search = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
-    while generations(storage) < 1:
+    while rows(storage, GENERATIONS) < 1:
         try:
             search.wait(0.02)
         except subprocess.TimeoutExpired:
@@ -254,24 +253,13 @@ def test_interrupted_search_says_how_to_go_on(tmp_path: Path) -> None:
     assert search.returncode == 130
     assert out == ""
     assert "Traceback" not in err
-    assert 1 <= generations(storage) < 12
+    assert 1 <= rows(storage, GENERATIONS) < 12
     hint = re.search(r"Go on with: glo (.*)", err)
     assert hint is not None
     resume = [sys.executable, "-c", CHILD, *shlex.split(hint.group(1))]
     child = subprocess.run(resume, capture_output=True, text=True, check=False, env=ENVIRONMENT)
     assert child.returncode == 0, child.stderr
-    assert generations(storage) == 12
-
-
-def generations(storage: Path) -> int:
-    """How many are recorded, of all runs."""
-    if not storage.exists():
-        return 0
-    try:
-        with closing(sqlite3.connect(storage)) as connection:
-            return connection.execute("SELECT count(*) FROM generations").fetchone()[0]
-    except sqlite3.OperationalError:  # its tables are being made at this moment
-        return 0
+    assert rows(storage, GENERATIONS) == 12
 
 
 def test_steady_state_search(glo: Glo) -> None:

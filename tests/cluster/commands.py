@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +20,6 @@ COMMAND = [sys.executable, "-c", "from glo.cli import main; main()"]
 SEARCH = ["search", "--task", "digits", "--generations", "2", "--population", "12", "--steps", "200", "--name", "run"]
 SEARCH += ["--set", "repeats=3", "--device", "cpu"]
 TRAINED = "SELECT * FROM fitness_cache WHERE status = 'trained'"
-GENERATIONS = "SELECT * FROM generations"
 
 
 def wait_until(condition: Callable[[], Found | None], what: str = "") -> Found:
@@ -59,17 +57,6 @@ def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
     with started(*arguments, folder=folder) as process:
         out, err = process.communicate(timeout=PATIENCE)
         return process.returncode, out, err
-
-
-def rows(storage: Path, query: str) -> int:
-    """How many rows a query finds; none while there is no such table."""
-    if not storage.exists():
-        return 0
-    try:
-        with closing(sqlite3.connect(storage)) as connection:
-            return len(connection.execute(query).fetchall())
-    except sqlite3.OperationalError:
-        return 0
 
 
 def gone(process: psutil.Process) -> bool:

@@ -16,7 +16,7 @@ pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
 
 import psutil
 
-from cluster.commands import rows, run, standing, start, wait_until
+from cluster.commands import run, standing, start, wait_until
 from cluster.family import workers, workers_killed
 from glo.errors import ClusterError
 from glo.evaluation import Where, trainers
@@ -28,6 +28,7 @@ from glo.experiments.study import Study, compare_losses
 from glo.experiments.workplace import workplace
 from glo.store import Store
 from images import IMAGES, need
+from outside import rows
 
 pytestmark = pytest.mark.cluster
 SMALL = ["--steps", "20,40", "--learning-rates", "0.1,0.3", "--tuning-seeds", "1", "--repeats", "2", "--smoothings", "0.2"]

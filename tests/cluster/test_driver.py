@@ -15,13 +15,11 @@ pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
 import psutil
 
 from cluster.commands import (
-    GENERATIONS,
     PATIENCE,
     SEARCH,
     TRAINED,
     environment,
     gone,
-    rows,
     run,
     standing,
     start,
@@ -40,6 +38,7 @@ from glo.run import recorded_discovery
 from glo.store import Store
 from glo.tasks import load_task
 from glo.training import Trainer, Training
+from outside import GENERATIONS, rows
 
 pytestmark = pytest.mark.cluster
 

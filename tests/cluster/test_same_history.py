@@ -12,9 +12,10 @@ import pytest
 
 pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
 
-from cluster.commands import PATIENCE, SEARCH, TRAINED, gone, rows, started, wait_until
+from cluster.commands import PATIENCE, SEARCH, TRAINED, gone, started, wait_until
 from cluster.family import stopped_in_mid_training, workers
 from cluster.places import Place
+from outside import rows
 
 
 @contextmanager

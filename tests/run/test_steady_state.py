@@ -25,6 +25,7 @@ from glo.run import Discovery, asked_digest, discover, recorded_discovery, resum
 from glo.store import GenerationRecord, Store
 from glo.tasks import Task
 from glo.training import can_fork
+from outside import GENERATIONS, rows
 
 MakeTask = Callable[..., Task]
 SMALL: Any = {"population": 6, "generations": 3, "steps": 20, "steady_state": True, "name": "run"}
@@ -228,7 +229,7 @@ def test_killed_searches_go_on(tmp_path: Path, slots: int) -> None:
     for target in (2, 11):
         begin = ["resume", "run", "--slots", str(slots)] if kept else search
         with started([*begin, "--storage", str(storage)]) as process:
-            while count(storage) < target:
+            while rows(storage, GENERATIONS) < target:
                 assert process.poll() is None, "the search ended before it was killed"
             try:
                 process.wait(moments.uniform(0, 0.3))
@@ -256,17 +257,6 @@ def started(arguments: list[str]) -> subprocess.Popen[bytes]:
     """A command line in a process of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen([sys.executable, "-c", SEARCH, *arguments], stdout=subprocess.DEVNULL, env=environment)
-
-
-def count(storage: Path) -> int:
-    """How many arrivals are recorded by now."""
-    if not storage.exists():
-        return 0
-    try:
-        with closing(sqlite3.connect(storage)) as connection:
-            return connection.execute("SELECT count(*) FROM generations").fetchone()[0]
-    except sqlite3.OperationalError:  # its tables are being made at this moment
-        return 0
 
 
 def replay(storage: Path) -> Discovery:
