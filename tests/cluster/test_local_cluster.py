@@ -23,7 +23,6 @@ from cluster.family import workers, workers_killed
 from contracts.evaluator_contract import SHORT, EvaluatorContract, digits
 from glo.errors import ClusterError, TaskError
 from glo.evaluation import LocalEvaluator, trainers
-from glo.evaluation.dask import ClusterConfig
 from glo.evaluation.dask.config import LocalConfig
 from glo.expr import parse
 from glo.records import Job, Outcome, Stage, Status, TrainingConfig
@@ -36,8 +35,8 @@ LOSSES = [*misbehaving.RIGHT, misbehaving.WRONG]
 
 @pytest.fixture(scope="module")
 def two_workers() -> Iterator[MakeTrainer]:
-    """A cluster that several tests share."""
-    with trainers("local:2", "cpu") as make_trainer:
+    """A cluster that several tests share; only a training that hangs takes longer than its limit."""
+    with trainers(LocalConfig(workers=2, time_limit=3, retries=1), "cpu") as make_trainer:
         yield make_trainer
 
 
@@ -62,7 +61,7 @@ def test_outcomes_are_those_of_this_machine(two_workers: MakeTrainer) -> None:
 
 @pytest.mark.parametrize("named", [True, False], ids=["by name", "as an object"])
 def test_results_are_those_of_this_machine(two_workers: MakeTrainer, named: bool) -> None:
-    task = load_task("digits") if named else task_of_main()
+    task = load_task("digits") if named else task_of_main(scale=2.0)
     assert (task.source is not None) is named
     trainings = [Training(parse(text), rate) for text in ("x*log(y)", "x*y") for rate in (0.1, 1.0, 1e38)]
     seeds = [3, 3, 3, 4, 4, 4]
@@ -73,9 +72,15 @@ def test_results_are_those_of_this_machine(two_workers: MakeTrainer, named: bool
     assert done == sorted(done)
 
 
-def task_of_main() -> Task:
+@pytest.mark.parametrize("scale", [3.0, 4.0])
+def test_tasks_that_differ_in_code_alone_are_not_confused(two_workers: MakeTrainer, scale: float) -> None:
+    task, training = task_of_main(scale), Training(parse("x*log(y)"), 0.3)
+    assert task.digest() == task_of_main(scale=2.0).digest()
+    assert two_workers(task, SHORT).train([training], 0) == Trainer(task, SHORT).train([training], 0)
+
+
+def task_of_main(scale: float) -> Task:
     """A task with a function that no worker could import."""
-    scale = 2.0
     return Task(
         "own",
         lambda: misbehaving.model(),
@@ -97,11 +102,10 @@ def test_a_search_has_the_same_history_with_workers_killed_again_and_again(tmp_p
     assert sum(outcome.status is Status.TRAINED for record in shot.history for outcome in record.outcomes) > 10
 
 
-def judged(task: Task, cluster: ClusterConfig) -> dict[str, Outcome]:
+def judged(task: Task, make_trainer: MakeTrainer) -> dict[str, Outcome]:
     training = TrainingConfig.model_validate({"learning_rates": [0.3], **task.training})
-    with trainers(cluster, "cpu") as make_trainer:
-        evaluator = LocalEvaluator(task, training, trainer=make_trainer(task, training))
-        outcomes = evaluator.evaluate([Job(parse(text), 0) for text in LOSSES])
+    evaluator = LocalEvaluator(task, training, trainer=make_trainer(task, training))
+    outcomes = evaluator.evaluate([Job(parse(text), 0) for text in LOSSES])
     return dict(zip(LOSSES, outcomes, strict=True))
 
 
@@ -116,23 +120,24 @@ def assert_only_the_wrong_one_failed(outcomes: dict[str, Outcome], status: Statu
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["by name", "as an object"])
-def test_a_training_that_hangs_is_killed_and_timed_out(named: bool) -> None:
+def test_a_training_that_hangs_is_killed_and_timed_out(two_workers: MakeTrainer, named: bool) -> None:
     task = load_task("cluster.misbehaving:hanging") if named else misbehaving.hanging()
-    outcomes = judged(task, LocalConfig(workers=2, time_limit=3, retries=1))
+    outcomes = judged(task, two_workers)
     assert_only_the_wrong_one_failed(outcomes, Status.TIMED_OUT, "not ended after 3 s")
 
 
-def test_a_training_whose_process_dies_is_crashed() -> None:
-    outcomes = judged(misbehaving.dying(), LocalConfig(workers=2, retries=1))
+def test_a_training_whose_process_dies_is_crashed(two_workers: MakeTrainer) -> None:
+    outcomes = judged(misbehaving.dying(), two_workers)
     assert_only_the_wrong_one_failed(outcomes, Status.CRASHED, "its process was killed by SIGKILL")
 
 
 def test_a_training_that_kills_its_workers_is_crashed_and_not_tried_for_ever() -> None:
-    outcomes = judged(misbehaving.murdering(), LocalConfig(workers=2, allowed_failures=1))
+    with trainers(LocalConfig(workers=2, allowed_failures=1), "cpu") as make_trainer:
+        outcomes = judged(misbehaving.murdering(), make_trainer)
     assert_only_the_wrong_one_failed(outcomes, Status.CRASHED, "2 workers died while training it")
 
 
-def test_a_retry_goes_elsewhere_and_helps_where_the_place_was_to_blame(tmp_path: Path) -> None:
+def test_a_retry_goes_elsewhere_and_helps_where_the_place_was_to_blame(two_workers: MakeTrainer, tmp_path: Path) -> None:
     """It dies once, and leaves a note for the next."""
     note = tmp_path / "note"
 
@@ -142,7 +147,7 @@ def test_a_retry_goes_elsewhere_and_helps_where_the_place_was_to_blame(tmp_path:
         if len(tries) < 2:  # with the others, and then alone
             os.kill(os.getpid(), signal.SIGKILL)
 
-    outcomes = judged(misbehaving.task(die_once), LocalConfig(workers=2, retries=1))
+    outcomes = judged(misbehaving.task(die_once), two_workers)
     assert {outcome.status for outcome in outcomes.values()} == {Status.TRAINED}
     _, alone, elsewhere = note.read_text().split()
     assert alone != elsewhere

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -42,10 +43,13 @@ class ClusterTrainer(TrainsInFlow):
     ) -> None:
         self._client, self._config, self._slots, self._task, self._training = client, config, slots, task, training
         self._together = worth_stacking(task, device)
+        packed = b"" if task.source else cloudpickle.dumps(task)
+        digest = task.digest()
+        identity = f"{digest} {task.source} {hashlib.blake2b(packed).hexdigest()}"
         self._errand = Errand(
-            task.name, task.source, str(Path.cwd()), task.digest(), training, device, versions(), config.time_limit
+            task.name, task.source, str(Path.cwd()), digest, identity, training, device, versions(), config.time_limit
         )
-        self._packed: Any = None if task.source else submit(client, _same, cloudpickle.dumps(task))
+        self._packed: Any = submit(client, _same, packed) if packed else None
 
     def parts(
         self, trainings: Sequence[Training], seeds: Sequence[int], test: bool = False

@@ -31,7 +31,7 @@ from glo.training.processes import Died, Overdue, import_before_forking, in_proc
 
 Answer = TypeVar("Answer")
 LOOK = 60.0  # seconds that looking for a GPU may take
-tasks: dict[str, Task] = {}  # by digest: each is loaded once in a process
+tasks: dict[str, Task] = {}  # by identity: each is loaded once in a process
 loading = threading.Lock()
 
 
@@ -43,6 +43,7 @@ class Errand:
         source: how the task is loaded; None if it comes pickled.
         folder: of the driver, where modules of the user's own are.
         digest: of the driver's task; the worker's must be the same.
+        identity: of the task; two whose code differs may have the same digest.
         versions: of the driver.
         limit: seconds that a part may take.
     """
@@ -51,6 +52,7 @@ class Errand:
     source: TaskSource | None
     folder: str
     digest: str
+    identity: str
     training: TrainingConfig
     device: str
     versions: dict[str, str]
@@ -182,9 +184,9 @@ def check_versions(driver: dict[str, str], here: dict[str, str] | None = None, w
 
 def _task(errand: Errand, packed: bytes | None) -> Task:
     with loading:
-        if errand.digest not in tasks:
-            tasks[errand.digest] = _loaded(errand, packed)
-        return tasks[errand.digest]
+        if errand.identity not in tasks:
+            tasks[errand.identity] = _loaded(errand, packed)
+        return tasks[errand.identity]
 
 
 def _loaded(errand: Errand, packed: bytes | None) -> Task:
