@@ -75,7 +75,7 @@ def dispatch(workers: int) -> Row:
     evaluations = max(200, 2 * workers)
     config = LocalConfig(retries=0)
     # They sleep for long enough that the process is not busy all the time, and for no longer than that.
-    errand = Errand("", None, ".", "", TrainingConfig(), "cpu", versions(), max(0.02, workers * 0.01))
+    errand = Errand("", None, ".", "", "", TrainingConfig(), "cpu", versions(), max(0.02, workers * 0.01))
     # Workers in this process would look at the stacks of their sleeping threads all the time.
     with (
         dask.config.set({"distributed.worker.profile.enabled": False}),
