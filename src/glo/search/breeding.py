@@ -15,6 +15,7 @@ from glo.search.selection import Select, roulette, tournament
 from glo.search.variation import crossover, mutate
 
 BATCH = 500  # random trees screened at once; of the paper's, one or two in a hundred are viable
+CHILDREN = 16  # screened at once, if so many are parents: one costs nearly as much, and about two of them are viable and new
 
 
 class Breeding:
@@ -40,7 +41,7 @@ class Breeding:
         self._seen: set[str] = set()
 
     def random(self, rng: Generator, count: int) -> list[Expr]:
-        """Random trees; where viable ones run out while `attempts` last, any."""
+        """Random trees; where viable ones run out while `attempts` last, children of those, and then any."""
         if self._screen is None:
             return [self._random(rng, self._depth) for _ in range(count)]
         found: list[Expr] = []
@@ -51,20 +52,26 @@ class Breeding:
             found += self._novel([self._random(rng, self._depth) for _ in range(BATCH)])
             if len(found) >= count:
                 break
+        # Of the random trees that are new one or two in a hundred are viable, of the children of viable ones one in five.
+        for _ in range(self._config.attempts):
+            if not found or len(found) >= count:
+                break
+            found += self._novel(self._children(rng, found, [1.0] * len(found), count))
         found = found[:count]
         return found + [self._random(rng, start) for _ in range(count - len(found))]
 
     def bred(self, rng: Generator, population: Sequence[Expr], fitnesses: Sequence[float], count: int) -> list[Expr]:
-        """Children of parents selected by fitness; where viable ones run out while `attempts` last, any."""
+        """Children of parents selected by fitness, `count` or more; where viable ones run out while `attempts` last, any."""
         children: list[Expr] = []
         if self._screen is not None:
+            at_once = max(count, min(CHILDREN, len(population)))
             for _ in range(self._config.attempts):
-                children += self._novel(self._children(rng, population, fitnesses, count))
+                children += self._novel(self._children(rng, population, fitnesses, at_once))
                 if len(children) >= count:
                     break
         if len(children) < count:
             children += self._children(rng, population, fitnesses, count - len(children))
-        return children[:count]
+        return children
 
     def _random(self, rng: Generator, depth: int) -> Expr:
         """A random tree within the limits; a leaf always is."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
+from itertools import accumulate
 
 from numpy.random import Generator
 
@@ -17,16 +19,17 @@ class Elements:
     """
 
     def __init__(self, weights: Mapping[str, float]) -> None:
-        self._choices: dict[int | None, tuple[list[str], list[float]]] = {}
+        self._choices: dict[int | None, tuple[list[str], list[float]]] = {}  # by arity: symbols, cumulative probabilities
         for arity in (None, 0, 1, 2):
             symbols = [s for s, w in weights.items() if w > 0 and arity in (None, _arity(s))]
-            total = sum(weights[s] for s in symbols)
-            self._choices[arity] = symbols, [weights[s] / total for s in symbols]
+            sums = list(accumulate(weights[s] for s in symbols))
+            self._choices[arity] = symbols, [total / sums[-1] for total in sums]
 
     def draw(self, rng: Generator, arity: int | None = None) -> str | None:
         """A symbol; of the given arity if any, or None where the search uses none of that arity."""
-        symbols, probabilities = self._choices[arity]
-        return symbols[rng.choice(len(symbols), p=probabilities)] if symbols else None
+        symbols, cumulative = self._choices[arity]
+        # rng.choice(symbols, p=...) takes 20 times as long, and a search draws a million times.
+        return symbols[bisect_right(cumulative, rng.random())] if symbols else None
 
     def leaf(self, rng: Generator) -> Expr:
         return Expr(self.draw(rng, arity=0) or "x")

@@ -53,4 +53,4 @@ class GeneticSearch:
         order = sorted(range(len(self._population)), key=lambda position: -self._fitnesses[position])
         elites = [self._population[position] for position in order[: self._config.elites]]
         wanted = self._config.population - len(elites)
-        return elites + self._breeding.bred(rng, self._population, self._fitnesses, wanted)
+        return elites + self._breeding.bred(rng, self._population, self._fitnesses, wanted)[:wanted]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from operator import itemgetter
 
 from numpy.random import Generator
 
@@ -70,4 +71,5 @@ class SteadyStateSearch:
             # One of each: else copies of the best would soon be all there is.
             self._population.setdefault(parse(outcome.expression), outcome.fitness)
             if len(self._population) > self._size:
-                del self._population[min(self._population, key=self._population.__getitem__)]  # of equals the oldest
+                worst, _ = min(self._population.items(), key=itemgetter(1))  # of equals the oldest
+                del self._population[worst]

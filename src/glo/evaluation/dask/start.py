@@ -53,6 +53,7 @@ def settings(config: ClusterConfig) -> dict[str, Any]:
     """Of dask, for scheduler and workers."""
     return {
         "distributed.worker.daemon": False,  # a worker trains in children
+        "distributed.worker.profile.enabled": False,  # it would look every 10 ms at a thread that waits for its child
         "distributed.scheduler.allowed-failures": config.allowed_failures,
         "distributed.deploy.lost-worker-timeout": f"{config.lost_after}s",
         "distributed.scheduler.unknown-task-duration": "60s",  # so that a few waiting trainings are worth another job
