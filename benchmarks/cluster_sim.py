@@ -37,7 +37,7 @@ import torch
 from distributed import Client, LocalCluster, Security
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from glo.evaluation import trainers
 from glo.evaluation.dask.config import LocalConfig
@@ -57,6 +57,7 @@ from glo.training.trainer import split_parts
 
 MEDIAN, SIGMA, FAILURES = 60.0, 0.8, 0.02
 GOAL = 10.0  # milliseconds of the driver for each evaluation
+NAMES = {"generational": "generations", "steady_state": "steady state"}
 SCREENS = (Stage.STRUCTURE, Stage.DERIVATIVE, Stage.DESCENT)  # of the funnel, by which candidates are chosen
 ROUNDS = {2000: 6}  # generations with so many workers; else 10
 RESULTS = Path(__file__).parent / "results"
@@ -261,33 +262,39 @@ def measured(workers: int) -> Row:
 
 
 def shown(rows: Sequence[Row]) -> Table:
-    columns = ("search, ms", "screening, ms", "busy")
-    table = Table("workers", "dispatch, ms", *columns, *(f"{column} (steady)" for column in columns))
+    columns = ("dispatch, ms", "search, ms", "screening, ms", "trained", "busy")
+    table = Table("workers", Column("search", no_wrap=True), *(Column(name, justify="right") for name in columns))
     for row in rows:
-        cells: list[str] = []
-        for one in (row["generational"], row["steady_state"]):
-            cells += [f"{one['driver_ms']:.1f}", f"{one['screening_ms']:.1f}", f"{one['utilisation']:.0%}"]
-        table.add_row(f"{row['workers']:,}", f"{row['dispatch_ms']:.1f}", *cells)
+        for name, text in NAMES.items():
+            one = row[name]
+            table.add_row(
+                f"{row['workers']:,}", text, f"{row['dispatch_ms']:.1f}", f"{one['driver_ms']:.1f}",
+                f"{one['screening_ms']:.1f}", f"{one['trainings']:,}", f"{one['utilisation']:.0%}",
+            )  # fmt: skip
     return table
 
 
 def figure(rows: Sequence[Row]) -> Figure:
     workers = [row["workers"] for row in rows]
-    drawn = Figure(figsize=(9.5, 3.8), layout="constrained")
+    drawn = Figure(figsize=(11, 3.6), layout="constrained")
     busy, cost = drawn.subplots(1, 2)
-    for name, colour, text in (("generational", "C0", "generations"), ("steady_state", "C1", "steady state")):
+    cost.axhline(GOAL, color="C7", linestyle="--", label="goal")
+    cost.plot(workers, [row["dispatch_ms"] for row in rows], "s-", color="C2", label="dispatch (dask)")
+    for (name, text), colour in zip(NAMES.items(), ("C0", "C1"), strict=True):
         busy.plot(workers, [100 * row[name]["utilisation"] for row in rows], "o-", color=colour, label=text)
         cost.plot(workers, [row[name]["driver_ms"] for row in rows], "o-", color=colour, label=f"search, {text}")
         rest = [row[name]["driver_ms"] - row[name]["screening_ms"] for row in rows]
-        cost.plot(workers, rest, "o:", color=colour, label="without screening")
-    cost.plot(workers, [row["dispatch_ms"] for row in rows], "s-", color="C2", label="dispatch (dask)")
-    cost.axhline(GOAL, color="C7", linestyle="--", label="goal")
-    busy.set(ylabel="workers busy (%)", ylim=(0, 100), title="Use of the cluster")
-    cost.set(ylabel="milliseconds per evaluation", title="What the driver costs", ylim=(0, None))
+        cost.plot(workers, rest, "o:", color=colour, label="… without screening")
+    busy.set(ylabel="workers busy (%)", ylim=(0, 105), title="Use of the cluster")
+    cost.set(ylabel="milliseconds per evaluation", title="What the driver computes", ylim=(0, None))
     for axes in (busy, cost):
-        axes.set(xscale="log", xlabel="workers")
+        axes.set_xscale("log")
+        axes.set_xticks(workers, [f"{count:,}" for count in workers])
+        axes.set_xlabel("workers")
+        axes.minorticks_off()
         axes.grid(alpha=0.3)
-        axes.legend()
+    busy.legend()
+    cost.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     return drawn
 
 

@@ -3,6 +3,9 @@
 A service that cannot be had here skips its tests, with the reason; where `GLO_REQUIRE_SERVICES` lists its name, as in
 `GLO_REQUIRE_SERVICES=sshd,slurm,postgresql`, they fail instead; what `GLO_SKIP_SERVICES` lists is not tried.  All are
 stopped at the end of the session.
+
+Several processes may share the tests (`make test-cluster`): what needs one service stays in one of them, and so does what
+shares the clusters of one file.
 """
 
 from __future__ import annotations
@@ -24,6 +27,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.xdist_group(together(item)))
+
+
+def together(item: pytest.Item) -> str:
+    """The service that a test runs on, by its name or what it asks for; else its file."""
+    said = " ".join([item.name, *getattr(item, "fixturenames", [])])
+    return next((service for service in ("htcondor", "slurm", "ssh", "postgresql") if service in said), item.path.name)
 
 
 @pytest.fixture(scope="session", name="sshd")

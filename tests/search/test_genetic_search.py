@@ -172,6 +172,14 @@ def test_a_viable_first_generation_passes_the_screen_with_distinct_fingerprints(
     assert len(set(marks)) == 60
 
 
+def test_where_viable_random_trees_run_out_the_first_generation_is_filled_with_children_of_those() -> None:
+    """Twelve rounds of random trees have 106 viable ones."""
+    (first,) = history(search(generations=1, viable=True, population=400, attempts=12))
+    marks = usable(first)
+    assert None not in marks
+    assert len(set(marks)) == 400
+
+
 def test_without_viable_the_screen_is_not_used() -> None:
     """The paper's first generation is mostly trees that lack a variable, screen or not."""
     with_screen, without = search(seed=1), GeneticSearch(GeneticConfig(), seed=1, generations=4)

@@ -41,7 +41,7 @@ class GeneticConfig(Config):
         max_nodes, max_depth: a child beyond them is replaced by its parent.
         viable: whether the first generation, and children while `attempts` last, must pass the funnel's cheap stages with
             a fingerprint that this search has not seen.
-        attempts: how many times children that are not viable are bred anew.
+        attempts: how many times random trees that are not viable are drawn anew, and children that are not bred anew.
     """
 
     population: PositiveInt = 80
