@@ -262,7 +262,7 @@ def measured(workers: int) -> Row:
 
 
 def shown(rows: Sequence[Row]) -> Table:
-    columns = ("dispatch, ms", "search, ms", "screening, ms", "trained", "busy")
+    columns = ("dispatch, ms", "search, ms", "screens, ms", "trained", "busy")
     table = Table("workers", Column("search", no_wrap=True), *(Column(name, justify="right") for name in columns))
     for row in rows:
         for name, text in NAMES.items():
