@@ -12,7 +12,7 @@ test: $(VENV)/.installed-dev  ## all tests, one process for each of two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-cluster: $(VENV)/.installed-dev  ## against real sshd, SLURM, HTCondor and PostgreSQL, installed and started here (root, Debian)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup tests/cluster
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadgroup tests/cluster
 
 lint: $(VENV)/.installed-dev  ## style, types, layers
 	$(BIN)/ruff check .

@@ -14,11 +14,16 @@ from typing import Any, TypeVar
 
 import psutil
 
+from images import IMAGES
+
 Found = TypeVar("Found")
 PATIENCE = 120.0
 COMMAND = [sys.executable, "-c", "from glo.cli import main; main()"]
 SEARCH = ["search", "--task", "digits", "--generations", "2", "--population", "12", "--steps", "200", "--name", "run"]
 SEARCH += ["--set", "repeats=3", "--device", "cpu"]
+EXPERIMENT = ["experiment", "run", "mnist-accuracy", "--scale", "smoke", "--data-dir", str(IMAGES)]
+EXPERIMENT += ["--device", "cpu", "--json"]
+TRAININGS = "SELECT * FROM trainings"
 TRAINED = "SELECT * FROM fitness_cache WHERE status = 'trained'"
 
 
@@ -57,6 +62,14 @@ def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
     with started(*arguments, folder=folder) as process:
         out, err = process.communicate(timeout=PATIENCE)
         return process.returncode, out, err
+
+
+def numbers(summary: Any) -> Any:
+    """What is reported, without what may differ between two times or places."""
+    if not isinstance(summary, dict):
+        return summary
+    apart = ("cluster", "seconds", "saved", "finished")
+    return {key: numbers(value) for key, value in summary.items() if key not in apart}
 
 
 def gone(process: psutil.Process) -> bool:

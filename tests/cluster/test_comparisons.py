@@ -1,10 +1,8 @@
-"""Comparisons, demo and experiments on a cluster: the numbers of one machine, whatever dies; nothing that ended is lost."""
+"""Comparisons, the demo, and what experiments are made of, on a cluster: the numbers of one machine, whatever dies."""
 
 from __future__ import annotations
 
 import json
-import shlex
-import signal
 import socket
 from concurrent.futures import Future
 from pathlib import Path
@@ -16,7 +14,7 @@ pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
 
 import psutil
 
-from cluster.commands import run, standing, start, wait_until
+from cluster.commands import EXPERIMENT, TRAININGS, numbers, run, wait_until
 from cluster.family import workers, workers_killed
 from glo.errors import ClusterError
 from glo.evaluation import Where, trainers
@@ -27,26 +25,12 @@ from glo.experiments.searching import SearchPlan, search
 from glo.experiments.study import Study, compare_losses
 from glo.experiments.workplace import workplace
 from glo.store import Store
-from images import IMAGES, need
 from outside import rows
 
 pytestmark = pytest.mark.cluster
 SMALL = ["--steps", "20,40", "--learning-rates", "0.1,0.3", "--tuning-seeds", "1", "--repeats", "2", "--smoothings", "0.2"]
 COMPARE = ["compare", "baikal", "--task", "digits", *SMALL, "--device", "cpu", "--json"]
 DEMO = ["demo", "--generations", "1", "--population", "6", "--steps", "60", "--repeats", "2", "--json"]
-EXPERIMENT = [
-    "experiment",
-    "run",
-    "mnist-accuracy",
-    "--scale",
-    "smoke",
-    "--data-dir",
-    str(IMAGES),
-    "--device",
-    "cpu",
-    "--json",
-]
-TRAININGS = "SELECT * FROM trainings"
 STUDY = Study(steps=(150, 300), learning_rates=(0.1, 0.3, 1.0), tuning_seeds=2, repeats=3, smoothings=(0.2,))
 PLAN = Plan(task="digits", fractions=(0.5, 1), steps=(100, 200), n=3, ladder=(0.1, 1))
 SEARCH = SearchPlan(preset="default", task="digits", generations=1, population=8, steps=100, ladder=(0.1, 1))
@@ -63,14 +47,6 @@ def measured(folder: Path, cluster: Where) -> tuple[Any, Any, str]:
             return measure_conditions(lab, PLAN, LOSSES), lab.runs, found.history_digest()
     finally:
         store.close()
-
-
-def numbers(summary: Any) -> Any:
-    """What is reported, without what may differ between two times or places."""
-    if not isinstance(summary, dict):
-        return summary
-    apart = ("cluster", "seconds", "saved", "finished")
-    return {key: numbers(value) for key, value in summary.items() if key not in apart}
 
 
 def test_compare_on_a_cluster_prints_the_same(tmp_path: Path) -> None:
@@ -104,64 +80,6 @@ def test_measurements_and_a_search_on_one_cluster(tmp_path: Path) -> None:
         again = measured(tmp_path / "there", make_trainer)
     assert json.dumps(there) == json.dumps(here) == json.dumps(again)
     assert measured(tmp_path / "there", None) == there
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The experiment that is never interrupted, on this machine."""
-    need("mnist")
-    code, out, err = run(*EXPERIMENT, folder=tmp_path_factory.mktemp("whole"))
-    assert code == 0, err
-    return json.loads(out)
-
-
-def distinct(experiment: dict[str, Any]) -> int:
-    """How many trainings an experiment is made of: the same one may be asked for in two blocks."""
-    return len({json.dumps({**training, "block": ""}) for training in experiment["runs"]})
-
-
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_experiment_goes_on_with_what_arrived(
-    how: signal.Signals, whole: dict[str, Any], tmp_path: Path
-) -> None:
-    """Ctrl-C says how to go on; a driver that is killed cannot.  No process is left over."""
-    storage = tmp_path / "results" / "glo.db"
-    process = start(*EXPERIMENT, "--cluster", "local:2", folder=tmp_path)
-    try:
-        wait_until(lambda: rows(storage, TRAININGS) or process.poll() is not None)
-        family = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(how)
-        out, err = process.communicate(timeout=30)
-    finally:
-        process.kill()
-    wait_until(lambda: not [child for child in family if child.is_running() and child.status() != "zombie"], "orphans")
-    assert 0 < rows(storage, TRAININGS) < distinct(whole)
-    assert out == ""
-    again = EXPERIMENT
-    if how == signal.SIGINT:
-        assert process.returncode == 130
-        assert "Traceback" not in err
-        again = [*shlex.split(err.partition("Go on with: glo ")[2]), "--device", "cpu", "--json"]
-        assert "local:2" in again
-    code, out, err = run(*again, folder=tmp_path)
-    assert (code, err) == (0, "")
-    assert numbers(json.loads(out)) == numbers(whole)
-
-
-def test_a_scheduler_that_goes_ends_an_experiment_and_what_arrived_is_kept(whole: dict[str, Any], tmp_path: Path) -> None:
-    storage = tmp_path / "results" / "glo.db"
-    with standing(tmp_path) as (address, scheduler):
-        process = start(*EXPERIMENT, "--cluster", address, folder=tmp_path)
-        wait_until(lambda: rows(storage, TRAININGS) or process.poll() is not None)
-        scheduler.kill()
-        out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (2, "")
-    assert err.startswith("Error: the scheduler of the cluster is gone; what has ended is kept: go on with glo experiment")
-    assert err.count("\n") == 1
-    assert 0 < rows(storage, TRAININGS) < distinct(whole)
-    code, out, err = run(*EXPERIMENT, folder=tmp_path)
-    assert code == 0, err
-    assert numbers(json.loads(out)) == numbers(whole)
 
 
 @pytest.mark.parametrize("command", [COMPARE, DEMO, EXPERIMENT], ids=["compare", "demo", "experiment"])
