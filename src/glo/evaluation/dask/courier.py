@@ -25,12 +25,13 @@ LOOK_AROUND = 5.0  # seconds between looks at which workers there are
 
 @dataclass(frozen=True)
 class Parcel(Generic[Tag]):
-    """Trainings of one seed that are sent together, by tag; and how often that was tried before."""
+    """Trainings of one seed that are sent together, by tag; how often that was tried before, and where only it may go."""
 
     trainings: Mapping[Tag, Training]
     seed: int
     tried: int
     future: Future
+    only: frozenset[str]
 
 
 class Courier(Generic[Tag]):
@@ -72,12 +73,13 @@ class Courier(Generic[Tag]):
         Args:
             avoid: a worker that they should not go to, if there is another.
         """
+        # Strictly: what merely prefers other workers is stolen back by the idle one that it should avoid.
         others = [worker for worker in self._workers() if worker != avoid] if avoid else []
-        where = {"workers": others, "allow_other_workers": True} if others else {}
+        where = {"workers": others} if others else {}
         sent = list(trainings.values())
         future = submit(self._client, self._work, self._errand, self._packed, sent, seed, self._test, **where)
         key = str(future.key)
-        self._under_way[key] = Parcel(trainings, seed, tried, future)
+        self._under_way[key] = Parcel(trainings, seed, tried, future, frozenset(others))
         future.add_done_callback(lambda _: self._ended.put(key))
 
     def next(self) -> dict[Tag, Result]:
@@ -87,7 +89,9 @@ class Courier(Generic[Tag]):
             ClusterError: if the scheduler or all workers are gone.
         """
         while True:
-            parcel = self._under_way.pop(self._next())
+            parcel = self._under_way.pop(self._next(), None)
+            if parcel is None:  # it was sent again meanwhile
+                continue
             found, worker = self._found(parcel.future)
             if isinstance(found, list):
                 return dict(zip(parcel.trainings, found, strict=True))
@@ -111,10 +115,18 @@ class Courier(Generic[Tag]):
             try:
                 return self._ended.get(timeout=LOOK_AROUND)
             except queue.Empty:
-                if self._workers():
+                if workers := self._workers():
                     lonely = time.monotonic()
+                    self._send_again(workers)
                 elif time.monotonic() - lonely > self._config.patience:
                     raise ClusterError(f"no worker has been there for {self._config.patience:g} s") from None
+
+    def _send_again(self, workers: list[str]) -> None:
+        """What may only go where nobody is any more."""
+        for key, parcel in list(self._under_way.items()):
+            if parcel.only and parcel.only.isdisjoint(workers):
+                del self._under_way[key]
+                self.send(parcel.trainings, parcel.seed, parcel.tried)
 
     def _workers(self) -> list[str]:
         with asking(self._client):
