@@ -9,9 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+
+from filelock import FileLock
 
 LOOPBACK = "127.0.0.1"
 APT_GET = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300")
@@ -51,7 +54,8 @@ def install(packages: Sequence[str]) -> None:
     need_root(f"installing {names}")
     if not _path("apt-get"):
         raise UnavailableError(f"{names} not installed, and there is no apt-get to install them")
-    with _nothing_started():
+    # Several processes share the tests: apt-get does not wait for another that updates its lists.
+    with FileLock(Path(tempfile.gettempdir()) / "glo-tests-install.lock"), _nothing_started():
         tried([*APT_GET, "update"])
         tried([*APT_GET, "install", "--yes", "--no-install-recommends", *packages])
 
