@@ -153,6 +153,23 @@ def test_a_retry_goes_elsewhere_and_helps_where_the_place_was_to_blame(two_worke
     assert alone != elsewhere
 
 
+def test_a_retry_whose_worker_goes_is_made_where_there_is_one(tmp_path: Path) -> None:
+    """Twice it dies, with the others and alone; then its worker is killed, and only the one that it should avoid is left."""
+    note = tmp_path / "note"
+
+    def die_often() -> None:
+        tries = note.read_text().split() if note.exists() else []
+        note.write_text(" ".join([*tries, str(os.getppid())]))
+        if len(tries) < 3:
+            os.kill(os.getppid() if len(tries) == 2 else os.getpid(), signal.SIGKILL)
+            signal.pause()
+
+    with trainers(LocalConfig(workers=2, retries=1), "cpu") as make_trainer:
+        outcomes = judged(misbehaving.task(die_often), make_trainer)
+    assert {outcome.status for outcome in outcomes.values()} == {Status.TRAINED}
+    assert len(note.read_text().split()) == 4
+
+
 def test_a_mistake_in_the_users_code_is_raised_here(two_workers: MakeTrainer) -> None:
     def wrong() -> None:
         raise NameError("predicitons")

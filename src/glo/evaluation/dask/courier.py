@@ -112,19 +112,21 @@ class Courier(Generic[Tag]):
     def _next(self) -> str:
         lonely = time.monotonic()
         while True:
+            self._send_stranded()
             try:
                 return self._ended.get(timeout=LOOK_AROUND)
             except queue.Empty:
-                if workers := self._workers():
+                if self._workers():
                     lonely = time.monotonic()
-                    self._send_again(workers)
                 elif time.monotonic() - lonely > self._config.patience:
                     raise ClusterError(f"no worker has been there for {self._config.patience:g} s") from None
 
-    def _send_again(self, workers: list[str]) -> None:
-        """What may only go where nobody is any more."""
-        for key, parcel in list(self._under_way.items()):
-            if parcel.only and parcel.only.isdisjoint(workers):
+    def _send_stranded(self) -> None:
+        """Anew, anywhere: what may only go where nobody is any more."""
+        bound = {key: parcel for key, parcel in self._under_way.items() if parcel.only}
+        here = self._workers() if bound else []
+        for key, parcel in bound.items():
+            if parcel.only.isdisjoint(here):
                 del self._under_way[key]
                 self.send(parcel.trainings, parcel.seed, parcel.tried)
 
