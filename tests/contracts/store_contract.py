@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine, event
+from sqlalchemy.pool import Pool
 
 from glo.errors import ConfigError, GloError, RunError, StoreError
 from glo.records import FunnelCounts, Outcome, Phase, Stage, StageCount, Status, digest, new_counts
@@ -141,6 +144,11 @@ def json_like() -> st.SearchStrategy[object]:
     return st.recursive(leaf, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3))
 
 
+def press_ctrl_c(*_: object) -> None:
+    """To be called by an event of SQLAlchemy."""
+    signal.raise_signal(signal.SIGINT)
+
+
 class StoreContract:
     """A subclass overrides the fixture `new_url`: each call gives the URL of a store that is not there yet."""
 
@@ -172,6 +180,13 @@ class StoreContract:
         """The name of a run without generations in the store."""
         store.create_run("first", CONFIG, VERSIONS)
         return "first"
+
+    @pytest.fixture
+    def ctrl_c(self) -> Iterator[None]:
+        """Python's own handler of it; a process that a shell started in the background ignores it."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
 
     def test_new_store_has_no_runs(self, store: Store) -> None:
         assert store.runs() == []
@@ -291,6 +306,28 @@ class StoreContract:
             store.record(run, again, {"one": {"g": trained("x + y", "g")}})
         assert store.generations(run) == [record]
         assert store.known("one", ["f", "g"]) == {"f": trained("x*y", "f")}
+
+    @pytest.mark.parametrize("moment", ["begin", "commit", "reset"])
+    @pytest.mark.usefixtures("ctrl_c")
+    def test_ctrl_c_waits_for_the_end_of_a_transaction(
+        self, store: Store, run: str, moment: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """SQLAlchemy would print the traceback of what interrupts it there."""
+        event.listen(Pool if moment == "reset" else Engine, moment, press_ctrl_c, once=True)
+        first = generation(0, [trained("x*y", "f")])
+        with pytest.raises(KeyboardInterrupt):
+            store.record(run, first)
+        assert not caplog.records
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert store.generations(run) == [first]
+
+    @pytest.mark.usefixtures("ctrl_c")
+    def test_second_ctrl_c_does_not_wait(self, store: Store, run: str) -> None:
+        event.listen(Engine, "before_cursor_execute", press_ctrl_c, once=True)
+        event.listen(Engine, "before_cursor_execute", press_ctrl_c, once=True, insert=True)
+        with pytest.raises(KeyboardInterrupt):
+            store.record(run, generation(0, [trained("x*y", "f")]))
+        assert store.generations(run) == []
 
     def test_refused_generation_leaves_nothing(self, store: Store, run: str) -> None:
         # The second of its outcomes is no number, so the generation and its first outcome must not stay either.

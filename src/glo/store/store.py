@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from glo.errors import ConfigError, RunError, StoreError
 from glo.records import Outcome
 from glo.store.backend import SETUP, Taken
+from glo.store.interrupts import undisturbed
 from glo.store.rows import GenerationRecord, RunRecord, generation_row, outcome_row, read_generation, read_outcome
 from glo.store.schema import SCHEMA_VERSION, fitness_cache, generations, info, metadata, outcomes, runs, trainings
 from glo.store.url import DEFAULT_STORAGE, read_url, without_password
@@ -232,13 +233,14 @@ class Store:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         """A transaction that only reads; all that it reads is of one moment."""
-        with self._explained(), self._engine.execution_options(**self._backend.one_moment).begin() as connection:
+        engine = self._engine.execution_options(**self._backend.one_moment)
+        with undisturbed(), self._explained(), engine.begin() as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """A transaction that is there as a whole in the end, or not at all."""
-        with self._explained(), self._engine.begin() as connection:
+        with undisturbed(), self._explained(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
