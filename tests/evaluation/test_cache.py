@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from contracts.evaluator_contract import SHORT, digits, jobs
 from glo.evaluation import Cached, Funnel, FunnelConfig, LocalEvaluator, OnOutcomes, no_lookup, probe_points, unheard
-from glo.evaluation.funnel import Known
 from glo.expr import fingerprint, parse
 from glo.records import Job, Link, Outcome, Stage, StageCount, Status, TrainingConfig
 from glo.tasks import load_task
@@ -201,17 +200,15 @@ class Interrupted(Counting):
         raise KeyboardInterrupt(first)
 
 
-def test_what_is_known_is_remembered_before_the_rest_is() -> None:
+def test_what_is_known_can_be_taken_before_the_rest_is() -> None:
     memory: Memory = {}
+    first = cached(Interrupted())
 
-    def remember(known: Known) -> None:
-        for context, marks in known.items():
-            memory.setdefault(context, {}).update(marks)
+    def remember(_: Mapping[int, Outcome]) -> None:
+        memory.update(first.take_new())
 
-    first = Cached("context", remembered(memory), Interrupted(), POINTS, StageCount(), remember)
     with pytest.raises(KeyboardInterrupt):
-        first.evaluate(jobs("x*log(y)", "x*y"))
-    assert first.take_new() == {}
+        first.evaluate(jobs("x*log(y)", "x*y"), remember)
     inner = Counting()
     assert cached(inner, memory).evaluate(jobs("x*log(y)", "x*y"))[0].fitness == 0.5
     assert inner.asked == ["x*y"]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glo.expr import HARD, REAL, SOFT, Expr, ProbePoints, fingerprint, visible_slopes
+from glo.expr import HARD, REAL, SOFT, Expr, ProbePoints, fingerprint, probed_slopes
 from glo.loss import LINKS, PopulationLoss
 from glo.records import Link, TrainingConfig
 
@@ -40,7 +40,7 @@ def finite_derivative(points: ProbePoints) -> Check:
     """The loss and its derivative must be finite everywhere, and the derivative not zero everywhere."""
 
     def reason(expression: Expr) -> str | None:
-        slopes = visible_slopes(expression, points.x, points.y)
+        slopes = probed_slopes(expression, points)
         if not np.isfinite(slopes).all():
             bad = int(np.argmin(np.isfinite(slopes)))
             return f"it or its derivative is not finite, e.g. at x = {points.x[bad]:g}, y = {points.y[bad]:.3g}"

@@ -27,9 +27,6 @@ from glo.tasks import Task
 
 # lookup(context, fingerprints) -> the outcomes that are known
 Lookup = Callable[[str, Sequence[str]], dict[str, Outcome]]
-# remember(what became known together), by context and fingerprint
-Known = Mapping[str, Mapping[str, Outcome]]
-Remember = Callable[[Known], None]
 
 
 class FunnelConfig(Config):
@@ -59,7 +56,6 @@ class Funnel:
         train: makes the evaluator behind the stages from the counters to use.
         lookup: outcomes of earlier runs.
         counts: where to count; several funnels of one run may share it.
-        remember: told each new outcome at once; by default they are kept in `cached.new`.
     """
 
     def __init__(
@@ -70,7 +66,6 @@ class Funnel:
         train: Callable[[FunnelCounts], Evaluator],
         lookup: Lookup = no_lookup,
         counts: FunnelCounts | None = None,
-        remember: Remember | None = None,
     ) -> None:
         self.counts = new_counts() if counts is None else counts
         self.points = probe_points(task.link, task.soft)  # pyright: ignore[reportArgumentType]
@@ -85,7 +80,7 @@ class Funnel:
         context = digest(
             [task.digest(), training.model_dump(mode="json", exclude={"memory_mb"}), config.model_dump(mode="json")]
         )
-        self.cached = Cached(context, lookup, evaluator, self.points, self.counts[Stage.CACHE], remember)
+        self.cached = Cached(context, lookup, evaluator, self.points, self.counts[Stage.CACHE])
         self._evaluator = Screened(Stage.STRUCTURE, structure, self.cached, self.points, self.counts[Stage.STRUCTURE])
         self._checks = [(Stage.STRUCTURE, structure), *checks]
 
@@ -154,8 +149,7 @@ Key = tuple[str, str]  # context and fingerprint
 class Cached:
     """A loss with a fingerprint that is known gets the known outcome, a reject too; a new one is judged once.
 
-    What is new is remembered as soon as it is known: whoever is killed loses nothing that had ended.  If nothing else
-    remembers, `new` holds it until it is taken, as (context, seed) -> fingerprint -> outcome.
+    What is new is in `new` when the listeners hear of it, until it is taken; as (context, seed) -> fingerprint -> outcome.
     """
 
     def __init__(
@@ -165,11 +159,9 @@ class Cached:
         inner: Evaluator,
         points: ProbePoints,
         count: StageCount,
-        remember: Remember | None = None,
     ) -> None:
         self._context, self._lookup, self._inner = context, lookup, inner
         self._points, self._count = points, count
-        self._remember = remember or self._keep
         self.new: dict[str, dict[str, Outcome]] = {}
 
     def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
@@ -202,16 +194,9 @@ class Cached:
         return [_as_asked(known[key], job) for key, job in zip(keys, jobs, strict=True)]
 
     def _learn(self, outcomes: Mapping[Key, Outcome]) -> None:
-        lasting: dict[str, dict[str, Outcome]] = {}
         for (context, mark), outcome in outcomes.items():
             if outcome.status in REUSABLE:
-                lasting.setdefault(context, {})[mark] = outcome
-        if lasting:
-            self._remember(lasting)
-
-    def _keep(self, outcomes: Known) -> None:
-        for context, marks in outcomes.items():
-            self.new.setdefault(context, {}).update(marks)
+                self.new.setdefault(context, {})[mark] = outcome
 
     def take_new(self) -> dict[str, dict[str, Outcome]]:
         """What was judged since the last call, by context and fingerprint."""

@@ -4,7 +4,7 @@ from glo.expr.canonical import canonical
 from glo.expr.coefficients import all_coefficients, effective_coefficients, with_coefficients
 from glo.expr.describe import describe
 from glo.expr.dual import Dual, derivative, evaluate, evaluate_dual, visible_slopes
-from glo.expr.fingerprint import HARD, REAL, SOFT, ProbePoints, fingerprint, scale_free_fingerprint
+from glo.expr.fingerprint import HARD, REAL, SOFT, ProbePoints, fingerprint, probed_slopes, scale_free_fingerprint
 from glo.expr.latex import latex
 from glo.expr.operators import OPERATORS, Operator
 from glo.expr.text import parse
@@ -13,6 +13,6 @@ from glo.expr.tree import MAX_DEPTH, MAX_INTEGER, MAX_NODES, VARIABLES, Expr, ch
 __all__ = [
     "HARD", "MAX_DEPTH", "MAX_INTEGER", "MAX_NODES", "OPERATORS", "REAL", "SOFT", "VARIABLES", "Dual", "Expr", "Operator",
     "ProbePoints", "all_coefficients", "canonical", "check_size", "constant", "derivative", "describe",
-    "effective_coefficients", "evaluate", "evaluate_dual", "fingerprint", "fold", "latex", "parse",
+    "effective_coefficients", "evaluate", "evaluate_dual", "fingerprint", "fold", "latex", "parse", "probed_slopes",
     "scale_free_fingerprint", "visible_slopes", "with_coefficients",
 ]  # fmt: skip

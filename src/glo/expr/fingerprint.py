@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +42,23 @@ DIGITS = 6
 NOISE = 1e-9  # sqrt(square(y)) - y has a derivative of a few 1e-16: that is zero
 
 
+@lru_cache(maxsize=10_000)  # each stage of the funnel looks at it
+def probed_slopes(expr: Expr, points: ProbePoints) -> NDArray[np.float64]:
+    """df/dy at the probe points, as `visible_slopes`; not to be written to."""
+    slopes = visible_slopes(expr, points.x, points.y)
+    slopes.flags.writeable = False
+    return slopes
+
+
+@lru_cache(maxsize=10_000)
 def fingerprint(expr: Expr, points: ProbePoints = HARD) -> str:
     """16 hex digits; equal for expressions with equal derivative in y at the probe points (to 6 digits)."""
-    return _digest(visible_slopes(expr, points.x, points.y))
+    return _digest(probed_slopes(expr, points))
 
 
 def scale_free_fingerprint(expr: Expr, points: ProbePoints = HARD) -> str:
     """Like `fingerprint`, but also equal for expressions whose derivatives differ by a positive factor."""
-    slopes = visible_slopes(expr, points.x, points.y)
+    slopes = probed_slopes(expr, points)
     sizes = np.abs(slopes[np.isfinite(slopes)])
     largest = sizes.max(initial=0.0)
     return _digest(slopes / np.median(sizes[sizes > NOISE * largest]) if largest > NOISE else slopes)

@@ -16,7 +16,7 @@ class Judges:
         task: what is trained on.
         config: which cheap stages the funnel has.
         make_trainer: where networks are trained.
-        store: knows outcomes of other runs, and is told each new one.
+        store: knows outcomes of other runs.
         slots: of a stream, how many candidates are trained at once; by default as many as keep all that trains busy.
     """
 
@@ -33,9 +33,8 @@ class Judges:
         key = training.model_dump_json()
         if key not in self._funnels:
             evaluator = self._evaluator(training)
-            known, remember = self._store.known, self._store.remember
             self._funnels[key] = Funnel(
-                self._task, training, self._config, lambda _: evaluator, known, self._counts, remember
+                self._task, training, self._config, lambda _: evaluator, self._store.known, self._counts
             )
         return self._funnels[key]
 

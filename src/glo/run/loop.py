@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -56,7 +56,7 @@ def run_loop(
         if isinstance(leg.search, SteadyStateSearch):
             records = _arrivals(name, leg, leg.search, judges, recorded, history)
         else:
-            records = _rounds(name, leg, funnel, recorded, history)
+            records = _rounds(name, leg, funnel, store, recorded, history)
         with closing(records):
             for record, replayed in records:
                 if not replayed:
@@ -67,7 +67,12 @@ def run_loop(
 
 
 def _rounds(
-    name: str, leg: Leg, funnel: Funnel, recorded: Sequence[GenerationRecord], history: Sequence[GenerationRecord]
+    name: str,
+    leg: Leg,
+    funnel: Funnel,
+    store: Store,
+    recorded: Sequence[GenerationRecord],
+    history: Sequence[GenerationRecord],
 ) -> Records:
     """A phase whose search is asked for many at once; it is told when a round is written down."""
     while not leg.search.done:
@@ -78,16 +83,21 @@ def _rounds(
             _check_replay(name, record, asked)
             funnel.take_counts()  # of screening, which the record has already
         else:
-            record = _judge(number, leg, asked, funnel)
+            record = _judge(number, leg, asked, funnel, store)
         yield record, replayed
         leg.search.tell(record.outcomes)
 
 
-def _judge(number: int, leg: Leg, asked: Sequence[Expr], funnel: Funnel) -> GenerationRecord:
-    """Every candidate with every seed of the phase, all in one batch."""
+def _judge(number: int, leg: Leg, asked: Sequence[Expr], funnel: Funnel, store: Store) -> GenerationRecord:
+    """Every candidate with every seed of the phase, all in one batch; whoever is killed loses nothing that had ended."""
+
+    def remember(_: Mapping[int, Outcome]) -> None:
+        if new := funnel.cached.take_new():
+            store.remember(new)
+
     started = time.perf_counter()
     repeats = len(leg.seeds)
-    judged = funnel.evaluate([Job(expression, seed) for expression in asked for seed in leg.seeds])
+    judged = funnel.evaluate([Job(expression, seed) for expression in asked for seed in leg.seeds], remember)
     outcomes = [averaged(judged[start : start + repeats]) for start in range(0, len(judged), repeats)]
     seconds = time.perf_counter() - started
     return GenerationRecord(number, leg.phase, asked_digest(asked), outcomes, funnel.take_counts(), seconds)

@@ -15,7 +15,6 @@ from glo.search.selection import Select, roulette, tournament
 from glo.search.variation import crossover, mutate
 
 BATCH = 500  # random trees screened at once; of the paper's, one or two in a hundred are viable
-CHILDREN = 16  # screened at once, if so many are parents: one costs nearly as much, and about two of them are viable and new
 
 
 class Breeding:
@@ -60,13 +59,18 @@ class Breeding:
         found = found[:count]
         return found + [self._random(rng, start) for _ in range(count - len(found))]
 
-    def bred(self, rng: Generator, population: Sequence[Expr], fitnesses: Sequence[float], count: int) -> list[Expr]:
-        """Children of parents selected by fitness, `count` or more; where viable ones run out while `attempts` last, any."""
+    def bred(
+        self, rng: Generator, population: Sequence[Expr], fitnesses: Sequence[float], count: int, at_once: int = 0
+    ) -> list[Expr]:
+        """Children of parents selected by fitness, `count` or more; where viable ones run out while `attempts` last, any.
+
+        Args:
+            at_once: how many are screened together, if more than `count`.
+        """
         children: list[Expr] = []
         if self._screen is not None:
-            at_once = max(count, min(CHILDREN, len(population)))
             for _ in range(self._config.attempts):
-                children += self._novel(self._children(rng, population, fitnesses, at_once))
+                children += self._novel(self._children(rng, population, fitnesses, max(count, at_once)))
                 if len(children) >= count:
                     break
         if len(children) < count:
@@ -82,9 +86,10 @@ class Breeding:
 
     def _children(self, rng: Generator, population: Sequence[Expr], fitnesses: Sequence[float], count: int) -> list[Expr]:
         """Parents by selection, then crossover (both children are kept), then mutation."""
+        parents = self._select(fitnesses, rng)
         children: list[Expr] = []
         while len(children) < count:
-            mother, father = (population[self._select(fitnesses, rng)] for _ in range(2))
+            mother, father = population[next(parents)], population[next(parents)]
             bred = crossover(mother, father, rng) if rng.random() < self._config.crossover else (mother, father)
             for parent, child in zip((mother, father), bred, strict=True):
                 mutant = mutate(child, self._config, self._elements, rng)

@@ -14,6 +14,8 @@ from glo.search.breeding import Breeding
 from glo.search.config import GeneticConfig
 from glo.search.search import Screen
 
+CHILDREN = 50  # screened at once: one costs nearly as much; a few of them are viable and new
+
 
 class SteadyStateSearch:
     """A population of which the worst makes room for what is better, one candidate at a time (docs/decisions/0014).
@@ -36,6 +38,7 @@ class SteadyStateSearch:
         self._total = generations * config.population
         self._breeding = Breeding(config, screen)
         self._asked = self._told = 0
+        self._first: list[Expr] = []
         self._next: deque[Expr] = deque()  # made, and not yet asked
         self._population: dict[Expr, float] = {}  # in the order of their outcomes
 
@@ -59,11 +62,13 @@ class SteadyStateSearch:
         one by one: as many at once as half of those under way, whose outcomes none of them knows.
         """
         if self._asked == 0:
-            return self._breeding.random(generator(self._seed, "generation", 0), self._size)
+            self._first = self._breeding.random(generator(self._seed, "generation", 0), self._size)
+            return list(self._first)
         count = max(1, min(1 + (self._asked - self._told) // 2, self._total - self._asked))
-        if len(self._population) < self._size // 2:  # so many at once that few have come back: their children would be alike
-            return self._breeding.random(rng, count)
-        return self._breeding.bred(rng, list(self._population), list(self._population.values()), count)
+        parents = self._population
+        if len(parents) < self._size // 2:  # so many at once that few have come back: their children would be alike
+            parents = dict.fromkeys(self._first, 1.0)
+        return self._breeding.bred(rng, list(parents), list(parents.values()), count, at_once=min(CHILDREN, len(parents)))
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:

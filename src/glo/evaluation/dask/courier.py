@@ -62,6 +62,7 @@ class Courier(Generic[Tag]):
         self._config, self._errand, self._packed, self._test, self._work = config, errand, packed, test, work
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._under_way: dict[str, Parcel[Tag]] = {}
+        self._bound: set[str] = set()  # those that may not go everywhere
 
     def __len__(self) -> int:
         """How many parcels are under way."""
@@ -80,6 +81,8 @@ class Courier(Generic[Tag]):
         future = submit(self._client, self._work, self._errand, self._packed, sent, seed, self._test, **where)
         key = str(future.key)
         self._under_way[key] = Parcel(trainings, seed, tried, future, frozenset(others))
+        if others:
+            self._bound.add(key)
         future.add_done_callback(lambda _: self._ended.put(key))
 
     def next(self) -> dict[Tag, Result]:
@@ -123,11 +126,11 @@ class Courier(Generic[Tag]):
 
     def _send_stranded(self) -> None:
         """Anew, anywhere: what may only go where nobody is any more."""
-        bound = {key: parcel for key, parcel in self._under_way.items() if parcel.only}
-        here = self._workers() if bound else []
-        for key, parcel in bound.items():
-            if parcel.only.isdisjoint(here):
-                del self._under_way[key]
+        self._bound &= self._under_way.keys()
+        here = self._workers() if self._bound else []
+        for key in sorted(self._bound):
+            if self._under_way[key].only.isdisjoint(here):
+                parcel = self._under_way.pop(key)
                 self.send(parcel.trainings, parcel.seed, parcel.tried)
 
     def _workers(self) -> list[str]:

@@ -54,6 +54,8 @@ def settings(config: ClusterConfig) -> dict[str, Any]:
     return {
         "distributed.worker.daemon": False,  # a worker trains in children
         "distributed.worker.profile.enabled": False,  # it would look every 10 ms at a thread that waits for its child
+        "distributed.admin.tick.interval": "1s",  # they would look 50 times a second whether they are alive
+        "distributed.admin.system-monitor.interval": "10s",
         "distributed.scheduler.allowed-failures": config.allowed_failures,
         "distributed.deploy.lost-worker-timeout": f"{config.lost_after}s",
         "distributed.scheduler.unknown-task-duration": "60s",  # so that a few waiting trainings are worth another job
