@@ -109,7 +109,7 @@ class Pool:
     workers: int
     started: float = field(default_factory=time.perf_counter)
     jumped: float = 0.0
-    busy: float = 0.0  # seconds of all workers together
+    trainings: list[tuple[float, float]] = field(default_factory=list)  # when each began, and how long it took
     evaluations: int = 0
 
     def now(self) -> float:
@@ -118,6 +118,10 @@ class Pool:
     def driver(self) -> float:
         """Seconds in which the driver computed; the workers computed nothing."""
         return time.perf_counter() - self.started
+
+    def busy(self, until: float) -> float:
+        """How much of the time until then the workers were busy, of 1."""
+        return sum(min(seconds, max(0.0, until - began)) for began, seconds in self.trainings) / (self.workers * until)
 
     def wait(self, until: float) -> None:
         self.jumped += max(0.0, until - self.now())
@@ -183,7 +187,7 @@ class SimulatedFlow:
     def _start(self, when: float) -> None:
         while self._waiting and len(self._running) < self._pool.workers:
             number, results, seconds = self._waiting.popleft()
-            self._pool.busy += seconds
+            self._pool.trainings.append((when, seconds))
             heapq.heappush(self._running, (when + seconds, number, results))
 
 
@@ -209,11 +213,13 @@ def searched(workers: int, steady: bool, generations: int) -> Row:
             cluster=Everywhere(pool), slots=workers if steady else None,
         )  # fmt: skip
     span, asked = pool.now(), generations * population
+    last_began, _ = max(pool.trainings)
     return {
         "trainings": pool.evaluations,
         "driver_ms": pool.driver() / asked * 1000,
         "screening_ms": sum(found.funnel[stage].seconds for stage in SCREENS) / asked * 1000,
-        "utilisation": pool.busy / workers / span,
+        "utilisation": pool.busy(span),
+        "utilisation_before_last": pool.busy(last_began),
         "hours": span / 3600,
     }
 
@@ -262,7 +268,7 @@ def measured(workers: int) -> Row:
 
 
 def shown(rows: Sequence[Row]) -> Table:
-    columns = ("dispatch, ms", "search, ms", "screens, ms", "trained", "busy")
+    columns = ("dispatch, ms", "search, ms", "screens, ms", "trained", "busy", "… until the last began")
     table = Table("workers", Column("search", no_wrap=True), *(Column(name, justify="right") for name in columns))
     for row in rows:
         for name, text in NAMES.items():
@@ -270,6 +276,7 @@ def shown(rows: Sequence[Row]) -> Table:
             table.add_row(
                 f"{row['workers']:,}", text, f"{row['dispatch_ms']:.1f}", f"{one['driver_ms']:.1f}",
                 f"{one['screening_ms']:.1f}", f"{one['trainings']:,}", f"{one['utilisation']:.0%}",
+                f"{one['utilisation_before_last']:.0%}",
             )  # fmt: skip
     return table
 
@@ -282,6 +289,8 @@ def figure(rows: Sequence[Row]) -> Figure:
     cost.plot(workers, [row["dispatch_ms"] for row in rows], "s-", color="C2", label="dispatch (dask)")
     for (name, text), colour in zip(NAMES.items(), ("C0", "C1"), strict=True):
         busy.plot(workers, [100 * row[name]["utilisation"] for row in rows], "o-", color=colour, label=text)
+        before = [100 * row[name]["utilisation_before_last"] for row in rows]
+        busy.plot(workers, before, "o:", color=colour, label="… until the last began")
         cost.plot(workers, [row[name]["driver_ms"] for row in rows], "o-", color=colour, label=f"search, {text}")
         rest = [row[name]["driver_ms"] - row[name]["screening_ms"] for row in rows]
         cost.plot(workers, rest, "o:", color=colour, label="… without screening")
@@ -293,7 +302,7 @@ def figure(rows: Sequence[Row]) -> Figure:
         axes.set_xlabel("workers")
         axes.minorticks_off()
         axes.grid(alpha=0.3)
-    busy.legend()
+    busy.legend(loc="center left", fontsize="small")
     cost.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     return drawn
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, inspect, select
+from sqlalchemy import Connection, bindparam, func, insert, inspect, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from glo.errors import ConfigError, RunError, StoreError
@@ -22,6 +22,10 @@ from glo.store.schema import SCHEMA_VERSION, fitness_cache, generations, info, m
 from glo.store.url import DEFAULT_STORAGE, read_url, without_password
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+KNOWN = select(fitness_cache).where(  # made once: a steady-state search asks for each candidate
+    fitness_cache.c.context == bindparam("context"),
+    fitness_cache.c.fingerprint.in_(bindparam("fingerprints", expanding=True)),
+)
 PATIENCE = 30.0  # seconds to wait for another process that makes the tables
 
 
@@ -185,10 +189,8 @@ class Store:
         found: dict[str, Outcome] = {}
         with self._reading() as connection:
             for part in _parts(fingerprints):
-                query = select(fitness_cache).where(
-                    fitness_cache.c.context == context, fitness_cache.c.fingerprint.in_(part)
-                )
-                found |= {row.fingerprint: read_outcome(row) for row in connection.execute(query)}
+                rows = connection.execute(KNOWN, {"context": context, "fingerprints": part})
+                found |= {row.fingerprint: read_outcome(row) for row in rows}
         return found
 
     def remember(self, known: Mapping[str, Mapping[str, Outcome]]) -> None:
