@@ -268,7 +268,7 @@ def measured(workers: int) -> Row:
 
 
 def shown(rows: Sequence[Row]) -> Table:
-    columns = ("dispatch, ms", "search, ms", "screens, ms", "trained", "busy", "… until the last began")
+    columns = ("dispatch, ms", "search, ms", "screens, ms", "trained", "busy", "till last began")
     table = Table("workers", Column("search", no_wrap=True), *(Column(name, justify="right") for name in columns))
     for row in rows:
         for name, text in NAMES.items():
@@ -283,7 +283,7 @@ def shown(rows: Sequence[Row]) -> Table:
 
 def figure(rows: Sequence[Row]) -> Figure:
     workers = [row["workers"] for row in rows]
-    drawn = Figure(figsize=(11, 3.6), layout="constrained")
+    drawn = Figure(figsize=(11, 4), layout="constrained")
     busy, cost = drawn.subplots(1, 2)
     cost.axhline(GOAL, color="C7", linestyle="--", label="goal")
     cost.plot(workers, [row["dispatch_ms"] for row in rows], "s-", color="C2", label="dispatch (dask)")
@@ -302,7 +302,7 @@ def figure(rows: Sequence[Row]) -> Figure:
         axes.set_xlabel("workers")
         axes.minorticks_off()
         axes.grid(alpha=0.3)
-    busy.legend(loc="center left", fontsize="small")
+    busy.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     cost.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     return drawn
 
@@ -316,13 +316,14 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:  # what is imported at first use is not counted
         discover(load_task("digits"), generations=1, population=2, steps=1, storage=Path(folder) / "glo.db")
+    console = Console(width=100)
     rows: list[Row] = []
     for workers in map(int, chosen.workers.split(",")):
         rows.append(measured(workers))
-        Console().print(shown(rows[-1:]))
-    Console().print(shown(rows))
+        console.print(shown(rows[-1:]))
+    console.print(shown(rows))
     faster = efficiency()
-    Console().print(
+    console.print(
         f"Two workers of this machine train a generation {faster['speedup']:.2f} times as fast as one; two bare processes "
         f"{faster['speedup_of_bare_processes']:.2f} times."
     )
