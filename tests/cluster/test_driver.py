@@ -50,6 +50,7 @@ def test_a_driver_killed_within_a_generation_loses_nothing_that_ended(place: Pla
     with started(*SEARCH, *place.where, folder=tmp_path) as process:
         driver = psutil.Process(process.pid)
         wait_until(lambda: rows(storage, TRAINED) or process.poll() is not None)
+        assert process.poll() is None, process.communicate()
         driver.suspend()  # while its family is looked for
         family = [*driver.children(recursive=True), *nannies(driver), *workers(driver)]
         assert len(family) >= (4 if place.where else 0)
