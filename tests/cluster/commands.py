@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import psutil
 
 from images import IMAGES
+from outside import rows
 
 Found = TypeVar("Found")
 PATIENCE = 120.0
@@ -62,6 +63,17 @@ def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
     with started(*arguments, folder=folder) as process:
         out, err = process.communicate(timeout=PATIENCE)
         return process.returncode, out, err
+
+
+def wait_for_rows(process: subprocess.Popen[str], storage: Path, query: str) -> int:
+    """Until a command has written some to its store; if it ends before, the error has what it said."""
+
+    def found() -> int:
+        count = rows(storage, query)
+        assert count or process.poll() is None, process.communicate()
+        return count
+
+    return wait_until(found)
 
 
 def numbers(summary: Any) -> Any:

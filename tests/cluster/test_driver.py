@@ -24,6 +24,7 @@ from cluster.commands import (
     standing,
     start,
     started,
+    wait_for_rows,
     wait_until,
 )
 from cluster.family import listening, nannies, workers
@@ -49,8 +50,7 @@ def test_a_driver_killed_within_a_generation_loses_nothing_that_ended(place: Pla
     storage = tmp_path / "glo.db"
     with started(*SEARCH, *place.where, folder=tmp_path) as process:
         driver = psutil.Process(process.pid)
-        wait_until(lambda: rows(storage, TRAINED) or process.poll() is not None)
-        assert process.poll() is None, process.communicate()
+        wait_for_rows(process, storage, TRAINED)
         driver.suspend()  # while its family is looked for
         family = [*driver.children(recursive=True), *nannies(driver), *workers(driver)]
         assert len(family) >= (4 if place.where else 0)
@@ -75,7 +75,7 @@ def test_machines_that_are_all_gone_are_said_in_one_line_and_the_run_goes_on(
 ) -> None:
     with started(*SEARCH, *place.where, folder=tmp_path) as process:
         driver = psutil.Process(process.pid)
-        wait_until(lambda: rows(tmp_path / "glo.db", TRAINED) or process.poll() is not None)
+        wait_for_rows(process, tmp_path / "glo.db", TRAINED)
         for each in [*workers(driver), *nannies(driver)]:
             each.kill()
         out, err = process.communicate(timeout=PATIENCE)
@@ -93,7 +93,7 @@ def test_a_scheduler_that_goes_is_said_in_one_line_and_the_run_goes_on(whole: st
     with standing(tmp_path) as (address, scheduler):
         process = start(*SEARCH, "--cluster", address, folder=tmp_path)
         storage = tmp_path / "glo.db"
-        wait_until(lambda: rows(storage, "SELECT * FROM fitness_cache") or process.poll() is not None)
+        wait_for_rows(process, storage, "SELECT * FROM fitness_cache")
         scheduler.kill()
         out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (2, "")

@@ -14,7 +14,7 @@ pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
 
 import psutil
 
-from cluster.commands import EXPERIMENT, TRAININGS, numbers, run, standing, start, wait_until
+from cluster.commands import EXPERIMENT, TRAININGS, numbers, run, standing, start, wait_for_rows, wait_until
 from images import need
 from outside import rows
 
@@ -43,7 +43,7 @@ def test_an_interrupted_experiment_goes_on_with_what_arrived(
     storage = tmp_path / "results" / "glo.db"
     process = start(*EXPERIMENT, "--cluster", "local:2", folder=tmp_path)
     try:
-        wait_until(lambda: rows(storage, TRAININGS) or process.poll() is not None)
+        wait_for_rows(process, storage, TRAININGS)
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(how)
         out, err = process.communicate(timeout=30)
@@ -67,7 +67,7 @@ def test_a_scheduler_that_goes_ends_an_experiment_and_what_arrived_is_kept(whole
     storage = tmp_path / "results" / "glo.db"
     with standing(tmp_path) as (address, scheduler):
         process = start(*EXPERIMENT, "--cluster", address, folder=tmp_path)
-        wait_until(lambda: rows(storage, TRAININGS) or process.poll() is not None)
+        wait_for_rows(process, storage, TRAININGS)
         scheduler.kill()
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (2, "")

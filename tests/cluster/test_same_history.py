@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
 
-from cluster.commands import PATIENCE, SEARCH, TRAINED, gone, started, wait_until
+from cluster.commands import PATIENCE, SEARCH, TRAINED, gone, started, wait_for_rows, wait_until
 from cluster.family import stopped_in_mid_training, workers
 from cluster.places import Place
 from outside import rows
@@ -27,7 +27,7 @@ def a_worker_lost(place: Place, whole: str, folder: Path) -> Iterator[tuple[psut
     storage = folder / "glo.db"
     with started(*SEARCH, "--json", *place.where, folder=folder) as process:
         driver = psutil.Process(process.pid)
-        wait_until(lambda: rows(storage, TRAINED) or process.poll() is not None)
+        wait_for_rows(process, storage, TRAINED)
         worker, child = wait_until(lambda: stopped_in_mid_training(driver))
         jobs, before = place.jobs(), rows(storage, TRAINED)
         place.lose(worker)
