@@ -1,6 +1,6 @@
 """Run the benchmarks: a table on the terminal, JSON with provenance in benchmarks/results/.
 
-    python -m benchmarks.run [engine] [loss] [images] [search] [tune] [start]
+    python -m benchmarks.run [engine] [loss] [images] [search] [tune] [start] [gpu] [precision]
 
 Everything that is compared is measured in one run, in turn, repeatedly; what is reported are medians and ratios.
 """
@@ -23,52 +23,19 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import gpu
+from benchmarks.measuring import Row, in_turn, row, viable_losses
 from benchmarks.peers import dataloader, deap_glo, plain
-from glo.evaluation import Funnel, FunnelConfig, LocalEvaluator
-from glo.expr import Expr, parse
+from glo.expr import parse
 from glo.loss import PopulationLoss
-from glo.records import TrainingConfig, generator
+from glo.records import TrainingConfig
 from glo.run import discover, hardware, tune_coefficients, versions
-from glo.search import PAPER_WEIGHTS, Elements
 from glo.tasks import Task, load_task
 from glo.tasks.models import paper_mnist_cnn
 from glo.training import Trainer, Training, train_population
 
 NETWORKS, BATCH, CORES = 80, 100, 2
 RESULTS = Path(__file__).parent / "results"
-Row = dict[str, Any]
-
-
-def seconds(work: Callable[[], Any]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def in_turn(works: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each, measured one after the other in every round; one round before does not count."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for number in range(repeats + 1):
-        for name, work in works.items():
-            spent = seconds(work)
-            if number:
-                times[name].append(spent)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def viable_losses(count: int) -> list[Expr]:
-    """Different random losses of depth 3 that pass the funnel."""
-    task, training = load_task("digits"), TrainingConfig()
-    funnel = Funnel(
-        task, training, FunnelConfig(derivative=True, descent=True), lambda counts: LocalEvaluator(task, training)
-    )
-    elements, rng = Elements(PAPER_WEIGHTS), generator(0, "benchmark")
-    found: dict[str, Expr] = {}
-    while len(found) < count:
-        trees = [elements.tree(rng, 3) for _ in range(1000)]
-        marks = zip(trees, funnel.screen(trees), strict=True)
-        found |= {mark: tree for tree, mark in marks if mark is not None and mark not in found}
-    return list(found.values())[:count]
 
 
 def engine(repeats: int) -> list[Row]:
@@ -222,12 +189,6 @@ def start(repeats: int) -> list[Row]:
     ]
 
 
-def row(what: str, value: float, goal: str, detail: Row) -> Row:
-    sign, bound = goal.split()
-    met = {">=": value >= float(bound), "<=": value <= float(bound), "<": value < float(bound)}[sign]
-    return {"what": what, "value": value, "goal": goal, "met": met, **detail}
-
-
 PARTS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "engine": (engine, 5),
     "loss": (loss, 15),
@@ -235,6 +196,8 @@ PARTS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "search": (search, 3),
     "tune": (tune, 3),
     "start": (start, 9),
+    "gpu": (gpu.networks, 2),
+    "precision": (gpu.precision, 1),
 }
 
 
@@ -244,6 +207,8 @@ def main() -> None:
     chosen = parser.parse_args().parts or list(PARTS)
     torch.set_num_threads(CORES)
     rows = [row for part in chosen for row in PARTS[part][0](PARTS[part][1])]
+    if not rows:
+        return
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
     provenance = {"versions": versions(), "hardware": hardware(), "commit": commit.strip()}
     RESULTS.mkdir(exist_ok=True)

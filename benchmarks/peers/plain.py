@@ -45,15 +45,15 @@ def loss_of(source: str, classes: int) -> Callable[[Tensor, Tensor], Tensor]:
     return loss
 
 
-def train(task: Task, work: Work) -> float:
+def train(task: Task, work: Work, device: str = "cpu") -> float:
     """Train one network; its validation metric, 0 if it diverged."""
     torch.manual_seed(work.seed)
-    model, split = task.model(), task.split("train")
+    model, split = task.model().to(device), task.split("train").to(device)
     loss = loss_of(work.loss, task.classes)
     optimizer = torch.optim.SGD(model.parameters(), work.learning_rate)
     step = 0
     while step < work.steps:
-        order = torch.randperm(len(split))
+        order = torch.randperm(len(split)).to(device)
         for start in range(0, len(split) - work.batch_size + 1, work.batch_size):
             batch = order[start : start + work.batch_size]
             optimizer.zero_grad()
@@ -69,11 +69,12 @@ def train(task: Task, work: Work) -> float:
 def validation(task: Task, model: torch.nn.Module) -> float:
     """The metric of a trained model; 0 where its outputs are not numbers."""
     model.eval()
+    split = task.split("validation").to(next(model.parameters()).device)
     with torch.no_grad():
-        outputs = model(task.split("validation").inputs)
+        outputs = model(split.inputs)
     if not bool(torch.isfinite(outputs).all()):
         return 0.0
-    score = task.score(outputs.softmax(1), task.split("validation").targets)
+    score = task.score(outputs.softmax(1), split.targets)
     return score if math.isfinite(score) else 0.0
 
 

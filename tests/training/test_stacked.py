@@ -24,15 +24,32 @@ CHAINS = {
     "deep": nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 7), nn.LeakyReLU(0.2), nn.Linear(7, 4), nn.Sigmoid()),
     "flattened": nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.ReLU(), nn.ReLU(), nn.Linear(5, 3)),
     "in place": nn.Sequential(nn.Linear(6, 5), nn.SiLU(inplace=True), nn.Linear(5, 5), nn.ReLU(True), nn.Linear(5, 3)),
+    "dropout": nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Dropout(0.4), nn.Linear(5, 3), nn.Dropout(0.1)),
+    "convolutions": nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.2), nn.Conv2d(3, 4, 2, bias=False),
+        nn.Tanh(), nn.Flatten(), nn.Linear(8, 5), nn.ReLU(), nn.Dropout(0.4), nn.Linear(5, 3),
+    ),
+    "pooling": nn.Sequential(
+        nn.Conv2d(2, 3, 2, stride=(1, 2), padding=(1, 0), dilation=(2, 1)), nn.MaxPool2d(3, 2, padding=1), nn.SiLU(True),
+        nn.MaxPool2d((1, 2), ceil_mode=True), nn.Flatten(), nn.Tanh(), nn.Linear(6, 3),
+    ),
     "activations": nn.Sequential(nn.Linear(6, 4), nn.GELU(), nn.SiLU(), nn.ELU(), nn.Softplus(), nn.Linear(4, 2)),
-}
+}  # fmt: skip
+SHAPES = {"flattened": (2, 3), "convolutions": (2, 4, 6), "pooling": (2, 4, 6)}
 OTHERS = {
-    "dropout": nn.Sequential(nn.Linear(6, 5), nn.Dropout(), nn.Linear(5, 3)),
     "normalised": nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)),
     "nested": nn.Sequential(nn.Sequential(nn.Linear(6, 5), nn.ReLU()), nn.Linear(5, 3)),
     "activation first": nn.Sequential(nn.ReLU(), nn.Linear(6, 3)),
     "of a subclass": nn.Sequential(Doubled(6, 3)),
-    "convolution": nn.Sequential(nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3)),
+    "one-dimensional": nn.Sequential(nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3)),
+    "grouped": nn.Sequential(nn.Conv2d(2, 2, 3, groups=2), nn.Flatten(), nn.Linear(8, 3)),
+    "mirrored": nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect"), nn.Flatten(), nn.Linear(8, 3)),
+    "padded by name": nn.Sequential(nn.Conv2d(1, 2, 3, padding="same"), nn.Flatten(), nn.Linear(8, 3)),
+    "with places": nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2, return_indices=True), nn.Flatten(), nn.Linear(8, 3)),
+    "images to the end": nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU()),
+    "not flattened": nn.Sequential(nn.Conv2d(1, 2, 3), nn.Linear(8, 3)),
+    "partly flattened": nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(2), nn.Linear(8, 3)),
+    "pooling first": nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3)),
     "not sequential": nn.Linear(6, 3),
 }
 
@@ -57,20 +74,29 @@ def test_chain_agrees_with_vmap(name: str, descent: str) -> None:
     model = CHAINS[name]
     assert is_chain(model)
     assert isinstance(stack(model, 2), Chain)
-    inputs = torch.randn(9, 2, 3) if name == "flattened" else torch.randn(9, 6)
+    inputs = torch.randn(9, *SHAPES.get(name, (6,)))
     ours: Stacked = Chain(model, 4, DESCENTS[descent])
     theirs: Stacked = Vectorised(model, 4, DESCENTS[descent])
     for step in range(4):
-        torch.testing.assert_close(ours.outputs(inputs), theirs.outputs(inputs), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(*outputs_of(model, (ours, theirs), inputs), rtol=1e-4, atol=1e-5)
         for networks in (ours, theirs):
+            torch.manual_seed(step)
             networks.step(inputs, pull(step), factor=0.1 / (1 + step))
         if step == 2:
             for networks in (ours, theirs):
                 networks.keep(torch.tensor([0, 3]))
-    found = ours.outputs(inputs)
+    found, expected = outputs_of(model, (ours, theirs), inputs)
     assert len(found) == 2
     assert not torch.allclose(found[0], found[1])
-    torch.testing.assert_close(found, theirs.outputs(inputs), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def outputs_of(model: nn.Module, both: tuple[Stacked, Stacked], inputs: torch.Tensor) -> list[torch.Tensor]:
+    """In evaluation mode."""
+    model.eval()
+    outputs = [networks.outputs(inputs) for networks in both]
+    model.train()
+    return outputs
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -90,7 +90,8 @@ class TrainingConfig(Config):
         early_stop: fraction of the steps after which a network still at chance is given up; 0 never gives up.
         curve_every: steps between evaluations for the curve; 0 for none.
         curve_on: the split they are made on; "test" is for pictures of trainings that nothing is chosen by.
-        precision: of the network's arithmetic: "float32"; "tf32" for its products on a GPU; "bfloat16" by autocast.
+        precision: of the network's arithmetic: "float32"; "tf32" for its products on a GPU; "bfloat16" for the numbers
+            inside, with parameters in float32.
         memory_mb: how much memory populations may take, in MiB; larger ones are trained in chunks.  None: half of what is
             free.
     """

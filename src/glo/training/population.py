@@ -23,7 +23,6 @@ from glo.training.plan import (
     Measured,
     Training,
     TrainingResult,
-    autocast,
     batches,
     early_stop_step,
     finished,
@@ -79,8 +78,8 @@ class _Population:
         self.alive = list(range(len(trainings)))  # positions of the networks that are still trained
         rates = torch.tensor([training.learning_rate for training in trainings], device=device)
         decay = rates * config.weight_decay if config.weight_decay else None
-        narrow = (lambda: autocast(config, device)) if config.precision == "bfloat16" else None
-        self.networks = stack(self.model, len(trainings), Descent(config.momentum, decay), narrow)
+        dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+        self.networks = stack(self.model, len(trainings), Descent(config.momentum, decay), dtype)
         self.curves: list[list[tuple[int, float]]] = [[] for _ in trainings]
         self.split, self.validation = task.split("train").to(device), task.split("validation").to(device)
         self.observed = task.split(config.curve_on).to(device) if config.curve_every else self.validation
@@ -117,8 +116,8 @@ class _Population:
                 if self.config.curve_every and (step + 1) % self.config.curve_every == 0:
                     for position, now in zip(self.alive, self._measured(self.observed), strict=True):
                         self.curves[position].append((step + 1, now.score))
-        on_validation = self._measured(self.validation)
-        on_test = self._measured(self.task.split("test").to(self.device)) if test else [None] * len(on_validation)
+            on_validation = self._measured(self.validation)
+            on_test = self._measured(self.task.split("test").to(self.device)) if test else [None] * len(on_validation)
         for position, validated, tested, sound in zip(self.alive, on_validation, on_test, self.sound, strict=True):
             results[position] = finished(validated, sound, tuple(self.curves[position]), tested)
         return [results[position] for position in range(len(self.trainings))]

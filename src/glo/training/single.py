@@ -82,8 +82,8 @@ def train_single(
             if config.curve_every and (step + 1) % config.curve_every == 0:
                 curve.append((step + 1, evaluate_model(task, model, observed).score))
 
-    on_validation = evaluate_model(task, model, validation)
-    on_test = evaluate_model(task, model, task.split("test").to(device)) if test else None
+        on_validation = evaluate_model(task, model, validation)
+        on_test = evaluate_model(task, model, task.split("test").to(device)) if test else None
     return finished(on_validation, bool(torch.isfinite(loss)), tuple(curve), on_test)
 
 
