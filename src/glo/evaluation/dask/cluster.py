@@ -27,7 +27,7 @@ from glo.evaluation.dask.worker import check_versions, describe, versions
 from glo.records import TrainingConfig
 from glo.tasks import Task
 
-CONNECT = 10.0  # seconds that reaching a scheduler may take
+CONNECT = 10.0  # seconds that reaching a scheduler may take which somebody else started
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def open_cluster(
             assert isinstance(started, SpecCluster)  # noqa: S101 - it was started here
             on_script(started.job_script())  # pyright: ignore[reportAttributeAccessIssue]
             submit(started, max(1, config.min_jobs))
-        client = stack.enter_context(_connected(started, secured))
+        client = stack.enter_context(_connected(started, secured, config.patience))
         cluster = _inspected(client, config, device)
         if isinstance(config, JobsConfig) and isinstance(started, SpecCluster):
             started.adapt(minimum_jobs=config.min_jobs, maximum_jobs=config.max_jobs)  # pyright: ignore[reportCallIssue]
@@ -122,10 +122,11 @@ def _security(config: ClusterConfig, stack: ExitStack) -> dict[str, Any]:
 
 
 @contextmanager
-def _connected(started: SpecCluster | str, security: Security | None) -> Iterator[Client]:
-    where = started if isinstance(started, str) else started.scheduler_address
+def _connected(started: SpecCluster | str, security: Security | None, patience: float) -> Iterator[Client]:
+    """Its client; a scheduler in this process is there, however long a busy machine takes to say so."""
+    where, timeout = (started, CONNECT) if isinstance(started, str) else (started.scheduler_address, patience)
     try:
-        client = Client(started, security=security, set_as_default=False, timeout=CONNECT)
+        client = Client(started, security=security, set_as_default=False, timeout=timeout)
     except (OSError, TimeoutError) as error:
         raise ClusterError(f"there is no scheduler at {where}, or it does not know this certificate: {error}") from None
     try:
