@@ -10,23 +10,18 @@ Two simulations and a measurement, since nobody has 2,000 cores at hand:
   takes the time it takes (most of it is screening dozens of candidates for each that is trained), and a simulated training
   lasts as long as is drawn for it.  So the overhead of the driver and the waiting for stragglers show in how busy they are.
 - *two workers*: how much faster two real workers of this machine are than one.
-
-A simulated training lasts 60 s in the median, log-normally distributed (sigma 0.8: one in a hundred takes 6 times as long),
-and 2 % of them die half way and are made again, once; what dies again has crashed.
 """
 
 from __future__ import annotations
 
 import argparse
-import heapq
 import json
+import logging
 import math
 import statistics
 import tempfile
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -39,6 +34,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Column, Table
 
+from benchmarks.simulated import FAILURES, MEDIAN, SIGMA, Everywhere, Pool
 from glo.evaluation import trainers
 from glo.evaluation.dask.config import LocalConfig
 from glo.evaluation.dask.courier import Courier
@@ -46,16 +42,15 @@ from glo.evaluation.dask.start import settings
 from glo.evaluation.dask.worker import Errand, Report, versions
 from glo.expr import parse
 from glo.losses import cross_entropy
-from glo.records import Stage, TrainingConfig, digest, generator
+from glo.records import Stage, TrainingConfig, generator
 from glo.report import save
 from glo.run import discover, hardware
 from glo.run import versions as versions_of_run
-from glo.tasks import Task, load_task
-from glo.training import Result, Trainer, Training, TrainingResult, TrainsInFlow
+from glo.tasks import load_task
+from glo.training import Result, Trainer, Training, TrainingResult
 from glo.training.processes import Died, in_processes
 from glo.training.trainer import split_parts
 
-MEDIAN, SIGMA, FAILURES = 60.0, 0.8, 0.02
 GOAL = 10.0  # milliseconds of the driver for each evaluation
 NAMES = {"generational": "generations", "steady_state": "steady state"}
 SCREENS = (Stage.STRUCTURE, Stage.DERIVATIVE, Stage.DESCENT)  # of the funnel, by which candidates are chosen
@@ -84,7 +79,7 @@ def dispatch(workers: int) -> Row:
         dask.config.set(settings(config)),
         LocalCluster(
             n_workers=processes, threads_per_worker=math.ceil(workers / processes), security=Security.temporary(),
-            dashboard_address="127.0.0.1:0", memory_limit=0,
+            dashboard_address="127.0.0.1:0", memory_limit=0, silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
     ):  # fmt: skip
@@ -100,106 +95,6 @@ def dispatch(workers: int) -> Row:
         all_ms = (time.process_time() - computed) / evaluations * 1000
         mine_ms = (time.thread_time() - mine) / evaluations * 1000
     return {"workers": workers, "dispatch_ms": all_ms, "dispatch_driver_ms": mine_ms, "evaluations": evaluations}
-
-
-@dataclass
-class Pool:
-    """Simulated workers, with a clock that jumps over the time in which only they work."""
-
-    workers: int
-    started: float = field(default_factory=time.perf_counter)
-    jumped: float = 0.0
-    trainings: list[tuple[float, float]] = field(default_factory=list)  # when each began, and how long it took
-    evaluations: int = 0
-
-    def now(self) -> float:
-        return time.perf_counter() - self.started + self.jumped
-
-    def driver(self) -> float:
-        """Seconds in which the driver computed; the workers computed nothing."""
-        return time.perf_counter() - self.started
-
-    def busy(self, until: float) -> float:
-        """How much of the time until then the workers were busy, of 1."""
-        return sum(min(seconds, max(0.0, until - began)) for began, seconds in self.trainings) / (self.workers * until)
-
-    def wait(self, until: float) -> None:
-        self.jumped += max(0.0, until - self.now())
-
-
-@dataclass(frozen=True)
-class Everywhere:
-    """Makes trainers for a pool: a `glo.training.MakeTrainer`."""
-
-    pool: Pool
-    device: str = "cpu"
-    abreast: bool = False
-
-    def __call__(self, task: Task, config: TrainingConfig, /) -> Simulated:  # noqa: ARG002 - whatever is trained
-        return Simulated(self.pool)
-
-
-class Simulated(TrainsInFlow):
-    """Trains nothing, on so many workers: a `glo.training.TrainsInFlow`."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    def parts(
-        self,
-        trainings: Sequence[Training],
-        seeds: Sequence[int],
-        test: bool = False,  # noqa: ARG002 - of the protocol
-    ) -> Iterator[Mapping[int, Result]]:
-        flow = self.flow()
-        for position, (training, seed) in enumerate(zip(trainings, seeds, strict=True)):
-            flow.begin(position, [training], [seed])
-        for _ in trainings:
-            position, (result,) = flow.next()
-            yield {position: result}
-
-    def flow(self, slots: int | None = None) -> SimulatedFlow:
-        return SimulatedFlow(self._pool, slots or self._pool.workers)
-
-
-class SimulatedFlow:
-    """What is begun is given to a worker as soon as one is free."""
-
-    def __init__(self, pool: Pool, slots: int) -> None:
-        self._pool, self.slots = pool, slots
-        self._waiting: deque[tuple[int, list[Result], float]] = deque()
-        self._running: list[tuple[float, int, list[Result]]] = []
-
-    def begin(self, number: int, trainings: Sequence[Training], seeds: Sequence[int]) -> None:
-        self._waiting.append((number, *_drawn(trainings, seeds)))
-        self._start(self._pool.now())
-
-    def next(self) -> tuple[int, list[Result]]:
-        end, number, results = heapq.heappop(self._running)
-        self._pool.wait(end)
-        self._start(end)  # dask keeps what waits at hand: a worker does not wait for the driver if there is more
-        self._pool.evaluations += 1
-        return number, results
-
-    def close(self) -> None:
-        self._waiting.clear()
-
-    def _start(self, when: float) -> None:
-        while self._waiting and len(self._running) < self._pool.workers:
-            number, results, seconds = self._waiting.popleft()
-            self._pool.trainings.append((when, seconds))
-            heapq.heappush(self._running, (when + seconds, number, results))
-
-
-def _drawn(trainings: Sequence[Training], seeds: Sequence[int]) -> tuple[list[Result], float]:
-    """What comes of a candidate, and how long it takes; the same whenever it is trained."""
-    rng = generator(seeds[0], digest(str(trainings[0].expression)))
-    seconds = MEDIAN * rng.lognormal(0, SIGMA)
-    died = [bool(rng.random() < FAILURES) for _ in range(2)]
-    lost = seconds / 2 * (died[0] + (died[0] and died[1]))
-    if all(died):
-        return ["its process was killed by SIGKILL"] * len(trainings), lost
-    return [TrainingResult(float(rng.uniform(0.1, 0.95)))] * len(trainings), seconds + lost
 
 
 def searched(workers: int, steady: bool, generations: int) -> Row:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from glo.records import Job, Outcome
 
@@ -46,13 +47,16 @@ class Remaining:
 Judging = Generator[Remaining, list[Outcome], list[Outcome]]
 
 
-@runtime_checkable
-class Wrapping(Evaluator, Protocol):
+class Wrapping(Evaluator, ABC):
     """An evaluator that wraps another, and can stop where that one is to begin."""
 
-    def judging(self, jobs: Sequence[Job], on_outcomes: OnOutcomes) -> Judging:
+    @abstractmethod
+    def judging(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> Judging:
         """`evaluate`, with the evaluation behind all stages left to the caller."""
         ...
+
+    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
+        return completed(self.judging(jobs, on_outcomes))
 
 
 def judging(evaluator: Evaluator, jobs: list[Job], on_outcomes: OnOutcomes) -> Judging:

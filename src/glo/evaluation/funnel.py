@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from glo.evaluation.checks import Check, DescentProbe, finite_derivative, probe_points, structure
-from glo.evaluation.evaluator import Evaluator, Judging, OnOutcomes, completed, elsewhere, judging, unheard
+from glo.evaluation.evaluator import Evaluator, Judging, OnOutcomes, Wrapping, elsewhere, judging, unheard
 from glo.expr import Expr, ProbePoints, fingerprint
 from glo.records import (
     Config,
@@ -46,7 +46,7 @@ def no_lookup(context: str, fingerprints: Sequence[str]) -> dict[str, Outcome]:
     return {}
 
 
-class Funnel:
+class Funnel(Wrapping):
     """All stages in front of an evaluator that trains.
 
     Args:
@@ -84,9 +84,6 @@ class Funnel:
         self._evaluator = Screened(Stage.STRUCTURE, structure, self.cached, self.points, self.counts[Stage.STRUCTURE])
         self._checks = [(Stage.STRUCTURE, structure), *checks]
 
-    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
-        return self._evaluator.evaluate(jobs, on_outcomes)
-
     def judging(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> Judging:
         """`evaluate` that stops where the evaluator behind the stages is to begin."""
         return self._evaluator.judging(jobs, on_outcomes)
@@ -108,17 +105,14 @@ class Funnel:
         return taken
 
 
-class Screened:
+class Screened(Wrapping):
     """A stage that rejects some candidates and hands the others on."""
 
     def __init__(self, stage: Stage, check: Check, inner: Evaluator, points: ProbePoints, count: StageCount) -> None:
         self._stage, self._check, self._inner = stage, check, inner
         self._points, self._count = points, count
 
-    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
-        return completed(self.judging(jobs, on_outcomes))
-
-    def judging(self, jobs: Sequence[Job], on_outcomes: OnOutcomes) -> Judging:
+    def judging(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> Judging:
         reasons = counted(self._count, self._check, [job.expression for job in jobs])
         known = {i: self._rejected(jobs[i].expression, reason) for i, reason in enumerate(reasons) if reason is not None}
         if known:
@@ -146,7 +140,7 @@ REUSABLE = (Status.TRAINED, Status.REJECTED, Status.STOPPED, Status.DIVERGED)
 Key = tuple[str, str]  # context and fingerprint
 
 
-class Cached:
+class Cached(Wrapping):
     """A loss with a fingerprint that is known gets the known outcome, a reject too; a new one is judged once.
 
     What is new is in `new` when the listeners hear of it, until it is taken; as (context, seed) -> fingerprint -> outcome.
@@ -164,10 +158,7 @@ class Cached:
         self._points, self._count = points, count
         self.new: dict[str, dict[str, Outcome]] = {}
 
-    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
-        return completed(self.judging(jobs, on_outcomes))
-
-    def judging(self, jobs: Sequence[Job], on_outcomes: OnOutcomes) -> Judging:
+    def judging(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> Judging:
         started = time.perf_counter()
         keys = [(f"{self._context}-{job.seed}", fingerprint(job.expression, self._points)) for job in jobs]
         known: dict[Key, Outcome] = {}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import Sequence
-from operator import itemgetter
 
 from numpy.random import Generator
 
@@ -41,6 +41,7 @@ class SteadyStateSearch:
         self._first: list[Expr] = []
         self._next: deque[Expr] = deque()  # made, and not yet asked
         self._population: dict[Expr, float] = {}  # in the order of their outcomes
+        self._worst: list[tuple[float, int, Expr]] = []  # the same as a heap; of equals the oldest is first
 
     @property
     def done(self) -> bool:
@@ -73,8 +74,11 @@ class SteadyStateSearch:
     def tell(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
             self._told += 1
-            # One of each: else copies of the best would soon be all there is.
-            self._population.setdefault(parse(outcome.expression), outcome.fitness)
+            expression = parse(outcome.expression)
+            if expression in self._population:  # one of each: else copies of the best would soon be all there is
+                continue
+            self._population[expression] = outcome.fitness
+            heapq.heappush(self._worst, (outcome.fitness, self._told, expression))
             if len(self._population) > self._size:
-                worst, _ = min(self._population.items(), key=itemgetter(1))  # of equals the oldest
+                _, _, worst = heapq.heappop(self._worst)
                 del self._population[worst]

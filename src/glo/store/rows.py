@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from glo.records import FunnelCounts, Outcome, Phase, Stage, StageCount, Status
@@ -32,13 +32,18 @@ class GenerationRecord:
     seconds: float
 
 
+def _fields(record: Outcome | StageCount) -> dict[str, Any]:
+    """Its fields by name; `dataclasses.asdict` copies each deeply, and a search writes many."""
+    return {name: getattr(record, name) for name in record.__slots__}
+
+
 def generation_row(generation: GenerationRecord) -> dict[str, Any]:
     """All of a generation but its outcomes."""
     return {
         "generation": generation.generation,
         "phase": generation.phase.value,
         "asked": generation.asked,
-        "funnel": {stage.value: asdict(count) for stage, count in generation.funnel.items()},
+        "funnel": {stage.value: _fields(count) for stage, count in generation.funnel.items()},
         "seconds": generation.seconds,
     }
 
@@ -50,7 +55,7 @@ def read_generation(row: Any, outcomes: list[Outcome]) -> GenerationRecord:
 
 
 def outcome_row(outcome: Outcome) -> dict[str, Any]:
-    return asdict(outcome) | {"status": outcome.status.value, "stage": outcome.stage.value}
+    return _fields(outcome) | {"status": outcome.status.value, "stage": outcome.stage.value}
 
 
 def read_outcome(row: Any) -> Outcome:

@@ -22,7 +22,9 @@ from glo.store.schema import SCHEMA_VERSION, fitness_cache, generations, info, m
 from glo.store.url import DEFAULT_STORAGE, read_url, without_password
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-KNOWN = select(fitness_cache).where(  # made once: a steady-state search asks for each candidate
+# Made once: a steady-state search uses them for each candidate.
+NEW_GENERATION, NEW_OUTCOMES = insert(generations), insert(outcomes)
+KNOWN = select(fitness_cache).where(
     fitness_cache.c.context == bindparam("context"),
     fitness_cache.c.fingerprint.in_(bindparam("fingerprints", expanding=True)),
 )
@@ -48,6 +50,8 @@ class Store:
         if not create and not self._backend.exists(self.url):
             raise self._missing()
         self._engine = self._backend.connect(self.url)
+        self._reader = self._engine.execution_options(**self._backend.one_moment)
+        self._learned = self._backend.insert(fitness_cache).on_conflict_do_nothing()
         try:
             self._open(create)
         except StoreError:
@@ -164,9 +168,9 @@ class Store:
         ]
         try:
             with self._writing() as connection:
-                connection.execute(insert(generations).values(run=name, **generation_row(generation)))
+                connection.execute(NEW_GENERATION, {"run": name, **generation_row(generation)})
                 if rows:
-                    connection.execute(insert(outcomes), rows)
+                    connection.execute(NEW_OUTCOMES, rows)
                 self._remember(connection, known or {})
         except IntegrityError as error:
             raise RunError(f"{self._refused(name, generation)}: {' '.join(str(error.orig).split())}") from None
@@ -210,7 +214,7 @@ class Store:
             for _, outcome in sorted(learned.items())
         ]
         if rows:  # another run may have learned the same in the meantime
-            connection.execute(self._backend.insert(fitness_cache).on_conflict_do_nothing(), rows)
+            connection.execute(self._learned, rows)
 
     def record_trainings(self, results: Mapping[str, Mapping[str, Any]]) -> None:
         """Write JSON-like results of trainings by key, in one transaction; one that is there already stays.
@@ -235,8 +239,7 @@ class Store:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         """A transaction that only reads; all that it reads is of one moment."""
-        engine = self._engine.execution_options(**self._backend.one_moment)
-        with undisturbed(), self._explained(), engine.begin() as connection:
+        with undisturbed(), self._explained(), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
