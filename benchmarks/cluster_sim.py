@@ -181,14 +181,15 @@ def figure(rows: Sequence[Row]) -> Figure:
     drawn = Figure(figsize=(11, 4), layout="constrained")
     busy, cost = drawn.subplots(1, 2)
     cost.axhline(GOAL, color="C7", linestyle="--", label="goal")
-    cost.plot(workers, [row["dispatch_ms"] for row in rows], "s-", color="C2", label="dispatch (dask)")
+    cost.plot(workers, [row["dispatch_ms"] for row in rows], "s-", color="C2", label="to send and receive (dask)")
     for (name, text), colour in zip(NAMES.items(), ("C0", "C1"), strict=True):
         busy.plot(workers, [100 * row[name]["utilisation"] for row in rows], "o-", color=colour, label=text)
         before = [100 * row[name]["utilisation_before_last"] for row in rows]
         busy.plot(workers, before, "o:", color=colour, label="… until the last began")
-        cost.plot(workers, [row[name]["driver_ms"] for row in rows], "o-", color=colour, label=f"search, {text}")
-        rest = [row[name]["driver_ms"] - row[name]["screening_ms"] for row in rows]
-        cost.plot(workers, rest, "o:", color=colour, label="… without screening")
+        everything = [row["dispatch_ms"] + row[name]["driver_ms"] for row in rows]
+        rest = [all_ - row[name]["screening_ms"] for all_, row in zip(everything, rows, strict=True)]
+        cost.plot(workers, rest, "o-", color=colour, label=f"and to breed and record, {text}")
+        cost.plot(workers, everything, "o:", color=colour, label="… and to screen")
     busy.set(ylabel="workers busy (%)", ylim=(0, 105), title="Use of the cluster")
     cost.set(ylabel="milliseconds per evaluation", title="What the driver computes", ylim=(0, None))
     for axes in (busy, cost):

@@ -19,7 +19,7 @@ from glo.training.plan import products
 NETWORKS, BATCH, RATE = 80, 100, 0.01
 Precision = Literal["float32", "tf32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bfloat16")
-ALONE = NETWORKS // 4  # of those that are trained one after the other, one in so many: all would take the same time each
+ALONE = NETWORKS // 4  # of those that are trained one after the other, one in so many
 
 
 def networks(repeats: int) -> list[Row]:
@@ -63,13 +63,15 @@ def networks(repeats: int) -> list[Row]:
     }
     detail = {"device": torch.cuda.get_device_name(), "network_steps_per_second": rates}
     return [
-        row(f"GPU, 80 MNIST networks, {p}: together vs {way}", rates[f"together {p}"] / rates[f"{way} {p}"], goal, detail)
+        row(
+            f"80 MNIST networks on a GPU, {p}: together vs {way}", rates[f"together {p}"] / rates[f"{way} {p}"], goal, detail
+        )
         for way, goal in (("eager", ">= 15"), ("graph", ">= 3"))
         for p in PRECISIONS
     ]
 
 
-def precision(repeats: int) -> list[Row]:
+def accuracy(repeats: int) -> list[Row]:
     """By how much validation accuracies change with less precision: 80 losses, two seeds, 300 steps."""
     if not torch.cuda.is_available():
         print("precision: left out, PyTorch sees no GPU here")

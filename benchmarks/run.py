@@ -197,7 +197,7 @@ PARTS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "tune": (tune, 3),
     "start": (start, 9),
     "gpu": (gpu.networks, 2),
-    "precision": (gpu.precision, 1),
+    "precision": (gpu.accuracy, 1),
 }
 
 

@@ -18,6 +18,21 @@ class Doubled(nn.Linear):
         return 2 * super().forward(input)
 
 
+def with_shared(layer: nn.Linear) -> nn.Module:
+    return nn.Sequential(layer, nn.ReLU(), layer)
+
+
+def with_frozen(layer: nn.Linear) -> nn.Module:
+    layer.requires_grad_(requires_grad=False)
+    return nn.Sequential(layer, nn.ReLU(), nn.Linear(6, 3))
+
+
+def with_hook(model: nn.Module) -> nn.Module:
+    model.register_forward_hook(lambda module, arguments, output: torch.mul(output, 2))  # pyright: ignore[reportArgumentType, reportCallIssue]
+    return model
+
+
+TANH = nn.Tanh()
 CHAINS = {
     "one layer": nn.Sequential(nn.Linear(6, 3)),
     "no bias": nn.Sequential(nn.Linear(6, 5, bias=False), nn.ReLU(), nn.Linear(5, 1, bias=False)),
@@ -26,16 +41,24 @@ CHAINS = {
     "in place": nn.Sequential(nn.Linear(6, 5), nn.SiLU(inplace=True), nn.Linear(5, 5), nn.ReLU(True), nn.Linear(5, 3)),
     "dropout": nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Dropout(0.4), nn.Linear(5, 3), nn.Dropout(0.1)),
     "convolutions": nn.Sequential(
-        nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.2), nn.Conv2d(3, 4, 2, bias=False),
+        nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 4, 2, bias=False),
         nn.Tanh(), nn.Flatten(), nn.Linear(8, 5), nn.ReLU(), nn.Dropout(0.4), nn.Linear(5, 3),
     ),
     "pooling": nn.Sequential(
         nn.Conv2d(2, 3, 2, stride=(1, 2), padding=(1, 0), dilation=(2, 1)), nn.MaxPool2d(3, 2, padding=1), nn.SiLU(True),
         nn.MaxPool2d((1, 2), ceil_mode=True), nn.Flatten(), nn.Tanh(), nn.Linear(6, 3),
     ),
+    "left over": nn.Sequential(
+        nn.Conv2d(2, 3, (2, 1)), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(9, 4), nn.Linear(4, 2)
+    ),
+    "overlapping": nn.Sequential(
+        nn.Conv2d(2, 3, 1), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1), nn.Flatten(), nn.Linear(18, 2)
+    ),
+    "one activation twice": nn.Sequential(nn.Linear(6, 5), TANH, nn.Linear(5, 4), TANH, nn.Linear(4, 2)),
     "activations": nn.Sequential(nn.Linear(6, 4), nn.GELU(), nn.SiLU(), nn.ELU(), nn.Softplus(), nn.Linear(4, 2)),
 }  # fmt: skip
-SHAPES = {"flattened": (2, 3), "convolutions": (2, 4, 6), "pooling": (2, 4, 6)}
+IMAGES = ("convolutions", "pooling", "left over", "overlapping")
+SHAPES = {"flattened": (2, 3), **dict.fromkeys(IMAGES, (2, 4, 6))}
 OTHERS = {
     "normalised": nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)),
     "nested": nn.Sequential(nn.Sequential(nn.Linear(6, 5), nn.ReLU()), nn.Linear(5, 3)),
@@ -50,6 +73,9 @@ OTHERS = {
     "not flattened": nn.Sequential(nn.Conv2d(1, 2, 3), nn.Linear(8, 3)),
     "partly flattened": nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(2), nn.Linear(8, 3)),
     "pooling first": nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3)),
+    "shared": with_shared(nn.Linear(6, 6)),
+    "frozen": with_frozen(nn.Linear(6, 6)),
+    "with a hook": with_hook(nn.Sequential(nn.Linear(6, 3))),
     "not sequential": nn.Linear(6, 3),
 }
 
@@ -97,6 +123,30 @@ def outputs_of(model: nn.Module, both: tuple[Stacked, Stacked], inputs: torch.Te
     outputs = [networks.outputs(inputs) for networks in both]
     model.train()
     return outputs
+
+
+@pytest.mark.parametrize(("copies", "samples"), [(1, 9), (3, 1), (1, 1)])
+@pytest.mark.parametrize("name", CHAINS)
+def test_chain_agrees_with_vmap_for_one_network_or_one_sample(name: str, copies: int, samples: int) -> None:
+    model, inputs = CHAINS[name], torch.randn(samples, *SHAPES.get(name, (6,)))
+    both: tuple[Stacked, Stacked] = Chain(model, copies, Descent()), Vectorised(model, copies, Descent())
+    for networks in both:
+        torch.manual_seed(1)
+        networks.step(inputs, pull(1), factor=0.1)
+    torch.testing.assert_close(*outputs_of(model, both, inputs), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_chain_in_bfloat16_is_close(name: str) -> None:
+    model, inputs = CHAINS[name], torch.randn(9, *SHAPES.get(name, (6,)))
+    both: tuple[Stacked, Stacked] = Chain(model, 3, Descent(), torch.bfloat16), Chain(model, 3, Descent())
+    for networks in both:
+        torch.manual_seed(1)
+        networks.step(inputs, pull(1), factor=0.1)
+    narrow, wide = outputs_of(model, both, inputs)
+    assert narrow.dtype == torch.float32
+    torch.testing.assert_close(narrow, wide, rtol=0.05, atol=0.05)
+    assert not torch.equal(narrow, wide)
 
 
 @pytest.mark.parametrize("name", OTHERS)

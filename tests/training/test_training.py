@@ -76,6 +76,49 @@ def cnn() -> nn.Module:
     )
 
 
+def written_out_cnn() -> nn.Module:
+    """Layers that all are of `glo.training.layers`; pooling leaves a row and a column over."""
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Dropout(0.2),
+        nn.Conv2d(4, 5, 3, padding=1),
+        nn.Tanh(),
+        nn.Flatten(),
+        nn.Dropout(0.4),
+        nn.Linear(20, 8),
+        nn.ReLU(),
+        nn.Linear(8, CLASSES),
+    )
+
+
+def frozen() -> nn.Module:
+    model = mlp()
+    model[0].requires_grad_(requires_grad=False)  # pyright: ignore[reportIndexIssue]
+    return model
+
+
+def tied() -> nn.Module:
+    """Two layers of one weight, and one activation twice."""
+    first, second, twice = nn.Linear(6, 6), nn.Linear(6, 6), nn.Tanh()
+    second.weight = first.weight
+    return nn.Sequential(first, twice, second, twice, nn.Linear(6, CLASSES))
+
+
+def transposed() -> nn.Module:
+    """A weight whose numbers lie in the other order in memory."""
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, CLASSES))
+    model[0].weight = nn.Parameter(torch.randn(6, 8).T)
+    return model
+
+
+def doubled() -> nn.Module:
+    model = mlp()
+    model.register_forward_hook(lambda module, arguments, output: torch.mul(output, 2))  # pyright: ignore[reportArgumentType, reportCallIssue]
+    return model
+
+
 def normalised(norm: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
     return lambda: nn.Sequential(nn.Linear(6, 8), norm(), nn.ReLU(), nn.Linear(8, CLASSES))
 
@@ -111,6 +154,11 @@ class OwnParameter(nn.Module):
 TASKS: dict[str, Callable[[], Task]] = {
     "mlp": lambda: classification(mlp),
     "cnn with dropout": lambda: classification(cnn, (1, 6, 6)),
+    "cnn written out": lambda: classification(written_out_cnn, (1, 6, 6)),
+    "frozen": lambda: classification(frozen),
+    "tied": lambda: classification(tied),
+    "transposed": lambda: classification(transposed),
+    "a hook": lambda: classification(doubled),
     "batch norm": lambda: classification(normalised(lambda: nn.BatchNorm1d(8, track_running_stats=False))),
     "batch norm, running": lambda: classification(normalised(lambda: nn.BatchNorm1d(8))),
     "layer norm": lambda: classification(normalised(lambda: nn.LayerNorm(8))),

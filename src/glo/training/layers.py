@@ -182,7 +182,7 @@ class Convolution:
         return values.shape[1] // self._inputs
 
 
-class Same:
+class Unlearned:
     """A layer with nothing to learn, the same for all networks."""
 
     def keep(self, rows: Tensor) -> None:
@@ -203,7 +203,7 @@ ACTIVATIONS: dict[type[nn.Module], Callable[[Any, Tensor, Tensor, Tensor], Any]]
 IN_PLACE = {nn.ReLU: torch.relu_, nn.Tanh: torch.tanh_, nn.Sigmoid: torch.sigmoid_}  # their input is not needed again
 
 
-class Activation(Same):
+class Activation(Unlearned):
     """One of `ACTIVATIONS`, of any values.
 
     Args:
@@ -226,7 +226,7 @@ class Activation(Same):
         return derivative
 
 
-class MaxPool(Same):
+class MaxPool(Unlearned):
     """The largest in each window of images."""
 
     def __init__(self, module: nn.MaxPool2d) -> None:
@@ -249,7 +249,7 @@ def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
     return (value, value) if isinstance(value, int) else value
 
 
-class Dropout(Same):
+class Dropout(Unlearned):
     """Leaves out the same numbers in all networks, those that one network alone would."""
 
     def __init__(self, module: nn.Dropout, copies: int) -> None:
@@ -260,12 +260,15 @@ class Dropout(Same):
         if not self._module.training:
             self._mask = values.new_ones(())
             return values
+        wide = torch.promote_types(values.dtype, torch.float32)  # what is kept is scaled by more than bfloat16 can say
         if values.dim() == 3:  # a network alone has samples first
-            self._mask = self._module(values.new_ones(values.shape[:0:-1])).T
+            self._mask = self._module(values.new_ones(values.shape[:0:-1], dtype=wide)).T
         else:
-            mask = self._module(values.new_ones(len(values), values.shape[1] // self._copies, *values.shape[2:]))
-            self._mask = mask.repeat(1, self._copies, 1, 1)
-        return values * self._mask
+            ones = values.new_ones(len(values), values.shape[1] // self._copies, *values.shape[2:], dtype=wide)
+            # A network alone has channels last (`quick_layout`), and PyTorch draws in the order in memory.
+            drawn = self._module(ones.contiguous(memory_format=torch.channels_last))
+            self._mask = drawn.repeat(1, self._copies, 1, 1)
+        return (values * self._mask).to(values.dtype)
 
     def backward(self, derivative: Tensor, before: Tensor, after: Tensor, factor: float) -> Tensor:  # noqa: ARG002
         return derivative.mul_(self._mask)
@@ -291,5 +294,5 @@ class Flatten:
 
 
 def copies_of(tensor: Tensor, copies: int) -> Tensor:
-    """P copies, which lie one after the other."""
-    return tensor.detach().expand(copies, *tensor.shape).clone()
+    """P copies, which lie one after the other in memory, and numbers in each in the order of its dimensions."""
+    return tensor.detach().expand(copies, *tensor.shape).clone(memory_format=torch.contiguous_format)

@@ -78,7 +78,7 @@ class _Population:
         self.alive = list(range(len(trainings)))  # positions of the networks that are still trained
         rates = torch.tensor([training.learning_rate for training in trainings], device=device)
         decay = rates * config.weight_decay if config.weight_decay else None
-        dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+        dtype = torch.bfloat16 if config.precision == "bfloat16" else None
         self.networks = stack(self.model, len(trainings), Descent(config.momentum, decay), dtype)
         self.curves: list[list[tuple[int, float]]] = [[] for _ in trainings]
         self.split, self.validation = task.split("train").to(device), task.split("validation").to(device)

@@ -55,22 +55,26 @@ class Stacked(Protocol):
         ...
 
 
-def stack(model: nn.Module, copies: int, descent: Descent | None = None, dtype: torch.dtype = torch.float32) -> Stacked:
+def stack(model: nn.Module, copies: int, descent: Descent | None = None, dtype: torch.dtype | None = None) -> Stacked:
     """P copies of a model.
 
     Args:
-        dtype: of the numbers inside, in a step: float32 or bfloat16.
+        dtype: of the numbers inside, in a step; None for that of the inputs.
     """
-    return (Chain if is_chain(model) else Vectorised)(model, copies, descent or Descent(), dtype)
+    if isinstance(model, nn.Sequential) and is_chain(model):
+        return Chain(model, copies, descent or Descent(), dtype)
+    return Vectorised(model, copies, descent or Descent(), dtype)
 
 
 class Vectorised:
-    """Any model that `torch.func.vmap` can vectorise; parameters and buffers have P first."""
+    """Any model that `torch.func.vmap` can vectorise; parameters, frozen ones too, and buffers have P first."""
 
-    def __init__(self, model: nn.Module, copies: int, descent: Descent, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, model: nn.Module, copies: int, descent: Descent, dtype: torch.dtype | None = None) -> None:
         self.model, self._dtype = model, dtype
-        self._learned = {name: Learned(value, copies, descent) for name, value in model.named_parameters()}
-        self._buffers: Tensors = {name: copies_of(value, copies) for name, value in model.named_buffers()}
+        parameters = dict(model.named_parameters())
+        self._learned = {name: Learned(p, copies, descent) for name, p in parameters.items() if p.requires_grad}
+        fixed: Tensors = {name: p for name, p in parameters.items() if not p.requires_grad}
+        self._fixed: Tensors = {name: copies_of(p, copies) for name, p in {**fixed, **dict(model.named_buffers())}.items()}
 
     def outputs(self, inputs: Tensor) -> Tensor:
         return self._outputs(self._parameters(), inputs)
@@ -86,7 +90,7 @@ class Vectorised:
             learned.move(gradient, factor)
 
     def keep(self, rows: Tensor) -> None:
-        self._buffers = {name: value[rows] for name, value in self._buffers.items()}
+        self._fixed = {name: value[rows] for name, value in self._fixed.items()}
         for learned in self._learned.values():
             learned.keep(rows)
 
@@ -94,26 +98,26 @@ class Vectorised:
         return {name: learned.value.detach() for name, learned in self._learned.items()}
 
     def _outputs(self, parameters: Tensors, inputs: Tensor) -> Tensor:
-        def one(parameters: Tensors, buffers: Tensors) -> Tensor:
-            return as_matrix(functional_call(self.model, (parameters, buffers), (inputs,)))
+        def one(parameters: Tensors, fixed: Tensors) -> Tensor:
+            return as_matrix(functional_call(self.model, (parameters, fixed), (inputs,)))
 
-        return vmap(one, randomness="same")(parameters, self._buffers)
+        return vmap(one, randomness="same")(parameters, self._fixed)
 
     def _autocast(self, inputs: Tensor) -> AbstractContextManager[Any]:
-        return nullcontext() if self._dtype == torch.float32 else torch.autocast(inputs.device.type, self._dtype)
+        return nullcontext() if self._dtype is None else torch.autocast(inputs.device.type, self._dtype)
 
 
 class Chain:
     """A `Sequential` of the usual layers, written out."""
 
-    def __init__(self, model: nn.Module, copies: int, descent: Descent, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, model: nn.Sequential, copies: int, descent: Descent, dtype: torch.dtype | None = None) -> None:
         self._dtype = dtype
-        modules = list(model.children())
+        modules = list(model)
         self._images = type(modules[0]) is nn.Conv2d
         self._layers: list[Layer] = []
-        for module in _smaller(modules if self._images or type(modules[0]) is nn.Linear else modules[1:]):
-            mine = bool(self._layers) and isinstance(self._layers[-1], Linear | Convolution | MaxPool)
-            self._layers.append(_layer(module, copies, descent, mine))
+        for module in _pooled_first(modules[1:] if type(modules[0]) is nn.Flatten else modules):
+            in_place = bool(self._layers) and isinstance(self._layers[-1], Linear | Convolution | MaxPool)
+            self._layers.append(_layer(module, copies, descent, in_place))
 
     @torch.no_grad()
     def outputs(self, inputs: Tensor) -> Tensor:
@@ -124,10 +128,11 @@ class Chain:
 
     @torch.no_grad()
     def step(self, inputs: Tensor, upstream: Upstream, factor: float) -> None:
-        values = [self._values(inputs).to(self._dtype)]  # before the first layer, and after each
+        dtype = self._dtype or inputs.dtype
+        values = [self._values(inputs).to(dtype)]  # before the first layer, and after each
         for layer in self._layers:
             values.append(layer.forward(values[-1]))
-        derivative = upstream(values[-1].float().mT).mT.contiguous().to(self._dtype)
+        derivative = upstream(values[-1].to(inputs.dtype).mT).mT.contiguous().to(dtype)
         for layer, before, after in reversed(list(zip(self._layers, values, values[1:], strict=False))):
             derivative = layer.backward(derivative, before, after, factor)
 
@@ -140,7 +145,7 @@ class Chain:
         return inputs if self._images else inputs.flatten(1).T
 
 
-def _smaller(modules: list[nn.Module]) -> list[nn.Module]:
+def _pooled_first(modules: list[nn.Module]) -> list[nn.Module]:
     """The same with pooling before ReLU, which is then of fewer numbers; the largest of them is the same either way."""
     modules = list(modules)
     for i, (first, second) in enumerate(itertools.pairwise(modules)):
@@ -149,8 +154,8 @@ def _smaller(modules: list[nn.Module]) -> list[nn.Module]:
     return modules
 
 
-def _layer(module: nn.Module, copies: int, descent: Descent, mine: bool) -> Layer:
-    """A module of P networks; `mine` says whether nobody else needs what it is given."""
+def _layer(module: nn.Module, copies: int, descent: Descent, in_place: bool) -> Layer:
+    """A module of P networks; `in_place` says whether nobody else needs what it is given."""
     match module:
         case nn.Linear():
             return Linear(module, copies, descent)
@@ -163,7 +168,7 @@ def _layer(module: nn.Module, copies: int, descent: Descent, mine: bool) -> Laye
         case nn.Flatten():
             return Flatten(copies)
         case _:
-            return Activation(module, mine)
+            return Activation(module, in_place)
 
 
 KINDS: dict[type[nn.Module], str] = dict.fromkeys([*ACTIVATIONS, nn.Dropout], "a") | {nn.Linear: "L"}
@@ -175,10 +180,20 @@ def is_chain(model: nn.Module) -> bool:
     That is convolutions and pooling, flattened, and linear layers after that; activations and dropout between.
     """
     layers = list(model) if type(model) is nn.Sequential else []
-    if any(m._forward_hooks or m._forward_pre_hooks or m._parameters.keys() - {"weight", "bias"} for m in layers):
+    parameters = [parameter for layer in layers for parameter in layer.parameters()]
+    if len(set(map(id, parameters))) < len(parameters) or not all(parameter.requires_grad for parameter in parameters):
+        return False  # two layers share some, or some are frozen
+    if any(_hooked(module) for module in (model, *layers)) or any(p._backward_hooks for p in parameters):
+        return False
+    if any(layer._parameters.keys() - {"weight", "bias"} for layer in layers):
         return False
     kinds = "".join(_kind(layer) for layer in layers)
     return re.fullmatch(r"F?L[La]*|C[CPa]*F[La]*L[La]*", kinds) is not None
+
+
+def _hooked(module: nn.Module) -> bool:
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(hooks)
 
 
 def _kind(module: nn.Module) -> str:
