@@ -78,6 +78,11 @@ def htcondor_remove(folder: Path, request: pytest.FixtureRequest) -> Place:
     return _htcondor(folder, request, "condor_rm", lost_after=1)
 
 
+def htcondor_hold(folder: Path, request: pytest.FixtureRequest) -> Place:
+    """One job, which must be replaced when it is held, since nobody will release it."""
+    return _htcondor(folder, request, "condor_hold", lost_after=1)
+
+
 def htcondor_vacate(folder: Path, request: pytest.FixtureRequest) -> Place:
     """One job, which must run again when it is vacated."""
     return _htcondor(folder, request, "condor_vacate_job")
@@ -90,7 +95,8 @@ def _htcondor(folder: Path, request: pytest.FixtureRequest, command: str, **more
 
 
 KINDS = {
-    make.__name__: make for make in (here, local, ssh, ssh_impatient, slurm, slurm_one, htcondor_remove, htcondor_vacate)
+    make.__name__: make
+    for make in (here, local, ssh, ssh_impatient, slurm, slurm_one, htcondor_remove, htcondor_hold, htcondor_vacate)
 }
 
 

@@ -48,8 +48,8 @@ def test_its_work_goes_elsewhere(place: Place, whole: str, tmp_path: Path) -> No
         pass
 
 
-@pytest.mark.parametrize("place", ["slurm_one", "htcondor_remove"], indirect=True)
-def test_a_job_that_is_removed_is_replaced(place: Place, whole: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["slurm_one", "htcondor_remove", "htcondor_hold"], indirect=True)
+def test_a_job_that_is_removed_or_held_is_replaced(place: Place, whole: str, tmp_path: Path) -> None:
     with a_worker_lost(place, whole, tmp_path) as (driver, jobs):
         wait_until(lambda: workers(driver), "no other job")
         assert set(place.jobs()).isdisjoint(jobs)
