@@ -25,7 +25,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import dask.config
 import torch
@@ -34,6 +33,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Column, Table
 
+from benchmarks.measuring import Row, seconds
 from benchmarks.simulated import FAILURES, MEDIAN, SIGMA, Everywhere, Pool
 from glo.evaluation import trainers
 from glo.evaluation.dask.config import LocalConfig
@@ -57,7 +57,6 @@ SCREENS = (Stage.STRUCTURE, Stage.DERIVATIVE, Stage.DESCENT)  # of the funnel, b
 ROUNDS = {2000: 6}  # generations with so many workers; else 10
 RESULTS = Path(__file__).parent / "results"
 IMAGE = Path(__file__).parent.parent / "docs" / "images" / "cluster-sim.png"
-Row = dict[str, Any]
 
 
 def sleeping(errand: Errand, _packed: bytes | None, trainings: list[Training], seed: int, _test: bool) -> Report:
@@ -138,7 +137,7 @@ def efficiency(rounds: int = 15) -> Row:
 
     with trainers("local:1", "cpu") as one, trainers("local:2", "cpu") as two:
         workers = [partial(make(task, config).train, trainings, seed=0) for make in (one, two)]
-        spent = [[_seconds(train) for train in (*workers, in_bare(1), in_bare(2))] for _ in range(rounds + 1)][1:]
+        spent = [[seconds(train) for train in (*workers, in_bare(1), in_bare(2))] for _ in range(rounds + 1)][1:]
     one_s, two_s, bare_one_s, bare_two_s = (statistics.median(column) for column in zip(*spent, strict=True))
     return {
         "speedup": statistics.median(round_[0] / round_[1] for round_ in spent),
@@ -146,12 +145,6 @@ def efficiency(rounds: int = 15) -> Row:
         "seconds": {"one": one_s, "two": two_s, "bare_one": bare_one_s, "bare_two": bare_two_s},
         "rounds": rounds,
     }
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def measured(workers: int) -> Row:

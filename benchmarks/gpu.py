@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -18,8 +18,16 @@ from glo.training.plan import products
 
 NETWORKS, BATCH, RATE = 80, 100, 0.01
 Precision = Literal["float32", "tf32", "bfloat16"]
-PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bfloat16")
-ALONE = NETWORKS // 4  # of those that are trained one after the other, one in so many
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+ALONE = 4  # networks that are trained one after the other, in place of all
+
+
+def gpu(repeats: int) -> list[Row]:
+    """The rows of both, where there is a GPU."""
+    if not torch.cuda.is_available():
+        print("gpu: left out, PyTorch sees no GPU here")
+        return []
+    return [*networks(repeats), *accuracy()]
 
 
 def networks(repeats: int) -> list[Row]:
@@ -28,9 +36,6 @@ def networks(repeats: int) -> list[Row]:
     Each in three precisions; the peers' bfloat16 is autocast's.  The time of a start, which is that of a training of
     hardly any steps, is taken off on both sides.
     """
-    if not torch.cuda.is_available():
-        print("gpu: left out, PyTorch sees no GPU here")
-        return []
     task, losses, short, long = load_task("mnist"), viable_losses(NETWORKS), 20, 220
 
     def together(precision: Precision, steps: int) -> None:
@@ -41,13 +46,13 @@ def networks(repeats: int) -> list[Row]:
         config = TrainingConfig(precision=precision)
         narrow = precision == "bfloat16"
         with products(config), torch.autocast("cuda", torch.bfloat16, enabled=narrow, cache_enabled=False):
-            for loss in losses[::ALONE]:
+            for loss in losses[:: NETWORKS // ALONE]:
                 train(plain.Work(str(loss), RATE, steps, BATCH, 0))
 
     ways: dict[str, tuple[Callable[..., None], int]] = {
         "together": (together, NETWORKS),
-        "eager": (partial(alone, partial(plain.train, task, device="cuda")), len(losses[::ALONE])),
-        "graph": (partial(alone, partial(graphed.train, task)), len(losses[::ALONE])),
+        "eager": (partial(alone, partial(plain.train, task, device="cuda")), ALONE),
+        "graph": (partial(alone, partial(graphed.train, task)), ALONE),
     }
     works: dict[str, Callable[[], Any]] = {
         f"{way} {precision} {steps}": partial(work, precision, steps)
@@ -61,21 +66,17 @@ def networks(repeats: int) -> list[Row]:
         for way, (_, count) in ways.items()
         for p in PRECISIONS
     }
+    faster = {(way, p): rates[f"together {p}"] / rates[f"{way} {p}"] for way in ways for p in PRECISIONS}
     detail = {"device": torch.cuda.get_device_name(), "network_steps_per_second": rates}
     return [
-        row(
-            f"80 MNIST networks on a GPU, {p}: together vs {way}", rates[f"together {p}"] / rates[f"{way} {p}"], goal, detail
-        )
+        row(f"{NETWORKS} MNIST networks on a GPU, {p}: together vs {way}", faster[way, p], goal, detail)
         for way, goal in (("eager", ">= 15"), ("graph", ">= 3"))
         for p in PRECISIONS
     ]
 
 
-def accuracy(repeats: int) -> list[Row]:
+def accuracy() -> list[Row]:
     """By how much validation accuracies change with less precision: 80 losses, two seeds, 300 steps."""
-    if not torch.cuda.is_available():
-        print("precision: left out, PyTorch sees no GPU here")
-        return []
     task, losses = load_task("mnist"), viable_losses(NETWORKS)
 
     def accuracies(precision: Precision) -> list[float]:

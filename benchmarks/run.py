@@ -1,6 +1,6 @@
 """Run the benchmarks: a table on the terminal, JSON with provenance in benchmarks/results/.
 
-    python -m benchmarks.run [engine] [loss] [images] [search] [tune] [start] [gpu] [precision]
+    python -m benchmarks.run [engine] [loss] [images] [search] [tune] [start] [gpu]
 
 Everything that is compared is measured in one run, in turn, repeatedly; what is reported are medians and ratios.
 """
@@ -23,7 +23,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import gpu
+from benchmarks.gpu import gpu
 from benchmarks.measuring import Row, in_turn, row, viable_losses
 from benchmarks.peers import dataloader, deap_glo, plain
 from glo.expr import parse
@@ -196,8 +196,7 @@ PARTS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "search": (search, 3),
     "tune": (tune, 3),
     "start": (start, 9),
-    "gpu": (gpu.networks, 2),
-    "precision": (gpu.accuracy, 1),
+    "gpu": (gpu, 2),
 }
 
 

@@ -14,6 +14,7 @@ import itertools
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -117,7 +118,7 @@ class Chain:
         self._layers: list[Layer] = []
         for module in _pooled_first(modules[1:] if type(modules[0]) is nn.Flatten else modules):
             in_place = bool(self._layers) and isinstance(self._layers[-1], Linear | Convolution | MaxPool)
-            self._layers.append(_layer(module, copies, descent, in_place))
+            self._layers.append(WRITTEN_OUT[type(module)].make(module, copies, descent, in_place))
 
     @torch.no_grad()
     def outputs(self, inputs: Tensor) -> Tensor:
@@ -154,24 +155,36 @@ def _pooled_first(modules: list[nn.Module]) -> list[nn.Module]:
     return modules
 
 
-def _layer(module: nn.Module, copies: int, descent: Descent, in_place: bool) -> Layer:
-    """A module of P networks; `in_place` says whether nobody else needs what it is given."""
-    match module:
-        case nn.Linear():
-            return Linear(module, copies, descent)
-        case nn.Conv2d():
-            return Convolution(module, copies, descent)
-        case nn.MaxPool2d():
-            return MaxPool(module)
-        case nn.Dropout():
-            return Dropout(module, copies)
-        case nn.Flatten():
-            return Flatten(copies)
-        case _:
-            return Activation(module, in_place)
+@dataclass(frozen=True)
+class WayOfWriting:
+    """How a module is written out.
+
+    Attributes:
+        kind: a letter that says where in a chain it may be.
+        make: its layer for P networks, from (module, copies, descent, whether nobody else needs what it is given).
+        fits: whether a module of this type can be written out.
+    """
+
+    kind: str
+    make: Callable[[Any, int, Descent, bool], Layer]
+    fits: Callable[[Any], bool] = lambda module: True
 
 
-KINDS: dict[type[nn.Module], str] = dict.fromkeys([*ACTIVATIONS, nn.Dropout], "a") | {nn.Linear: "L"}
+# A new layer is a class in `glo.training.layers` and a line here.
+WRITTEN_OUT: dict[type[nn.Module], WayOfWriting] = {
+    nn.Linear: WayOfWriting("L", lambda m, copies, descent, in_place: Linear(m, copies, descent)),
+    nn.Conv2d: WayOfWriting(
+        "C",
+        lambda m, copies, descent, in_place: Convolution(m, copies, descent),
+        lambda m: m.groups == 1 and m.padding_mode == "zeros" and not isinstance(m.padding, str),
+    ),
+    nn.MaxPool2d: WayOfWriting("P", lambda m, copies, descent, in_place: MaxPool(m), lambda m: not m.return_indices),
+    nn.Flatten: WayOfWriting(
+        "F", lambda m, copies, descent, in_place: Flatten(copies), lambda m: (m.start_dim, m.end_dim) == (1, -1)
+    ),
+    nn.Dropout: WayOfWriting("a", lambda m, copies, descent, in_place: Dropout(m, copies)),
+    **dict.fromkeys(ACTIVATIONS, WayOfWriting("a", lambda m, copies, descent, in_place: Activation(m, in_place))),
+}
 
 
 def is_chain(model: nn.Module) -> bool:
@@ -187,24 +200,11 @@ def is_chain(model: nn.Module) -> bool:
         return False
     if any(layer._parameters.keys() - {"weight", "bias"} for layer in layers):
         return False
-    kinds = "".join(_kind(layer) for layer in layers)
+    written = [WRITTEN_OUT.get(type(layer)) for layer in layers]
+    kinds = "".join(way.kind if way and way.fits(layer) else "?" for way, layer in zip(written, layers, strict=True))
     return re.fullmatch(r"F?L[La]*|C[CPa]*F[La]*L[La]*", kinds) is not None
 
 
 def _hooked(module: nn.Module) -> bool:
     hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
     return any(hooks)
-
-
-def _kind(module: nn.Module) -> str:
-    """A letter for each kind of layer that is written out, "?" for any other."""
-    match module:
-        case nn.Conv2d() if type(module) is nn.Conv2d:
-            plain = module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
-            return "C" if plain else "?"
-        case nn.MaxPool2d() if type(module) is nn.MaxPool2d:
-            return "?" if module.return_indices else "P"
-        case nn.Flatten() if type(module) is nn.Flatten:
-            return "F" if (module.start_dim, module.end_dim) == (1, -1) else "?"
-        case _:
-            return KINDS.get(type(module), "?")
