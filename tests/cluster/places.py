@@ -47,7 +47,7 @@ def ssh(folder: Path, request: pytest.FixtureRequest) -> Place:
 
 def ssh_impatient(folder: Path, request: pytest.FixtureRequest) -> Place:
     """Soon given up when nobody is there."""
-    return _ssh(folder, request, patience=3)
+    return _ssh(folder, request, patience=10)
 
 
 def _ssh(folder: Path, request: pytest.FixtureRequest, **more: int) -> Place:

@@ -81,7 +81,7 @@ def test_machines_that_are_all_gone_are_said_in_one_line_and_the_run_goes_on(
         out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (2, "")
     assert err == (
-        "Error: no worker has been there for 3 s; what has ended is kept: go on with "
+        "Error: no worker has been there for 10 s; what has ended is kept: go on with "
         f"glo resume run --storage sqlite:///glo.db --cluster {place.where[1]}\n"
     )
     code, out, err = run("resume", "run", "--json", folder=tmp_path)

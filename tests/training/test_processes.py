@@ -205,6 +205,30 @@ def test_children_do_not_outlive_a_killed_parent() -> None:
     wait_until(lambda: not any(alive(child) for child in children))
 
 
+EARLY_ORPHAN = """
+import ctypes, os, time
+from glo.training.processes import in_processes
+parent, library = os.getpid(), ctypes.CDLL
+def listen_late(name):
+    os.write(1, f"{os.getpid()}\\n".encode())
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    return library(name)
+ctypes.CDLL = listen_late
+list(in_processes(lambda part: time.sleep(600), [0], 1))
+"""
+
+
+def test_a_child_whose_parent_is_killed_before_it_listens_does_not_outlive_it() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", EARLY_ORPHAN], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    wait_until(lambda: not alive(child))
+
+
 THRIFTY = """
 import resource, torch
 from glo.training.processes import in_processes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -188,6 +189,8 @@ def _received(connection: Connection, process: BaseProcess) -> Any:
 def _work(connection: Connection, work: Callable[[], Any]) -> None:
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if (parent := multiprocessing.parent_process()) is None or os.getppid() != parent.pid:
+        return  # it was killed before it was listened for
     libc.mallopt(M_TRIM_THRESHOLD, KEPT)
     libc.mallopt(M_MMAP_THRESHOLD, MAPPED)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it as well, and kills

@@ -60,7 +60,7 @@ class Courier(Generic[Tag]):
     ) -> None:
         self._client: Any = client  # whose methods are typed as if they might be coroutines
         self._config, self._errand, self._packed, self._test, self._work = config, errand, packed, test, work
-        self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[tuple[str, Report | BaseException]] = queue.SimpleQueue()
         self._under_way: dict[str, Parcel[Tag]] = {}
         self._bound: set[str] = set()  # those that may not go everywhere
 
@@ -83,7 +83,7 @@ class Courier(Generic[Tag]):
         self._under_way[key] = Parcel(trainings, seed, tried, future, frozenset(others))
         if others:
             self._bound.add(key)
-        future.add_done_callback(lambda _: self._ended.put(key))
+        self._client.loop.add_callback(self._bring, future)
 
     def next(self) -> dict[Tag, Result]:
         """Wait for the results of whatever ends first.
@@ -92,10 +92,11 @@ class Courier(Generic[Tag]):
             ClusterError: if the scheduler or all workers are gone.
         """
         while True:
-            parcel = self._under_way.pop(self._next(), None)
+            key, brought = self._next()
+            parcel = self._under_way.pop(key, None)
             if parcel is None:  # it was sent again meanwhile
                 continue
-            found, worker = self._found(parcel.future)
+            found, worker = self._opened(parcel.future, brought)
             if isinstance(found, list):
                 return dict(zip(parcel.trainings, found, strict=True))
             if len(parcel.trainings) > 1:
@@ -112,7 +113,19 @@ class Courier(Generic[Tag]):
             self._client.cancel([parcel.future for parcel in self._under_way.values()])
         self._under_way.clear()
 
-    def _next(self) -> str:
+    async def _bring(self, future: Future) -> None:
+        """Its result, as soon as it is here.
+
+        Until then it is at its worker; if that goes before, dask has it trained anew, by a worker that comes.
+        """
+        brought: Report | BaseException
+        try:
+            brought = await self._client.gather(future, asynchronous=True)
+        except (Exception, CancelledError) as error:  # noqa: BLE001 - it is looked at by who waits
+            brought = error
+        self._ended.put((str(future.key), brought))
+
+    def _next(self) -> tuple[str, Report | BaseException]:
         lonely = time.monotonic()
         while True:
             self._send_stranded()
@@ -137,16 +150,18 @@ class Courier(Generic[Tag]):
         with asking(self._client):
             return list(self._client.scheduler_info()["workers"])
 
-    def _found(self, future: Future) -> tuple[list[Result] | Died | Overdue | str, str | None]:
+    def _opened(
+        self, future: Future, brought: Report | BaseException
+    ) -> tuple[list[Result] | Died | Overdue | str, str | None]:
         """What came of a parcel, and at which worker; a worker that is gone is none."""
+        if isinstance(brought, Report):
+            return brought.found, brought.worker
+        if isinstance(brought, KilledWorker):
+            return f"{brought.allowed_failures + 1} workers died while training it", None
         if future.status == "error":
-            error: Any = future.exception()
-            if isinstance(error, KilledWorker):
-                return f"{error.allowed_failures + 1} workers died while training it", None
-            raise error
+            raise brought
         with asking(self._client):
-            report: Any = future.result()
-        return report.found, report.worker
+            raise brought
 
 
 def submit(client: Any, function: Callable[..., Any], *arguments: Any, **where: Any) -> Future:
