@@ -144,6 +144,7 @@ class Courier(Generic[Tag]):
         for key in sorted(self._bound):
             if self._under_way[key].only.isdisjoint(here):
                 parcel = self._under_way.pop(key)
+                self._client.cancel([parcel.future])
                 self.send(parcel.trainings, parcel.seed, parcel.tried)
 
     def _workers(self) -> list[str]:
