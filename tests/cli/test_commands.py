@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from cli.conftest import Glo, Result, assert_misuse, parsed
+from glo.cli.output import command_line
 from outside import GENERATIONS, rows
 
 COMMANDS = ["demo", "search", "tune", "enumerate", "compare", "resume", "runs", "show", "evaluate", "export", "tasks"]
@@ -260,6 +261,11 @@ def test_interrupted_search_says_how_to_go_on(tmp_path: Path) -> None:
     child = subprocess.run(resume, capture_output=True, text=True, check=False, env=ENVIRONMENT)
     assert child.returncode == 0, child.stderr
     assert rows(storage, GENERATIONS) == 12
+
+
+def test_how_to_go_on_is_a_command_to_type() -> None:
+    typed = command_line("glo resume", "my run", seed=0, data_dir=None, insecure=True, json=False, cluster="tcp://h:1")
+    assert typed == "glo resume 'my run' --seed 0 --insecure --cluster tcp://h:1"
 
 
 def test_steady_state_search(glo: Glo) -> None:

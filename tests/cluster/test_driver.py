@@ -82,7 +82,7 @@ def test_machines_that_are_all_gone_are_said_in_one_line_and_the_run_goes_on(
     assert (process.returncode, out) == (2, "")
     assert err == (
         "Error: no worker has been there for 10 s; what has ended is kept: go on with "
-        f"glo resume run --storage sqlite:///glo.db --cluster {place.where[1]}\n"
+        f"glo resume run --storage sqlite:///glo.db --device cpu --cluster {place.where[1]}\n"
     )
     code, out, err = run("resume", "run", "--json", folder=tmp_path)
     assert code == 0, err
@@ -99,7 +99,7 @@ def test_a_scheduler_that_goes_is_said_in_one_line_and_the_run_goes_on(whole: st
     assert (process.returncode, out) == (2, "")
     assert err == (
         "Error: the scheduler of the cluster is gone; what has ended is kept: go on with "
-        f"glo resume run --storage sqlite:///glo.db --cluster {address}\n"
+        f"glo resume run --storage sqlite:///glo.db --device cpu --cluster {address}\n"
     )
     code, out, err = run("resume", "run", "--json", folder=tmp_path)
     assert code == 0, err

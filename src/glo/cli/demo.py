@@ -30,8 +30,12 @@ def demo(
     from glo.experiments.demo import DemoConfig, run_demo
 
     config = DemoConfig(seed=seed, generations=generations, population=population, steps=steps, repeats=repeats)
+    again = command_line(
+        "glo demo", seed=seed, out=out, generations=generations, population=population, steps=steps, repeats=repeats,
+        cluster=cluster, insecure=insecure,
+    )  # fmt: skip
     place = chosen_cluster(cluster, insecure)
-    with resumable(command_line("glo demo", seed=seed, out=out, cluster=cluster)), Progress() as progress:
+    with resumable(again), Progress() as progress:
         summary = run_demo(config, out, progress.show, place)
     if json:
         print_json(summary)

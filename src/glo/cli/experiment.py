@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
-from glo.cli.launch import chosen_cluster
+from glo.cli.launch import chosen_cluster, unless_auto
 from glo.cli.output import Progress, command_line, folder_for_output, print_json, print_table, resumable
 
 app = typer.Typer(help="Measure the paper's figures and tables again.", no_args_is_help=True, rich_markup_mode=None)
@@ -76,8 +76,9 @@ def run(
     experiment = load_experiment(name)
     shown = None if storage is None else without_password(storage)
     again = command_line(
-        "glo experiment run", name, scale=scale, out=out, seed=seed, storage=shown, data_dir=data_dir, cluster=cluster
-    )
+        "glo experiment run", name, scale=scale, out=out, seed=seed, storage=shown, data_dir=data_dir,
+        device=unless_auto(device), cluster=cluster, insecure=insecure,
+    )  # fmt: skip
     trains_at = chosen_cluster(cluster, insecure)
     with folder_for_output(out), resumable(again), Progress() as progress:
         where = storage or out / "glo.db"

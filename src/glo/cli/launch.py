@@ -27,6 +27,7 @@ def launch(
     device: str,
     cluster: str | None,
     insecure: bool,
+    slots: int | None = None,
 ) -> Discovery:
     """A new run from the options that all such commands have.
 
@@ -36,7 +37,7 @@ def launch(
     """
     options = {"preset": preset, "seed": seed, "settings": settings or [], "file": config, "resume": False}
     options["task_options"] = read_task_options(task_option)
-    return watched(begin, name, storage, data_dir, cluster, insecure, device=device, **options)
+    return watched(begin, name, storage, data_dir, cluster, insecure, device, slots, **options)
 
 
 def chosen_cluster(cluster: str | None, insecure: bool) -> ClusterConfig | None:
@@ -46,6 +47,11 @@ def chosen_cluster(cluster: str | None, insecure: bool) -> ClusterConfig | None:
     return None if cluster is None else read_cluster(cluster, insecure)
 
 
+def unless_auto(device: str) -> str | None:
+    """What --device says, if it was given."""
+    return None if device == "auto" else device
+
+
 def watched(
     begin: Callable[..., Discovery],
     name: str,
@@ -53,12 +59,17 @@ def watched(
     data_dir: Path | None,
     cluster: str | None,
     insecure: bool,
+    device: str,
+    slots: int | None,
     **options: Any,
 ) -> Discovery:
     """A run with its progress shown; where it is interrupted, how to go on is said."""
     from glo.store import without_password
 
-    hint = command_line("glo resume", name, storage=without_password(storage), data_dir=data_dir, cluster=cluster)
-    options["cluster"] = chosen_cluster(cluster, insecure)
+    hint = command_line(
+        "glo resume", name, storage=without_password(storage), data_dir=data_dir, device=unless_auto(device),
+        cluster=cluster, insecure=insecure, slots=slots,
+    )  # fmt: skip
+    options |= {"cluster": chosen_cluster(cluster, insecure), "device": device, "slots": slots}
     with resumable(hint), Progress() as progress:
         return begin(name=name, storage=storage, data_dir=data_dir, on_generation=show_generations(progress), **options)

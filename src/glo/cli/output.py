@@ -85,9 +85,16 @@ class Progress:
 
 
 def command_line(command: str, *words: object, **options: object) -> str:
-    """A command to type, quoted where needed; options that are None are left out."""
-    given = [part for name, value in options.items() if value is not None for part in (f"--{name.replace('_', '-')}", value)]
-    return f"{command} {shlex.join(map(str, (*words, *given)))}"
+    """A command to type, quoted where needed.
+
+    Args:
+        options: True is a flag; what is None or False is left out.
+    """
+    given = [*words]
+    for name, value in options.items():
+        if value is not None and value is not False:
+            given += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
+    return f"{command} {shlex.join(map(str, given))}"
 
 
 @contextmanager

@@ -27,5 +27,5 @@ def resume(
     """
     from glo.run import resume_run
 
-    discovery = watched(resume_run, name, storage, data_dir, cluster, insecure, device=device, slots=slots)
+    discovery = watched(resume_run, name, storage, data_dir, cluster, insecure, device, slots)
     print_discovery(discovery, storage, json)

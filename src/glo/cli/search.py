@@ -46,10 +46,10 @@ def search(
     chosen = name or default_name(task, search_name(preset, steady_state), seed)
     begin = partial(
         discover, task, generations=generations, population=population, steps=steps, steady_state=steady_state or None,
-        tune=tune, slots=slots,
+        tune=tune,
     )  # fmt: skip
     discovery = launch(
         begin, chosen, preset=preset, seed=seed, storage=storage, settings=settings, config=config, task_option=task_option,
-        data_dir=data_dir, device=device, cluster=cluster, insecure=insecure,
+        data_dir=data_dir, device=device, cluster=cluster, insecure=insecure, slots=slots,
     )  # fmt: skip
     print_discovery(discovery, storage, json)
