@@ -14,7 +14,7 @@ pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
 
 import psutil
 
-from cluster.commands import EXPERIMENT, TRAININGS, numbers, run, standing, start, wait_for_rows, wait_until
+from cluster.commands import EXPERIMENT, PATIENCE, TRAININGS, numbers, run, standing, start, wait_for_rows, wait_until
 from images import need
 from outside import rows
 
@@ -46,7 +46,7 @@ def test_an_interrupted_experiment_goes_on_with_what_arrived(
         wait_for_rows(process, storage, TRAININGS)
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(how)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     wait_until(lambda: not [child for child in family if child.is_running() and child.status() != "zombie"], "orphans")
@@ -69,7 +69,7 @@ def test_a_scheduler_that_goes_ends_an_experiment_and_what_arrived_is_kept(whole
         process = start(*EXPERIMENT, "--cluster", address, folder=tmp_path)
         wait_for_rows(process, storage, TRAININGS)
         scheduler.kill()
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (2, "")
     assert err.startswith("Error: the scheduler of the cluster is gone; what has ended is kept: go on with glo experiment")
     assert err.count("\n") == 1

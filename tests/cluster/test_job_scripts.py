@@ -14,6 +14,7 @@ pytest.importorskip("dask_jobqueue", reason="a cluster needs glo[cluster]")
 
 import dask.config
 
+from cluster.commands import PATIENCE
 from glo.errors import ConfigError
 from glo.evaluation.dask import ClusterConfig, write_certificates
 from glo.evaluation.dask.certificates import security_options
@@ -96,7 +97,7 @@ def test_each_training_of_a_job_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyP
             waiting.start()
             with pytest.raises(queue.Empty):
                 third.get(timeout=0.2)
-        assert third.get(timeout=10) == other
+        assert third.get(timeout=PATIENCE) == other
     waiting.join()
 
 

@@ -10,13 +10,14 @@ import pytest
 from dask.distributed import Client, SSHCluster
 
 from cluster.batch import variables
+from cluster.commands import PATIENCE
 from cluster.services.sshd import Sshd
 
 
 def test_ssh_runs_a_command_on_each_host(sshd: Sshd) -> None:
     for host in sshd.hosts:
         ssh = ["ssh", "-F", str(sshd.config), host, "echo $SSH_CONNECTION"]
-        words = subprocess.run(ssh, capture_output=True, text=True, check=True, timeout=20).stdout.split()
+        words = subprocess.run(ssh, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout.split()
         assert words[2:] == [host, str(sshd.port)]
 
 
@@ -39,6 +40,6 @@ def test_a_dask_worker_started_by_ssh_computes(sshd: Sshd) -> None:
         worker_options={"nthreads": 1, "host": sshd.hosts[1], "dashboard": False},
     )
     with cluster, Client(cluster) as client:
-        assert client.submit(pow, 7, 2).result(timeout=20) == 49
+        assert client.submit(pow, 7, 2).result(timeout=PATIENCE) == 49
         (connection,) = variables(client, "SSH_CONNECTION")
         assert connection.split()[2:] == [sshd.hosts[1], str(sshd.port)]
