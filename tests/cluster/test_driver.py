@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ from cluster.places import Place
 from glo.errors import ClusterError, ConfigError
 from glo.evaluation import trainers
 from glo.evaluation.dask import write_certificates
-from glo.evaluation.dask.config import AddressConfig
+from glo.evaluation.dask.config import AddressConfig, LocalConfig
 from glo.expr import parse
 from glo.records import Stage, TrainingConfig
 from glo.run import recorded_discovery
@@ -87,6 +88,36 @@ def test_machines_that_are_all_gone_are_said_in_one_line_and_the_run_goes_on(
     code, out, err = run("resume", "run", "--json", folder=tmp_path)
     assert code == 0, err
     assert json.loads(out)["history_digest"] == whole
+
+
+@pytest.mark.parametrize("comes_back", [True, False], ids=["who comes back", "who is gone"])
+def test_a_result_that_goes_with_its_worker_before_it_is_fetched(comes_back: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is trained anew by a worker that comes; nobody waits for ever for one that does not.
+
+    All clusters of this process lose their workers: there is one.
+    """
+    task, config, training = load_task("digits"), TrainingConfig(steps=5), Training(parse("x*log(y)"), 0.3)
+    with trainers("local:1", "cpu") as make_trainer:
+        trainer: Any = make_trainer(task, config)
+        trainer._config = LocalConfig(patience=600 if comes_back else 1)  # only now that there is a worker
+        client = trainer._client
+        gather = client.gather
+
+        def too_late(*arguments: Any, **options: Any) -> Any:
+            monkeypatch.undo()
+            me = psutil.Process()
+            for each in [*workers(me), *([] if comes_back else nannies(me))]:
+                each.kill()
+                each.wait()
+            return gather(*arguments, **options)
+
+        monkeypatch.setattr(client, "gather", too_late)
+        if comes_back:
+            assert trainer.train([training], 0) == Trainer(task, config).train([training], 0)
+        else:
+            with pytest.raises(ClusterError, match="no worker has been there for 1 s"):
+                trainer.train([training], 0)
+        assert client.gather == gather  # it was too late
 
 
 def test_a_scheduler_that_goes_is_said_in_one_line_and_the_run_goes_on(whole: str, tmp_path: Path) -> None:

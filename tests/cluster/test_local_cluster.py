@@ -19,7 +19,7 @@ import psutil
 import glo
 from cluster import misbehaving
 from cluster.commands import wait_until
-from cluster.family import nannies, workers, workers_killed
+from cluster.family import workers, workers_killed
 from contracts.evaluator_contract import SHORT, EvaluatorContract, digits
 from glo.errors import ClusterError, TaskError
 from glo.evaluation import LocalEvaluator, trainers
@@ -168,33 +168,6 @@ def test_a_retry_whose_worker_goes_is_made_where_there_is_one(tmp_path: Path) ->
         outcomes = judged(misbehaving.task(die_often), make_trainer)
     assert {outcome.status for outcome in outcomes.values()} == {Status.TRAINED}
     assert len(note.read_text().split()) == 4
-
-
-@pytest.mark.parametrize("comes_back", [True, False], ids=["who comes back", "who is gone"])
-def test_a_result_that_goes_with_its_worker_before_it_is_fetched(comes_back: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is trained anew by a worker that comes; nobody waits for ever for one that does not."""
-    training = Training(parse("x*log(y)"), 0.3)
-    with trainers("local:1", "cpu") as make_trainer:
-        trainer: Any = make_trainer(digits(), SHORT)
-        trainer._config = LocalConfig(patience=600 if comes_back else 1)  # only now that there is a worker
-        client = trainer._client
-        gather = client.gather
-
-        def too_late(*arguments: Any, **options: Any) -> Any:
-            monkeypatch.undo()
-            me = psutil.Process()
-            for each in [*workers(me), *([] if comes_back else nannies(me))]:
-                each.kill()
-                each.wait()
-            return gather(*arguments, **options)
-
-        monkeypatch.setattr(client, "gather", too_late)
-        if comes_back:
-            assert trainer.train([training], 0) == Trainer(digits(), SHORT).train([training], 0)
-        else:
-            with pytest.raises(ClusterError, match="no worker has been there for 1 s"):
-                trainer.train([training], 0)
-        assert client.gather == gather  # it was too late
 
 
 def test_a_mistake_in_the_users_code_is_raised_here(two_workers: MakeTrainer) -> None:
