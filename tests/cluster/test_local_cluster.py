@@ -214,8 +214,12 @@ def test_each_worker_has_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.Mo
     """By what the trainings see; there is no GPU here, and they train on the CPU."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
     monkeypatch.setenv("GLO_TEST_SEEN", str(tmp_path))
-    task = misbehaving.where()
+    task = load_task(
+        "cluster.misbehaving:where"
+    )  # a pickled one would be trained where it lies, until somebody has nothing to do
+    make_trainer: Any
     with trainers("local:3", "cpu") as make_trainer:
+        wait_until(lambda: make_trainer.slots() == 3)
         trainer = make_trainer(task, TrainingConfig(steps=5))
         for _ in range(4):
             trainer.train([Training(parse("x*log(y)"), 0.3)] * 30, 0)
