@@ -214,9 +214,8 @@ def test_each_worker_has_a_gpu_of_its_own(tmp_path: Path, monkeypatch: pytest.Mo
     """By what the trainings see; there is no GPU here, and they train on the CPU."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
     monkeypatch.setenv("GLO_TEST_SEEN", str(tmp_path))
-    task = load_task(
-        "cluster.misbehaving:where"
-    )  # a pickled one would be trained where it lies, until somebody has nothing to do
+    # By name: a pickled one would be trained where it lies, until somebody else has had nothing to do for a while.
+    task = load_task("cluster.misbehaving:where")
     make_trainer: Any
     with trainers("local:3", "cpu") as make_trainer:
         wait_until(lambda: make_trainer.slots() == 3)
