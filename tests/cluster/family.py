@@ -14,6 +14,8 @@ import psutil
 
 from cluster.commands import gone, wait_until
 
+BEGUN = 0.05  # seconds that a child has computed which certainly trains; to be set up it takes some milliseconds
+
 
 def listening(process: psutil.Process) -> list[tuple[str, int]]:
     try:
@@ -43,14 +45,18 @@ def workers(driver: psutil.Process) -> list[psutil.Process]:
 
 
 def stopped_in_mid_training(driver: psutil.Process) -> tuple[psutil.Process, psutil.Process] | None:
-    """A worker, and a child of it that trains: it is stopped (SIGSTOP), so that it cannot end before its worker is ended."""
+    """A worker, and a child of it that trains: it is stopped (SIGSTOP), so that it cannot end before its worker is ended.
+
+    One that has hardly computed yet goes on: stopped before it has asked to be killed with its worker, it would stay.
+    """
     for worker in workers(driver):
         with contextlib.suppress(psutil.NoSuchProcess):
             for child in worker.children():
                 child.suspend()
                 wait_until(lambda child=child: gone(child) or child.status() == psutil.STATUS_STOPPED)
-                if not gone(child):
+                if not gone(child) and sum(child.cpu_times()[:2]) >= BEGUN:
                     return worker, child
+                child.resume()
     return None
 
 
