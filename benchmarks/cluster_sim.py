@@ -35,21 +35,21 @@ from rich.table import Column, Table
 
 from benchmarks.measuring import Row, seconds
 from benchmarks.simulated import FAILURES, MEDIAN, SIGMA, Everywhere, Pool
-from glo.evaluation import trainers
-from glo.evaluation.dask.config import LocalConfig
-from glo.evaluation.dask.courier import Courier
-from glo.evaluation.dask.start import settings
-from glo.evaluation.dask.worker import Errand, Report, versions
+from glo.catalog import cross_entropy
+from glo.execution import Trainer, trainers
+from glo.execution.children import Died, in_processes
+from glo.execution.dask.config import LocalConfig
+from glo.execution.dask.courier import Courier
+from glo.execution.dask.start import settings
+from glo.execution.dask.worker import Errand, Report, versions
+from glo.execution.local import split_parts
 from glo.expr import parse
-from glo.losses import cross_entropy
 from glo.records import Stage, TrainingConfig, generator
 from glo.report import save
-from glo.run import discover, hardware
-from glo.run import versions as versions_of_run
+from glo.study import discover, hardware
+from glo.study import versions as versions_of_run
 from glo.tasks import load_task
-from glo.training import Result, Trainer, Training, TrainingResult
-from glo.training.processes import Died, in_processes
-from glo.training.trainer import split_parts
+from glo.training import Result, Training, TrainingResult
 
 GOAL = 10.0  # milliseconds of the driver for each evaluation
 NAMES = {"generational": "generations", "steady_state": "steady state"}

@@ -14,7 +14,7 @@ from benchmarks.peers import graphed, plain
 from glo.records import TrainingConfig
 from glo.tasks import load_task
 from glo.training import Training, train_population
-from glo.training.plan import products
+from glo.training.steps import products
 
 NETWORKS, BATCH, RATE = 80, 100, 0.01
 Precision = Literal["float32", "tf32", "bfloat16"]

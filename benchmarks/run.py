@@ -26,13 +26,14 @@ from rich.table import Table
 from benchmarks.gpu import gpu
 from benchmarks.measuring import Row, in_turn, row, viable_losses
 from benchmarks.peers import dataloader, deap_glo, plain
+from glo.execution import Trainer
 from glo.expr import parse
 from glo.loss import PopulationLoss
 from glo.records import TrainingConfig
-from glo.run import discover, hardware, tune_coefficients, versions
+from glo.study import discover, hardware, tune_coefficients, versions
 from glo.tasks import Task, load_task
 from glo.tasks.models import paper_mnist_cnn
-from glo.training import Trainer, Training, train_population
+from glo.training import Training, train_population
 
 NETWORKS, BATCH, CORES = 80, 100, 2
 RESULTS = Path(__file__).parent / "results"

@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from glo.execution import TrainsInFlow
 from glo.records import TrainingConfig, digest, generator
 from glo.tasks import Task
-from glo.training import Result, Training, TrainingResult, TrainsInFlow
+from glo.training import Result, Training, TrainingResult
 
 MEDIAN, SIGMA, FAILURES = 60.0, 0.8, 0.02
 

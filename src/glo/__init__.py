@@ -9,10 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from glo.experiments import Study, compare_losses
+    from glo.compare import Study, compare_losses
     from glo.expr import Expr, parse
     from glo.loss import ExpressionLoss
-    from glo.run import Discovery, discover, enumerate_losses, tune_coefficients
+    from glo.study import Discovery, discover, enumerate_losses, tune_coefficients
     from glo.tasks import Task, load_task
 
 __version__ = "0.1.0"
@@ -27,18 +27,18 @@ _HOMES = {
     "ExpressionLoss": "glo.loss",
     "Task": "glo.tasks",
     "load_task": "glo.tasks",
-    "discover": "glo.run",
-    "Discovery": "glo.run",
-    "enumerate_losses": "glo.run",
-    "tune_coefficients": "glo.run",
-    "Study": "glo.experiments",
-    "compare_losses": "glo.experiments",
+    "discover": "glo.study",
+    "Discovery": "glo.study",
+    "enumerate_losses": "glo.study",
+    "tune_coefficients": "glo.study",
+    "Study": "glo.compare",
+    "compare_losses": "glo.compare",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in ("expr", "losses", "loss", "tasks", "errors"):
+    if name in ("expr", "catalog", "loss", "tasks", "errors"):
         return importlib.import_module(f"glo.{name}")
     raise AttributeError(f"module 'glo' has no attribute '{name}'")

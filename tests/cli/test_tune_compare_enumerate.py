@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from cli.conftest import Glo, Result, assert_misuse, parsed
-from glo.losses import TEMPLATES
+from glo.catalog import TEMPLATES
 
 SMALL = ["--task", "digits", "--steps", "20", "--device", "cpu"]
 TUNING = ["--set", "coefficients.confirmations=2"]

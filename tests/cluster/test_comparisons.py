@@ -16,14 +16,14 @@ import psutil
 
 from cluster.commands import EXPERIMENT, TRAININGS, numbers, run, wait_until
 from cluster.family import workers, workers_killed
+from glo.compare.comparison import Study, compare_losses
 from glo.errors import ClusterError
-from glo.evaluation import Where, trainers
-from glo.experiments.accuracy import LOSSES
-from glo.experiments.blocks import Plan, measure_conditions
-from glo.experiments.lab import Lab
-from glo.experiments.searching import SearchPlan, search
-from glo.experiments.study import Study, compare_losses
-from glo.experiments.workplace import workplace
+from glo.execution import Where, trainers
+from glo.execution.concurrent import workplace
+from glo.paper.experiment.accuracy import LOSSES
+from glo.paper.experiment.blocks import Plan, measure_conditions
+from glo.paper.experiment.context import Lab
+from glo.paper.experiment.searches import SearchPlan, search
 from glo.store import Store
 from outside import rows
 

@@ -31,15 +31,15 @@ from cluster.commands import (
 from cluster.family import listening, nannies, workers
 from cluster.places import Place
 from glo.errors import ClusterError, ConfigError
-from glo.evaluation import trainers
-from glo.evaluation.dask import write_certificates
-from glo.evaluation.dask.config import AddressConfig, LocalConfig
+from glo.execution import Trainer, trainers
+from glo.execution.dask import write_certificates
+from glo.execution.dask.config import AddressConfig, LocalConfig
 from glo.expr import parse
 from glo.records import Stage, TrainingConfig
-from glo.run import recorded_discovery
 from glo.store import Store
+from glo.study import recorded_discovery
 from glo.tasks import load_task
-from glo.training import Trainer, Training
+from glo.training import Training
 from outside import GENERATIONS, rows
 
 pytestmark = pytest.mark.cluster
@@ -158,7 +158,7 @@ def test_a_scheduler_that_goes_between_two_generations(noticed: bool, tmp_path: 
 @pytest.fixture
 def _soon_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dask goes on trying to connect for as long as it may."""
-    monkeypatch.setattr("glo.evaluation.dask.cluster.CONNECT", 2.0)
+    monkeypatch.setattr("glo.execution.dask.cluster.CONNECT", 2.0)
 
 
 @pytest.mark.usefixtures("_soon_given_up")

@@ -14,8 +14,8 @@ pytest.importorskip("dask_jobqueue", reason="a cluster needs glo[cluster]")
 from cluster.commands import wait_until
 from cluster.services.htcondor import GPUS, HTCondor
 from cluster.services.slurm import Slurm
-from glo.evaluation import trainers
-from glo.evaluation.dask.config import HTCondorConfig, JobsConfig, SlurmConfig
+from glo.execution import trainers
+from glo.execution.dask.config import HTCondorConfig, JobsConfig, SlurmConfig
 from glo.expr import parse
 from glo.records import TrainingConfig
 from glo.tasks import load_task

@@ -16,11 +16,11 @@ import dask.config
 
 from cluster.commands import PATIENCE
 from glo.errors import ConfigError
-from glo.evaluation.dask import ClusterConfig, write_certificates
-from glo.evaluation.dask.certificates import security_options
-from glo.evaluation.dask.config import HTCondorConfig, SlurmConfig
-from glo.evaluation.dask.start import close, settings, start
-from glo.evaluation.dask.worker import gpus, leased_gpu
+from glo.execution.dask import ClusterConfig, write_certificates
+from glo.execution.dask.certificates import security_options
+from glo.execution.dask.config import HTCondorConfig, SlurmConfig
+from glo.execution.dask.start import close, settings, start
+from glo.execution.dask.worker import gpus, leased_gpu
 
 pytestmark = pytest.mark.cluster
 

@@ -22,12 +22,13 @@ from cluster.commands import wait_until
 from cluster.family import workers, workers_killed
 from contracts.evaluator_contract import SHORT, EvaluatorContract, digits
 from glo.errors import ClusterError, TaskError
-from glo.evaluation import LocalEvaluator, trainers
-from glo.evaluation.dask.config import LocalConfig
+from glo.evaluation import LocalEvaluator
+from glo.execution import MakeTrainer, Trainer, trainers
+from glo.execution.dask.config import LocalConfig
 from glo.expr import parse
 from glo.records import Job, Outcome, Stage, Status, TrainingConfig
 from glo.tasks import Task, load_task
-from glo.training import MakeTrainer, Trainer, Training, TrainingResult
+from glo.training import Training, TrainingResult
 
 pytestmark = pytest.mark.cluster
 LOSSES = [*misbehaving.RIGHT, misbehaving.WRONG]

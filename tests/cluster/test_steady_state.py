@@ -16,11 +16,11 @@ import glo
 from cluster.family import stopped_in_mid_training
 from contracts.asynchronous_contract import AsynchronousContract
 from contracts.evaluator_contract import SHORT, digits
-from glo.evaluation import Asynchronous, Flowing, LocalEvaluator, trainers
+from glo.evaluation import Asynchronous, Flowing, LocalEvaluator
+from glo.execution import MakeTrainer, trainers
 from glo.records import FunnelCounts, Status
-from glo.run import resume_run
 from glo.store import GenerationRecord, Store
-from glo.training import MakeTrainer
+from glo.study import resume_run
 
 SEARCH: dict[str, Any] = {
     "seed": 3, "generations": 3, "population": 8, "steps": 300, "device": "cpu", "steady_state": True, "name": "steady",

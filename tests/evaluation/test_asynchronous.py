@@ -10,8 +10,8 @@ import pytest
 from contracts.asynchronous_contract import AsynchronousContract, all_of
 from contracts.evaluator_contract import BAD, GOOD, SHORT, digits, jobs
 from glo.evaluation import Asynchronous, Evaluator, Flowing, Funnel, FunnelConfig, LocalEvaluator, Stream
+from glo.execution import Trainer, can_fork
 from glo.records import FunnelCounts, Outcome, Stage, Status
-from glo.training import Trainer, can_fork
 
 forking = pytest.mark.skipif(not can_fork("cpu"), reason="forking is not safe here (no Linux, or a GPU in sight)")
 

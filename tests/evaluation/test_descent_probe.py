@@ -7,9 +7,9 @@ import itertools
 import pytest
 import torch
 
+from glo.catalog import NAMED
 from glo.evaluation import DescentProbe, viability
 from glo.expr import Expr, constant, parse
-from glo.losses import NAMED
 from glo.records import Link, TrainingConfig
 
 CLASSES = {Link.SOFTMAX: 10, Link.SIGMOID: 1, Link.IDENTITY: 1}

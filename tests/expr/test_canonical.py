@@ -11,8 +11,8 @@ from hypothesis import assume, event, example, given, settings
 from hypothesis import strategies as st
 
 from expr.enclosure import enclose
+from glo.catalog import NAMED
 from glo.expr import Expr, ProbePoints, canonical, constant, evaluate, fingerprint, parse
-from glo.losses import NAMED
 from strategies import deep_expressions, expressions, moderate_constants, simple_constants
 
 labels = st.sampled_from([0.0, 1.0])

@@ -14,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from glo.catalog import NAMED, TEMPLATES
 from glo.errors import ExpressionError
 from glo.expr import (
     HARD,
@@ -31,7 +32,6 @@ from glo.expr import (
     visible_slopes,
     with_coefficients,
 )
-from glo.losses import NAMED, TEMPLATES
 from strategies import deep_expressions, expressions, moderate_constants
 
 Array = NDArray[np.floating[Any]]

@@ -11,8 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.autograd import grad
 
+from glo.catalog import NAMED
 from glo.expr import OPERATORS, Dual, Expr, constant, derivative, evaluate, evaluate_dual, parse
-from glo.losses import NAMED
 from strategies import expressions, moderate_constants, simple_constants
 
 X, Y = np.meshgrid([0.0, 1.0, 0.3], np.linspace(0.02, 0.98, 13), indexing="ij")

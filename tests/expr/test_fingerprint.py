@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from glo.catalog import NAMED
 from glo.expr import (
     HARD,
     OPERATORS,
@@ -25,7 +26,6 @@ from glo.expr import (
     parse,
     scale_free_fingerprint,
 )
-from glo.losses import NAMED
 from strategies import expressions, moderate_constants
 
 POINTS = {"hard": HARD, "soft": SOFT, "real": REAL}

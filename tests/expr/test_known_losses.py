@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn.functional import binary_cross_entropy
 
+from glo.catalog import NAMED, TEMPLATES, known_as, smoothed_binary_cross_entropy, taylor3
+from glo.catalog import binary_cross_entropy as named_binary
 from glo.errors import ConfigError
 from glo.expr import SOFT, Expr, constant, effective_coefficients, evaluate, parse, visible_slopes, with_coefficients
-from glo.losses import NAMED, TEMPLATES, known_as, smoothed_binary_cross_entropy, taylor3
-from glo.losses import binary_cross_entropy as named_binary
 
 # --- known as -------------------------------------------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from matplotlib.mathtext import MathTextParser
 
+from glo.catalog import NAMED
 from glo.expr import OPERATORS, Expr, constant, describe, latex, parse
-from glo.losses import NAMED
 from strategies import expressions
 
 

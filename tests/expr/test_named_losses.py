@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glo.catalog import NAMED, resolve, smoothed_cross_entropy
 from glo.errors import ConfigError, ExpressionError, GloError
 from glo.expr import Expr, evaluate, parse
-from glo.losses import NAMED, resolve, smoothed_cross_entropy
 
 
 @pytest.mark.parametrize("name", NAMED)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, nll_loss
 
+from glo.catalog import confidence_penalty, focal, generalised_cross_entropy
 from glo.errors import ConfigError
 from glo.expr import Expr
 from glo.loss import ExpressionLoss
-from glo.losses import confidence_penalty, focal, generalised_cross_entropy
 
 
 def right(outputs: Tensor, targets: Tensor) -> Tensor:

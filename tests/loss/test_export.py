@@ -14,9 +14,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from glo.catalog import NAMED, smoothed_cross_entropy
 from glo.expr import OPERATORS, Expr, evaluate, parse
 from glo.loss import ExpressionLoss, binary_minimum, source, to_sympy
-from glo.losses import NAMED, smoothed_cross_entropy
 from glo.records import Link
 from strategies import any_constants, expressions, moderate_constants
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from glo.catalog import NAMED
 from glo.expr import OPERATORS, Dual, Expr, evaluate_dual, parse
 from glo.loss import LINKS, ExpressionLoss, PopulationLoss
-from glo.losses import NAMED
 from glo.records import Link
 from strategies import expressions, moderate_constants
 

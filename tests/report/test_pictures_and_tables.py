@@ -18,8 +18,8 @@ from matplotlib.colors import to_rgba
 from rich.console import Console
 from rich.table import Table
 
+from glo.catalog import NAMED
 from glo.expr import parse
-from glo.losses import NAMED
 from glo.records import Outcome, Phase, Stage, StageCount, Status
 from glo.report import (
     atlas_csv,

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from contracts.search_contract import AdaptiveSearchContract, Judge, failing, fake_fitness, history, trained
+from glo.catalog import baikal, cross_entropy
 from glo.errors import ConfigError
 from glo.expr import Expr, parse, with_coefficients
-from glo.losses import baikal, cross_entropy
 from glo.records import Outcome, Stage, Status
 from glo.search import CoefficientConfig, CoefficientSearch, tuned_positions
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from contracts.evaluator_contract import SHORT, digits
 from contracts.search_contract import SearchContract, failing, history
+from glo.catalog import baikal, cross_entropy
 from glo.errors import ConfigError
 from glo.evaluation import Funnel, FunnelConfig, OnOutcomes, unheard
 from glo.expr import OPERATORS, Expr, fingerprint, parse
-from glo.losses import baikal, cross_entropy
 from glo.records import FunnelCounts, Job, Outcome, Stage, Status
 from glo.search import PAPER_WEIGHTS, EnumerationConfig, EnumerationSearch, Screen, all_trees, count_trees, enumerable
 

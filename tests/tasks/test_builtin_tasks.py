@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from glo.catalog import NAMED
 from glo.errors import TaskError
-from glo.losses import NAMED
 from glo.records import TrainingConfig
 from glo.tasks import Split, Task, describe_task, load_task, task_names
 from glo.training import Training, train_single

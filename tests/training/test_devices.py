@@ -15,9 +15,9 @@ from glo.expr import parse
 from glo.records import TrainingConfig
 from glo.tasks import Task
 from glo.training import Training, TrainingResult, train_population, train_single
-from glo.training.plan import products
+from glo.training.cuda_graph import WARM_UP, Replayed
 from glo.training.population import _Population
-from glo.training.replay import WARM_UP, Replayed
+from glo.training.steps import products
 
 gpu = pytest.mark.gpu
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU here")

@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from glo.catalog import NAMED
 from glo.errors import ModelError
 from glo.expr import parse
-from glo.losses import NAMED
 from glo.records import Link, TrainingConfig
 from glo.tasks import Task
 from glo.training import Training, TrainingResult, check_stackable, fresh_model, train_population, train_single
 from glo.training.memory import chunk_size
-from glo.training.plan import batches, quick_layout
+from glo.training.steps import batches, quick_layout
 
 CLASSES = 3
 

@@ -24,7 +24,7 @@ def check(
 
     Prints the script of the job first, where there is one.
     """
-    from glo.evaluation.dask import check_cluster, read_cluster
+    from glo.execution.dask import check_cluster, read_cluster
 
     told: list[str] = []
 
@@ -51,7 +51,7 @@ def certs(
 
     Only their owner can read the key.  The key that signed them is kept nowhere.
     """
-    from glo.evaluation.dask import write_certificates
+    from glo.execution.dask import write_certificates
 
     write_certificates(out, days)
     typer.echo(f"Written to {out}/: ca.pem, cert.pem, key.pem. A scheduler and workers of your own are given them by")

@@ -57,7 +57,7 @@ def compare(
     Rate and smoothing are chosen on validation; all losses see the same seeds.  The difference to the baseline is given
     with a 95 % interval, Welch's t-test (and Holm's correction for several losses) and Hedges' g.
     """
-    from glo.experiments.study import Study, compare_losses
+    from glo.compare.comparison import Study, compare_losses
     from glo.report import comparison_figure, save, write_text
 
     given = {

@@ -27,7 +27,7 @@ def demo(
 
     Needs no data and no network.  Cross-entropy and label smoothing are each given their own best learning rate.
     """
-    from glo.experiments.demo import DemoConfig, run_demo
+    from glo.paper.demo import DemoConfig, run_demo
 
     config = DemoConfig(seed=seed, generations=generations, population=population, steps=steps, repeats=repeats)
     again = command_line(

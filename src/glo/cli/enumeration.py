@@ -40,7 +40,7 @@ def enumerate_(
     Each counts at its best learning rate, averaged over the seeds.  An interrupted run goes on with `glo resume NAME`.
     """
     from glo.errors import ConfigError
-    from glo.run import default_name, enumerate_losses
+    from glo.study import default_name, enumerate_losses
 
     if csv is not None and not csv.parent.is_dir():
         raise ConfigError(f"{csv} cannot be written: there is no folder {csv.parent}")

@@ -27,9 +27,9 @@ def evaluate(
 
     One training with one seed says little about which of two losses is better.
     """
-    from glo.losses import resolve
+    from glo.catalog import resolve
     from glo.records import Status
-    from glo.run import choose_device, hardware, training_config, versions
+    from glo.study import choose_device, hardware, training_config, versions
     from glo.tasks import load_task
     from glo.training import Training, train_single
 

@@ -24,7 +24,7 @@ class ScaleName(StrEnum):
 @app.command("list")
 def list_(json: options.Json = False) -> None:
     """List the experiments."""
-    from glo.experiments.experiment import experiment_names, load_experiment
+    from glo.paper.experiment.definition import experiment_names, load_experiment
 
     experiments = {name: load_experiment(name) for name in experiment_names()}
     if json:
@@ -68,9 +68,9 @@ def run(
 
     Every training is recorded as it ends: the same command goes on where an interrupted one stopped.
     """
-    from glo.experiments.experiment import load_experiment, run_experiment
-    from glo.experiments.lab import Lab
-    from glo.experiments.workplace import workplace
+    from glo.execution.concurrent import workplace
+    from glo.paper.experiment.context import Lab
+    from glo.paper.experiment.definition import load_experiment, run_experiment
     from glo.store import Store, without_password
 
     experiment = load_experiment(name)

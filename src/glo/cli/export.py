@@ -34,9 +34,9 @@ def export(
 
     The PyTorch and NumPy source define `loss(outputs, target)`.
     """
+    from glo.catalog import resolve
     from glo.errors import ConfigError
     from glo.expr import latex
-    from glo.losses import resolve
 
     expression = resolve(expr)
     if form is Form.latex:

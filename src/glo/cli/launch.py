@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from glo.cli.output import Progress, command_line, read_task_options, resumable, show_generations
 
 if TYPE_CHECKING:
-    from glo.evaluation.dask import ClusterConfig
-    from glo.run import Discovery
+    from glo.execution.dask import ClusterConfig
+    from glo.study import Discovery
 
 
 def launch(
@@ -32,7 +32,7 @@ def launch(
     """A new run from the options that all such commands have.
 
     Args:
-        begin: takes `glo.run.RunOptions`; all else is settled.
+        begin: takes `glo.study.RunOptions`; all else is settled.
         name: of the run.
     """
     options = {"preset": preset, "seed": seed, "settings": settings or [], "file": config, "resume": False}
@@ -42,7 +42,7 @@ def launch(
 
 def chosen_cluster(cluster: str | None, insecure: bool) -> ClusterConfig | None:
     """What --cluster and --insecure say."""
-    from glo.evaluation.dask import read_cluster
+    from glo.execution.dask import read_cluster
 
     return None if cluster is None else read_cluster(cluster, insecure)
 

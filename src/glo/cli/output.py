@@ -16,9 +16,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from glo.run import Discovery
-    from glo.run.loop import OnGeneration
     from glo.store import GenerationRecord
+    from glo.study import Discovery
+    from glo.study.loop import OnGeneration
 
 
 SHOWN_OF_ATLAS = 20
@@ -169,6 +169,6 @@ def print_discovery(discovery: Discovery, storage: str, as_json: bool) -> None:
 
 
 def read_task_options(texts: list[str] | None) -> dict[str, Any]:
-    from glo.run.config import read_settings
+    from glo.study.config import read_settings
 
     return read_settings(texts or [])

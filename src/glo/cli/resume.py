@@ -25,7 +25,7 @@ def resume(
 
     What is recorded is replayed and checked; a run of another version, or of a task that has changed, is refused.
     """
-    from glo.run import resume_run
+    from glo.study import resume_run
 
     discovery = watched(resume_run, name, storage, data_dir, cluster, insecure, device, slots)
     print_discovery(discovery, storage, json)

@@ -21,8 +21,8 @@ def runs(
     """
     from contextlib import closing
 
-    from glo.run import recorded_discovery, run_states
     from glo.store import Store, without_password
+    from glo.study import recorded_discovery, run_states
 
     with closing(Store(storage, create=False)) as store:
         discovery = recorded_discovery(store, name) if name is not None else None

@@ -40,8 +40,8 @@ def search(
     Every generation is recorded as it ends: a search that was interrupted goes on with `glo resume NAME`.  With
     --steady-state every result is, and the history depends on the order in which results arrive, unless --slots is 1.
     """
-    from glo.run import discover
-    from glo.run.discover import default_name, search_name
+    from glo.study import discover
+    from glo.study.study import default_name, search_name
 
     chosen = name or default_name(task, search_name(preset, steady_state), seed)
     begin = partial(

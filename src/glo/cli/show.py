@@ -20,6 +20,7 @@ def show(
 
     The binary minimum is where the loss of two classes is smallest over y0, for x0 = 1 (Figure 6 of the paper).
     """
+    from glo.catalog import resolve
     from glo.evaluation import viability
     from glo.expr import (
         all_coefficients,
@@ -29,7 +30,6 @@ def show(
         scale_free_fingerprint,
     )
     from glo.loss import binary_minimum
-    from glo.losses import resolve
 
     expression = resolve(expr)
     reason = viability(expression, classes)

@@ -46,8 +46,8 @@ def tune(
     Ends with the start, the best sample and the mean of the search on fresh seeds, and keeps the best of them.  An
     interrupted run goes on with `glo resume NAME`.
     """
-    from glo.losses import resolve
-    from glo.run import default_name, short_name, tune_coefficients
+    from glo.catalog import resolve
+    from glo.study import default_name, short_name, tune_coefficients
 
     expression = resolve(_which(expr, template))
     chosen = name or default_name(task, f"tune-{short_name(expression)}", seed)
@@ -70,8 +70,8 @@ def tune(
 
 
 def _which(expr: str | None, template: str | None) -> str:
+    from glo.catalog import TEMPLATES
     from glo.errors import ConfigError
-    from glo.losses import TEMPLATES
 
     if (expr is None) == (template is None):
         raise ConfigError("give an expression to tune or a --template, one of the two")

@@ -9,9 +9,9 @@ from typing import Protocol
 
 from glo.evaluation.evaluator import Judging, Remaining, resumed
 from glo.evaluation.funnel import Funnel
-from glo.evaluation.local import LocalEvaluator
+from glo.evaluation.training import LocalEvaluator
+from glo.execution import Flow
 from glo.records import Job, Outcome
-from glo.training import Flow
 
 
 class Asynchronous(Protocol):

@@ -7,10 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from glo.catalog import resolve
 from glo.errors import ConfigError
 from glo.expr import Dual, Expr, evaluate_dual
 from glo.loss.links import LINKS
-from glo.losses import resolve
 from glo.records import Link
 
 Reduction = Literal["mean", "sum", "none"]

@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from glo.catalog import known_as
 from glo.expr import parse
-from glo.losses import known_as
 from glo.records import Outcome
 
 

@@ -5,7 +5,7 @@ from glo.search.config import PAPER_WEIGHTS, GeneticConfig
 from glo.search.enumeration import EnumerationConfig, EnumerationSearch, all_trees, count_trees, enumerable
 from glo.search.generate import Elements
 from glo.search.genetic import GeneticSearch
-from glo.search.search import Screen, Search
+from glo.search.protocol import Screen, Search
 from glo.search.selection import roulette, tournament
 from glo.search.shortlist import Shortlist
 from glo.search.steady import SteadyStateSearch

@@ -10,7 +10,7 @@ from glo.errors import ConfigError
 from glo.expr import Expr
 from glo.search.config import GeneticConfig
 from glo.search.generate import Elements
-from glo.search.search import Screen
+from glo.search.protocol import Screen
 from glo.search.selection import Select, roulette, tournament
 from glo.search.variation import crossover, mutate
 

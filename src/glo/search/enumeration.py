@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt
 from glo.errors import ConfigError
 from glo.expr import OPERATORS, Expr
 from glo.records import Config, Outcome
-from glo.search.search import Screen
+from glo.search.protocol import Screen
 
 MOST = 2_000_000  # trees; a tree takes about 0.1 ms to screen
 SCREENED = 1000  # at once

@@ -10,7 +10,7 @@ from glo.expr import Expr
 from glo.records import Outcome, generator
 from glo.search.breeding import Breeding
 from glo.search.config import GeneticConfig
-from glo.search.search import Screen
+from glo.search.protocol import Screen
 
 
 class GeneticSearch:

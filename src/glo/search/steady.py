@@ -12,7 +12,7 @@ from glo.expr import Expr, parse
 from glo.records import Outcome, generator
 from glo.search.breeding import Breeding
 from glo.search.config import GeneticConfig
-from glo.search.search import Screen
+from glo.search.protocol import Screen
 
 CHILDREN = 50  # screened at once: one costs nearly as much; a few of them are viable and new
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from glo.errors import TaskError
-from glo.tasks.task import Task, TaskSource
+from glo.tasks.definition import Task, TaskSource
 
 
 def task_names() -> list[str]:

@@ -8,7 +8,7 @@ import torch
 
 from glo.errors import TaskError
 from glo.records import Link, derive_seed
-from glo.tasks.task import Split, Task
+from glo.tasks.definition import Split, Task
 
 
 def with_label_noise(task: Task, fraction: float, seed: int = 0) -> Task:

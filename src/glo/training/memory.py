@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 from glo.records import TrainingConfig
 from glo.tasks import Task
-from glo.training.plan import EVALUATION_BATCH
+from glo.training.steps import EVALUATION_BATCH
 
 PART = 0.5  # of what is free; the rest is for what the estimate of a network leaves out, and for others
 UNKNOWN = 2 * 2**30  # bytes, where a system does not say

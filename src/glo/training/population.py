@@ -17,8 +17,10 @@ from glo.errors import ModelError
 from glo.loss import PopulationLoss
 from glo.records import TrainingConfig
 from glo.tasks import Split, Task
+from glo.training.cuda_graph import Replayed
 from glo.training.memory import budget, chunk_size
-from glo.training.plan import (
+from glo.training.stacked import Descent, Vectorised, stack
+from glo.training.steps import (
     EVALUATION_BATCH,
     Measured,
     Training,
@@ -32,8 +34,6 @@ from glo.training.plan import (
     rate_factor,
     seed_dropout,
 )
-from glo.training.replay import Replayed
-from glo.training.stacked import Descent, Vectorised, stack
 
 
 def train_population(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from glo.loss import ExpressionLoss
 from glo.records import TrainingConfig
 from glo.tasks import Split, Task
-from glo.training.plan import (
+from glo.training.steps import (
     EVALUATION_BATCH,
     Measured,
     Training,

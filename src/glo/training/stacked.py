@@ -34,7 +34,7 @@ from glo.training.layers import (
     MaxPool,
     copies_of,
 )
-from glo.training.plan import as_matrix
+from glo.training.steps import as_matrix
 
 Tensors = dict[str, Tensor]
 Upstream = Callable[[Tensor], Tensor]  # outputs (P, N, C) -> derivative of the losses by them, times the learning rates

@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer
 
 from glo.records import generator
+from glo.tasks.definition import Task
 from glo.tasks.models import mlp
-from glo.tasks.task import Task
 
 TRAIN, VALIDATION = 300, 134  # of 569; the other 135 are the test split
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glo.tasks.cifar import load_images
+from glo.tasks.definition import Task
 from glo.tasks.models import paper_cifar_cnn
-from glo.tasks.task import Task
 
 TRAIN = 45_000  # the paper names no validation split: the last 5,000 training images
 DECAY = 350 * 50_000 // 1024  # steps in 350 epochs of the paper's 50,000 images in batches of 1,024

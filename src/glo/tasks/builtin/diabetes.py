@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.datasets import load_diabetes
 
 from glo.records import generator
+from glo.tasks.definition import Task
 from glo.tasks.models import mlp
-from glo.tasks.task import Task
 
 TRAIN, VALIDATION = 262, 90  # of 442; the other 90 are the test split
 

@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from glo.records import generator
+from glo.tasks.definition import Task
 from glo.tasks.models import mlp
-from glo.tasks.task import Task
 
 TRAIN, VALIDATION = 1000, 397  # of 1,797; the other 400 are the test split
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glo.tasks.data import find_file, read_idx
+from glo.tasks.definition import Task
 from glo.tasks.models import paper_mnist_cnn
-from glo.tasks.task import Task
 
 URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 # sha256 of the decompressed files.

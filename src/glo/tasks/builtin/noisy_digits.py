@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from glo.errors import TaskError
 from glo.tasks.builtin.digits import make_digits
-from glo.tasks.task import Task
+from glo.tasks.definition import Task
 
 
 def load(noise: float = 0.4, split_seed: int = 0) -> Task:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from glo.tasks.builtin import mnist
-from glo.tasks.task import Task
+from glo.tasks.definition import Task
 from glo.tasks.variants import with_label_noise
 
 

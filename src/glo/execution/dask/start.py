@@ -1,0 +1,244 @@
+"""Start the scheduler and workers of a cluster, each kind in its own way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import dask.config
+import torch
+from distributed import Scheduler, Security
+from distributed.core import Status
+from distributed.deploy.spec import SpecCluster
+from distributed.deploy.ssh import Worker as SSHWorker
+from distributed.deploy.subprocess import Subprocess
+
+from glo.errors import ClusterError, ConfigError
+from glo.execution.dask.config import (
+    LOOPBACK,
+    ClusterConfig,
+    HTCondorConfig,
+    JobsConfig,
+    LocalConfig,
+    SharedConfig,
+    SlurmConfig,
+    SSHConfig,
+)
+from glo.execution.dask.hosts import read_hosts
+from glo.execution.dask.worker import named_gpus
+
+QUIET = f"{LOOPBACK}:0"  # where the pages of dask are served, for this machine only
+
+
+def start(config: ClusterConfig, security: Mapping[str, Any]) -> SpecCluster:
+    """A scheduler in this process, and workers; ended by `close`.
+
+    Args:
+        security: options of `Security`; none for plain text.
+    """
+    if isinstance(config, LocalConfig):
+        return _start_local(config, security)
+    if isinstance(config, SSHConfig):
+        return _start_ssh(config, security)
+    if isinstance(config, JobsConfig):
+        return _start_jobs(config, security)
+    raise TypeError(f"{type(config).__name__} is not started by glo")
+
+
+def settings(config: ClusterConfig) -> dict[str, Any]:
+    """Of dask, for scheduler and workers."""
+    return {
+        "distributed.worker.daemon": False,  # a worker trains in children
+        "distributed.worker.profile.enabled": False,  # it would look every 10 ms at a thread that waits for its child
+        "distributed.admin.tick.interval": "1s",  # they would look 50 times a second whether they are alive
+        "distributed.admin.system-monitor.interval": "10s",
+        "distributed.scheduler.allowed-failures": config.allowed_failures,
+        "distributed.deploy.lost-worker-timeout": f"{config.lost_after}s",
+        "distributed.scheduler.unknown-task-duration": "60s",  # so that a few waiting trainings are worth another job
+        "distributed.admin.large-graph-warning-threshold": "1TB",  # a pickled task has its data with it
+    }
+
+
+class LocalWorker(Subprocess):
+    """A worker in a process of its own on this machine, which does not run the user's script again."""
+
+    def __init__(self, scheduler: str, options: Mapping[str, Any], name: str | int) -> None:
+        self._scheduler, self._options = scheduler, {**options, "name": name}
+        super().__init__()
+
+    async def _start(self) -> None:
+        inherited = dask.config.serialize(dask.config.global_config)
+        path = os.pathsep.join(entry for entry in sys.path if entry)
+        self.process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "distributed.cli.dask_spec", self._scheduler),
+            *("--spec", json.dumps({"cls": "distributed.Nanny", "opts": self._options})),
+            env={
+                **os.environ,
+                "DASK_INTERNAL_INHERIT_CONFIG": inherited,
+                "DASK_LOGGING__DISTRIBUTED": "error",
+                "PYTHONPATH": path,
+            },
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=2,  # what a worker may print is no output of the driver
+            start_new_session=True,  # Ctrl-C is for the driver, which then closes the workers
+        )
+
+
+def _start_local(config: LocalConfig, security: Mapping[str, Any]) -> SpecCluster:
+    cards = visible_gpus()
+    workers: dict[Any, Any] = {}
+    for number in range(config.workers):
+        options = _worker(1, security, _card(cards, number), config.workers, here=True)
+        workers[number] = {"cls": LocalWorker, "options": {"options": options}}
+    return _specified(workers, {"host": LOOPBACK}, security)
+
+
+def _start_ssh(config: SSHConfig, security: Mapping[str, Any]) -> SpecCluster:
+    connect = {} if config.ssh_config is None else {"config": [str(config.ssh_config)]}
+    workers: dict[Any, Any] = {}
+    for host in read_hosts(config.hosts):
+        cards = [str(card) for card in range(host.gpus)]
+        for number in range(max(1, host.gpus)):
+            slots = 1 if cards else host.slots
+            options = _worker(slots, security, _card(cards, number), max(1, host.gpus), _is_local(config))
+            name = f"{host.address}-{len(workers)}"
+            workers[name] = {
+                "cls": SSHWorker,
+                "options": {
+                    "address": host.address,
+                    "connect_options": {**connect, **host.connect},
+                    "kwargs": {**options, "name": name},
+                    "remote_python": config.python,
+                },
+            }
+    return _specified(workers, _listening(config), security)
+
+
+def _start_jobs(config: JobsConfig, security: Mapping[str, Any]) -> SpecCluster:
+    from dask_jobqueue.htcondor import HTCondorCluster
+    from dask_jobqueue.slurm import SLURMCluster
+
+    local = ["--host", LOOPBACK] if _is_local(config) else []
+    prologue = ["export DASK_DISTRIBUTED__WORKER__DAEMON=False", *config.prologue]
+    common: dict[str, Any] = {
+        "cores": config.slots,
+        "processes": 1,
+        "memory": config.memory,
+        "job_name": "glo",
+        "job_script_prologue": prologue,
+        "worker_extra_args": [*local, "--dashboard-address", QUIET],
+        "log_directory": str(config.log_directory.absolute()),
+        "python": config.python,
+        "interface": config.interface,
+        "protocol": "tls" if security else "tcp",
+        "security": Security(**security) if security else None,
+        "scheduler_options": {**_listening(config), "port": 0, "dashboard_address": QUIET},
+        "n_workers": 0,
+    }
+    if isinstance(config, SlurmConfig):
+        directives = [f"--gres=gpu:{config.gpus}"] * bool(config.gpus) + [*config.directives]
+        return SLURMCluster(
+            **common,
+            queue=config.queue,
+            account=config.account,
+            walltime=config.walltime,
+            job_cpu=config.cores,
+            job_extra_directives=directives,
+        )
+    assert isinstance(config, HTCondorConfig)  # noqa: S101 - there are no others
+    directives = dict(_pair(line) for line in config.directives)
+    asked = {"RequestCpus": config.cores, **({"request_gpus": config.gpus} if config.gpus else {})}
+    return HTCondorCluster(**common, disk=config.disk, job_extra_directives={**asked, **directives})
+
+
+def submit(cluster: SpecCluster, jobs: int) -> None:
+    """Ask the batch system for the first jobs.  What it says to later ones, asked for by `adapt`, nobody hears.
+
+    Raises:
+        ClusterError: with its words, if it refuses them.
+    """
+    for _ in range(jobs):
+        cluster.worker_spec.update(cluster.new_worker_spec())
+    try:
+        cluster.sync(cluster._correct_state)
+    except FileNotFoundError as error:
+        raise ClusterError(f"there is no {error.filename} on this machine: start glo where jobs are submitted") from None
+    except RuntimeError as error:
+        words = " ".join(str(error).rpartition("stderr:")[2].split())
+        raise ClusterError(f"the batch system takes no such job: {words}") from None
+
+
+def close(cluster: SpecCluster) -> None:
+    """End a cluster and its workers.
+
+    Its own `close` insists that all are closing, which jobs of a batch system never say of themselves.
+    """
+    for worker in list(cluster._created):
+        worker.status = Status.closing
+    cluster.close()
+
+
+def _pair(line: str) -> tuple[str, str]:
+    key, equals, value = line.partition("=")
+    if not equals:
+        raise ConfigError(f"a directive of HTCondor is KEY = VALUE, not {line!r}")
+    return key.strip(), value.strip()
+
+
+def _worker(slots: int, security: Mapping[str, Any], gpu: str | None, siblings: int, here: bool) -> dict[str, Any]:
+    """Options of a worker's nanny, as JSON; it has its share of the machine's memory.
+
+    Args:
+        here: whether it listens on this machine only.
+    """
+    return {
+        **({"host": LOOPBACK} if here else {}),
+        "nthreads": slots,
+        "memory_limit": 0.9 / siblings,
+        "dashboard_address": QUIET,
+        "security": dict(security) or None,
+        "env": {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu},
+    }
+
+
+def _specified(workers: dict[Any, Any], listening: Mapping[str, Any], security: Mapping[str, Any]) -> SpecCluster:
+    secured = Security(**security) if security else None
+    options = {
+        **listening,
+        "port": 0,
+        "protocol": "tls" if security else "tcp",
+        "security": secured,
+        "dashboard": False,
+        "dashboard_address": QUIET,
+    }
+    try:
+        return SpecCluster(workers, {"cls": Scheduler, "options": options}, security=secured, name="glo")
+    except Exception as error:
+        raise ClusterError(
+            f"the cluster cannot be started: {str(error) or type(error).__name__} (workers on other machines must be able "
+            "to reach the scheduler: give host or interface of this one)"
+        ) from error
+
+
+def _listening(config: SharedConfig) -> dict[str, str]:
+    return {"interface": config.interface} if config.interface else {"host": config.host}
+
+
+def _is_local(config: SharedConfig) -> bool:
+    """Whether all of it is on this machine."""
+    return config.interface is None and config.host == LOOPBACK
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs of this machine that may be used, by what CUDA_VISIBLE_DEVICES calls them."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return named_gpus()
+    return [str(card) for card in range(torch.cuda.device_count())]
+
+
+def _card(cards: list[str], number: int) -> str | None:
+    return cards[number % len(cards)] if cards else None

@@ -1,0 +1,61 @@
+"""The demo, very small."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from glo.errors import ConfigError
+from glo.expr import parse
+from glo.paper.demo import DemoConfig, run_demo
+
+TINY = DemoConfig(generations=2, population=6, steps=60, finalists=2, tuning_seeds=1, repeats=2)
+WRITTEN = {"summary.json", "loss.png", "progress.png"}
+
+
+def files(folder: Path) -> set[str]:
+    """The files in a folder, without the store and its lock."""
+    return {path.name for path in folder.iterdir() if not path.name.startswith("glo.db")}
+
+
+def test_demo(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "demo"
+    calls: list[tuple[str, int, int]] = []
+    returned = run_demo(TINY, out, lambda *call: calls.append(call))
+    assert files(out) == WRITTEN
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert summary == returned
+    assert {"expression", "canonical", "latex", "learning_rate", "fitness", "funnel", "versions"} <= summary.keys()
+    parse(summary["expression"])
+    assert summary["seed"] == 0
+    assert sum(summary["seconds"].values()) > 0
+    assert set(summary["losses"]) == {"discovered", "cross_entropy", "label_smoothing"}
+    for row in summary["losses"].values():
+        assert row["n"] == len(row["values"]) == 2
+        assert row["mean"] == pytest.approx(sum(row["values"]) / 2)
+        assert row["sd"] >= 0
+        assert row["learning_rate"] in summary["ladder"]
+    assert summary["losses"]["discovered"]["expression"] == summary["expression"]
+    assert summary["p_value"] == summary["losses"]["cross_entropy"]["p_value"]
+    assert 0 <= summary["p_value"] <= 1
+    for name in ("loss.png", "progress.png"):
+        content = (out / name).read_bytes()
+        assert content.startswith(b"\x89PNG\r\n\x1a\n")
+        assert content.endswith(b"IEND\xaeB`\x82")
+    assert {phase for phase, _, _ in calls} == {"search", "choosing learning rates", "measuring on test"}
+    assert calls[-1][1] == calls[-1][2] == TINY.repeats * len(summary["losses"])
+
+    # Made anew, with the same result, and with what is the user's own left alone.
+    (out / "notes.txt").write_text("mine")
+    again = run_demo(TINY, out)
+    assert files(out) == {*WRITTEN, "notes.txt"}
+    for key in ("expression", "history_digest", "p_value", "losses"):
+        assert again[key] == summary[key]
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"file.* cannot be written .*choose another --out"):
+        run_demo(TINY, tmp_path / "file" / "demo")

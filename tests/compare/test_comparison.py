@@ -1,0 +1,235 @@
+"""A whole comparison: which losses, on which data, over which lengths of training, and what is said of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from glo.catalog import NAMED, baikal, cross_entropy
+from glo.compare.comparison import FIXED, Study, compare_losses
+from glo.compare.protocol import Protocol, baselines, compare
+from glo.errors import ConfigError, ExpressionError, TaskError
+from glo.expr import parse
+from glo.records import TrainingConfig
+from glo.tasks import Task, with_label_noise, with_train_fraction
+from small import CLASSES, certainty, points
+
+STEPS = 8
+LADDER = (0.1, 1.0, 10.0)
+TINY = Study(learning_rates=LADDER, tuning_seeds=1, repeats=2, smoothings=(0.2, 0.5))
+
+
+def task_of(**changes: Any) -> Task:
+    options: dict[str, Any] = {"metric": certainty, "training": {"steps": STEPS, "batch_size": 20}}
+    return Task("points", lambda: nn.Linear(4, CLASSES), points(0), points(1), points(2), **{**options, **changes})
+
+
+def regression() -> Task:
+    train, validation, test = ((inputs, inputs[:, 0] + 0.1) for inputs, _ in map(points, range(3)))
+    training = {"steps": STEPS, "batch_size": 20}
+    return Task("values", lambda: nn.Linear(4, 1), train, validation, test, link="identity", training=training)
+
+
+def study_of(**changes: Any) -> Study:
+    return dataclasses.replace(TINY, **changes)
+
+
+def summary_of(*losses: Any, **changes: Any) -> dict[str, Any]:
+    return compare_losses(task_of(), losses, study_of(**changes), device="cpu")
+
+
+def test_a_study_is_the_comparison_with_the_baselines() -> None:
+    """As `compare` makes it, by hand; the baseline comes first."""
+    task = task_of()
+    families = {**baselines(task, (0.2, 0.5)), "baikal": {"": baikal}}
+    protocol = Protocol(LADDER, tuning_seeds=1, repeats=2, seed=3)
+    expected = compare(task, families, TrainingConfig(steps=STEPS, batch_size=20), protocol)
+    summary = compare_losses(task, ["baikal"], study_of(seed=3), device="cpu")
+    assert summary["losses"] == expected
+    assert list(summary["losses"]) == ["cross_entropy", "label_smoothing", "baikal"]
+    assert summary["baseline"] == "cross_entropy"
+    assert summary["losses"]["label_smoothing"]["variant"] in ("0.2", "0.5")
+    assert summary["horizons"] == [{"steps": STEPS, "losses": expected}]
+    assert summary["agreement"] == []
+
+
+def test_losses_by_name_text_and_expression() -> None:
+    losses = summary_of("baikal", " x*y ", parse("x*sqrt(y)"), "sqrt-likelihood")["losses"]
+    assert list(losses) == ["cross_entropy", "label_smoothing", "baikal", "x*y", "x*sqrt(y)", "sqrt-likelihood"]
+    assert losses["baikal"]["expression"] == str(NAMED["baikal"])
+    assert losses["x*y"]["expression"] == "x*y"
+    assert losses["sqrt-likelihood"]["values"] == losses["x*sqrt(y)"]["values"]
+
+
+@pytest.mark.parametrize("same", ["cross_entropy", "cross-entropy", "x*log(y)", cross_entropy])
+def test_a_loss_that_is_a_baseline_is_not_listed_twice(same: Any) -> None:
+    losses = summary_of(same, "baikal")["losses"]
+    assert list(losses) == ["cross_entropy", "label_smoothing", "baikal"]
+
+
+def test_a_loss_given_twice_is_listed_once() -> None:
+    assert list(summary_of("baikal", "baikal ")["losses"]) == ["cross_entropy", "label_smoothing", "baikal"]
+
+
+def test_without_baselines_the_first_loss_is_compared_with() -> None:
+    summary = summary_of("baikal", "cross_entropy", baselines=False)
+    assert list(summary["losses"]) == ["baikal", "cross_entropy"]
+    assert summary["baseline"] == "baikal"
+    assert summary["losses"]["baikal"]["difference"] is None
+    assert summary["losses"]["cross_entropy"]["difference"] is not None
+
+
+@pytest.mark.parametrize(
+    ("task", "losses", "with_baselines"), [(task_of, ["baikal"], False), (task_of, [], False), (regression, ["mse"], True)]
+)
+def test_one_loss_alone_is_no_comparison(task: Any, losses: list[str], with_baselines: bool) -> None:
+    with pytest.raises(ConfigError, match=r"only one loss: give another .*or leave the baselines in"):
+        compare_losses(task(), losses, study_of(baselines=with_baselines), device="cpu")
+
+
+def test_regression_is_compared_with_squared_error() -> None:
+    summary = compare_losses(regression(), ["mae"], study_of(learning_rates=(0.01, 0.1, 1.0)), device="cpu")
+    assert list(summary["losses"]) == ["mse", "mae"]
+    assert summary["metric"] == "r2"
+    assert summary["losses"]["mse"]["mean"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"repeats": 1}, ConfigError, "at least 2 --repeats"),
+        ({"learning_rates": (0.0,)}, ConfigError, "learning rates are positive"),
+        ({"steps": (0,)}, ConfigError, "steps"),
+        ({"label_noise": 1.5}, TaskError, "label noise is a fraction"),
+        ({"train_fraction": 0.0}, TaskError, "fraction of the training data"),
+        ({"smoothings": (1.0,)}, ConfigError, "label smoothing needs"),
+    ],
+)
+def test_misuse_is_refused(changes: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        summary_of("baikal", **changes)
+
+
+def test_an_unknown_loss_is_refused() -> None:
+    with pytest.raises(ExpressionError, match=r"named losses are .*baikal"):
+        summary_of("baical")
+
+
+def test_several_lengths_of_training() -> None:
+    """Each a comparison of its own, in order; the longest is the result.
+
+    A loss multiplied by 16 is ahead at first, at a rate of 0.1 for all, and behind when it has become too sure of itself.
+    """
+    loud, fixed = "16*x*log(y)", {"learning_rates": (0.1,)}
+    summary = summary_of(loud, steps=(100, 3, 12, 3), **fixed)
+    assert [horizon["steps"] for horizon in summary["horizons"]] == [3, 12, 100]
+    assert summary["losses"] == summary["horizons"][-1]["losses"]
+    assert summary["training"]["steps"] == 100
+    alone = summary_of(loud, steps=(12,), **fixed)
+    assert alone["losses"] == summary["horizons"][1]["losses"]
+    first, second, third = (horizon["losses"] for horizon in summary["horizons"])
+    assert len({losses["cross_entropy"]["mean"] for losses in (first, second, third)}) == 3
+    assert [between["steps"] for between in summary["agreement"]] == [[3, 12], [3, 100], [12, 100]]
+    for between, (before, after) in zip(
+        summary["agreement"], [(first, second), (first, third), (second, third)], strict=True
+    ):
+        pairs = [("cross_entropy", "label_smoothing"), ("cross_entropy", loud), ("label_smoothing", loud)]
+        flipped = [
+            [a, b] for a, b in pairs if (before[a]["mean"] > before[b]["mean"]) != (after[a]["mean"] > after[b]["mean"])
+        ]
+        assert between["kendall_tau"] == pytest.approx(1 - 2 * len(flipped) / 3)
+        assert [flip["losses"] for flip in between["flips"]] == flipped
+    told = [warning for warning in summary["warnings"] if " is ahead of " in warning]
+    assert len(told) == sum(len(between["flips"]) for between in summary["agreement"]) > 0
+
+
+def test_label_noise_and_less_data_are_those_of_the_variants() -> None:
+    """With the study's seed; what is measured is another number than without."""
+    for changes, changed in [
+        ({"label_noise": 0.4}, with_label_noise(task_of(), 0.4, seed=7)),
+        ({"train_fraction": 0.5}, with_train_fraction(task_of(), 0.5, seed=7)),
+        ({"label_noise": 0.4, "train_fraction": 0.5}, with_train_fraction(with_label_noise(task_of(), 0.4, 7), 0.5, 7)),
+    ]:
+        summary = summary_of("baikal", seed=7, **changes)
+        expected = compare_losses(changed, ["baikal"], study_of(seed=7), device="cpu")
+        plain = summary_of("baikal", seed=7)
+        assert summary["losses"] == expected["losses"]
+        assert summary["losses"]["cross_entropy"]["values"] != plain["losses"]["cross_entropy"]["values"]
+        assert {key: summary[key] for key in changes} == changes
+
+
+def test_only_training_data_are_changed() -> None:
+    """Whatever is measured, is measured against the true labels of validation and test."""
+    seen: list[Tensor] = []
+
+    def watching(predictions: Tensor, targets: Tensor) -> Tensor:
+        seen.append(targets)
+        return certainty(predictions, targets)
+
+    # Labels of their own, so that validation and test are told apart.
+    validation, test = (points(1)[0], (torch.arange(60) + 1) % CLASSES), (points(2)[0], (torch.arange(60) + 2) % CLASSES)
+    task = Task("points", lambda: nn.Linear(4, CLASSES), points(0), validation, test, watching, training={"steps": 2})
+    inputs, labels = (tensor.clone() for tensor in points(0))
+    compare_losses(task, ["baikal"], study_of(label_noise=0.5, train_fraction=0.5), device="cpu")
+    assert {tuple(targets.tolist()) for targets in seen} == {tuple(validation[1].tolist()), tuple(test[1].tolist())}
+    assert torch.equal(task.split("train").inputs, inputs)
+    assert torch.equal(task.split("train").targets, labels)
+
+
+@pytest.mark.parametrize("changes", [{"label_noise": 0.2}, {"train_fraction": 0.5}])
+def test_regression_has_no_labels_to_make_wrong(changes: dict[str, float]) -> None:
+    with pytest.raises(TaskError, match="'values' is a regression"):
+        compare_losses(regression(), ["mae"], study_of(**changes), device="cpu")
+
+
+def test_one_fixed_rate_is_confounded_and_told() -> None:
+    """A loss looks better for being multiplied by 16; on the ladder it does not, and nothing is told."""
+    fixed = summary_of("16*x*log(y)", learning_rates=(0.02,), repeats=4, baselines=True)
+    assert fixed["confounded"] is True
+    assert fixed["warnings"] == [FIXED]
+    assert all(word in FIXED for word in ("same learning rate", "larger gradient", "confounded"))
+    assert fixed["losses"]["16*x*log(y)"]["difference"] > 0.1
+    assert fixed["losses"]["16*x*log(y)"]["p_holm"] < 0.05
+    rungs = tuple(2.0**power for power in range(-12, 7))
+    fair = summary_of("16*x*log(y)", learning_rates=rungs, repeats=4)
+    assert fair["confounded"] is False
+    assert fair["warnings"] == []
+    assert fair["losses"]["16*x*log(y)"]["values"] == fair["losses"]["cross_entropy"]["values"]
+
+
+def test_a_rate_at_the_edge_is_told_by_name() -> None:
+    summary = summary_of("baikal", learning_rates=(1e-9, 2e-9))
+    edges = {name for name, row in summary["losses"].items() if row["at_edge"]}
+    assert "baikal" in edges
+    assert len(summary["warnings"]) == len(edges)
+    for name in edges:
+        (warning,) = [text for text in summary["warnings"] if f"for {name}, " in text]
+        assert f"{summary['losses'][name]['learning_rate']:g}" in warning
+        assert "--learning-rates" in warning
+
+
+def test_the_seed_decides_everything() -> None:
+    first, again, other = (summary_of("baikal", seed=seed, label_noise=0.2, steps=(3, 6)) for seed in (1, 1, 2))
+    assert first == again
+    assert first["losses"]["cross_entropy"]["values"] != other["losses"]["cross_entropy"]["values"]
+
+
+def test_provenance() -> None:
+    calls: list[str] = []
+    study = study_of(steps=(3, 6), seed=4)
+    summary = compare_losses(task_of(), ["baikal"], study, device="cpu", report=lambda phase, *_: calls.append(phase))
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    assert (summary["task"], summary["metric"], summary["device"]) == ("points", "certainty", "cpu")
+    assert (summary["seed"], summary["repeats"], summary["tuning_seeds"]) == (4, 2, 1)
+    assert (summary["label_noise"], summary["train_fraction"], summary["learning_rates"]) == (0.0, 1.0, list(LADDER))
+    assert {"glo", "python", "torch", "numpy"} <= summary["versions"].keys()
+    assert {"platform", "cores", "threads"} <= summary["hardware"].keys()
+    assert summary["hardware"]["threads"] == 1
+    assert (summary["training"]["steps"], summary["training"]["batch_size"]) == (6, 20)
+    assert not {"learning_rates", "early_stop"} & summary["training"].keys()  # neither plays a part
+    assert set(calls) == {"choosing learning rates", "measuring on test"}

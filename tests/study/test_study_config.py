@@ -1,0 +1,239 @@
+"""The configuration of a run: what wins over what, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glo.errors import ConfigError
+from glo.study import RunConfig, compose, training_config
+from glo.tasks import Task
+
+Compose = Callable[..., RunConfig]
+
+
+@pytest.fixture
+def composed(make_task: Callable[..., Task]) -> Compose:
+    """Composes a configuration for a tiny task, whose own training has 77 steps and batches of 40."""
+    task = make_task(steps=77)
+    return lambda **layers: compose(task, "points", **layers)
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes a TOML file."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "options.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_later_layers_win(composed: Compose, toml: Callable[[str], Path]) -> None:
+    file = toml("[training]\nsteps = 200\nmomentum = 0.5\n[genetic]\npopulation = 30\ncrossover = 0.7\n")
+    layers: list[dict[str, Any]] = [
+        {},
+        {"file": file},
+        {"settings": ["training.steps=300", "genetic.population=31"]},
+        {"overrides": {"training": {"steps": 400}}},
+    ]
+    steps, populations, crossovers, chosen = [], [], [], {}
+    for layer in layers:
+        chosen |= layer
+        config = composed(**chosen)
+        steps.append(config.training.steps)
+        populations.append(config.genetic.population)
+        crossovers.append(config.genetic.crossover)
+    assert steps == [77, 200, 300, 400]
+    assert populations == [40, 30, 31, 31]
+    assert crossovers == [0.8, 0.7, 0.7, 0.7]
+    # What no later layer names is kept, in a table that later layers do name.
+    last = composed(**chosen)
+    assert last.training.momentum == 0.5
+    assert last.training.batch_size == 40
+
+
+def test_preset_wins_over_the_task(make_task: Callable[..., Task]) -> None:
+    task = make_task(learning_rates=[0.5], momentum=0.25)
+    config = compose(task, "points", preset="paper")
+    assert config.training.learning_rates == (0.01,)
+    assert config.training.momentum == 0.25
+
+
+def test_option_that_is_not_given_changes_nothing(composed: Compose) -> None:
+    given = {"generations": None, "genetic": {"population": None}, "training": {"steps": None}}
+    assert composed(overrides=given) == composed()
+
+
+def test_configuration_says_which_task(make_task: Callable[..., Task]) -> None:
+    task = make_task()
+    config = compose(task, "points", {"noise": 0.1})
+    assert config.task.model_dump() == {"name": "points", "options": {"noise": 0.1}, "digest": task.digest()}
+
+
+def test_digest_of_the_task_cannot_be_set(composed: Compose, make_task: Callable[..., Task]) -> None:
+    assert composed(settings=["task.digest=mine"]).task.digest == make_task().digest()
+
+
+def test_configuration_survives_json(composed: Compose) -> None:
+    config = composed(settings=["training.schedule=[[10, 0.5]]"])
+    assert RunConfig.model_validate(config.model_dump(mode="json")) == config
+    assert RunConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_paper_preset_is_section_iii_a(composed: Compose) -> None:
+    config = composed(preset="paper")
+    genetic = config.genetic
+    assert config.preset == "paper"
+    assert genetic.population == 80
+    assert genetic.elites == 6
+    assert genetic.initial_depth == 2
+    assert genetic.selection == "roulette"
+    assert genetic.crossover == 0.8
+    assert genetic.integer_step == 0.05
+    assert genetic.replacement == 0.05
+    assert genetic.shrink == 0.025
+    assert genetic.grow == 0.025
+    assert not genetic.viable
+    assert genetic.weights == {
+        "log": 3,
+        "sqrt": 2,
+        "square": 1,
+        "+": 1,
+        "*": 1,
+        "-": 1,
+        "/": 1,
+        "x": 3,
+        "y": 3,
+        "1": 1,
+        "-1": 1,
+    }
+    assert len(config.training.learning_rates) == 1
+    assert config.training.early_stop == 0
+    assert not config.funnel.derivative
+    assert not config.funnel.descent
+
+
+def test_default_preset_is_the_default(composed: Compose) -> None:
+    config = composed()
+    assert config == composed(preset="default")
+    assert config.preset == "default"
+    assert config != composed(preset="paper")
+
+
+@pytest.mark.parametrize(
+    ("setting", "key", "value"),
+    [
+        ("training.steps=100", ("training", "steps"), 100),
+        ("training.momentum=0.9", ("training", "momentum"), 0.9),
+        ("training.momentum = 0.9", ("training", "momentum"), 0.9),
+        ("training.eps=1e-6", ("training", "eps"), 1e-6),
+        ("training.learning_rates=[0.1, 1.0]", ("training", "learning_rates"), (0.1, 1.0)),
+        ("training.learning_rates=[1]", ("training", "learning_rates"), (1.0,)),
+        ("training.schedule=[[100, 0.5], [200, 0.1]]", ("training", "schedule"), ((100, 0.5), (200, 0.1))),
+        ("training.class_reduction=mean", ("training", "class_reduction"), "mean"),
+        ('training.class_reduction="mean"', ("training", "class_reduction"), "mean"),
+        ("genetic.viable=false", ("genetic", "viable"), False),
+        ("genetic.selection=tournament", ("genetic", "selection"), "tournament"),
+        ("generations=5", ("generations",), 5),
+    ],
+)
+def test_setting(composed: Compose, setting: str, key: tuple[str, ...], value: object) -> None:
+    found: Any = composed(settings=[setting])
+    for part in key:
+        found = getattr(found, part)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_last_of_two_settings_wins(composed: Compose) -> None:
+    config = composed(settings=["training.steps=1", "genetic.elites=2", "training.steps=3"])
+    assert (config.training.steps, config.genetic.elites) == (3, 2)
+
+
+@pytest.mark.parametrize("setting", ["training.steps", "=3", "training.=3", ".steps=3", "", "training..steps=3"])
+def test_setting_of_a_bad_form(composed: Compose, setting: str) -> None:
+    with pytest.raises(ConfigError, match=r"key=value, e\.g\. training\.steps=100"):
+        composed(settings=[setting])
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("stepz = 1", "stepz"),
+        ("[training]\nstepz = 1", r"training\.stepz"),
+        ("[genetic]\npopulatoin = 1", r"genetic\.populatoin"),
+        ("[funnel]\nx = true", r"funnel\.x"),
+        ("[nonsense.deeper]\nx = 1", "nonsense"),
+    ],
+)
+def test_unknown_key(composed: Compose, toml: Callable[[str], Path], text: str, key: str) -> None:
+    with pytest.raises(ConfigError, match=f"no option '{key}'; known here: "):
+        composed(file=toml(text))
+
+
+def test_unknown_key_lists_its_neighbours(composed: Compose) -> None:
+    with pytest.raises(ConfigError, match=r"no option 'training\.step'; known here: steps, batch_size, learning_rates"):
+        composed(settings=["training.step=3"])
+    with pytest.raises(ConfigError, match=r"no option 'trainig'; known here: task, preset, seed, phases, .*genetic"):
+        composed(settings=["trainig.steps=3"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "key", "given"),
+    [
+        ("training.steps=0", "training.steps", "0"),
+        ("training.steps=many", "training.steps", "'many'"),
+        ("training.momentum=1.5", "training.momentum", "1.5"),
+        ("training.learning_rates=[]", "training.learning_rates", r"\[\]"),
+        ("training.learning_rates=[-1.0]", "training.learning_rates.0", "-1.0"),
+        ("training=3", "training", "3"),
+        ("genetic.crossover=2", "genetic.crossover", "2"),
+        ("genetic.selection=lottery", "genetic.selection", "'lottery'"),
+        ("generations=0", "generations", "0"),
+        ("seed=-1", "seed", "-1"),
+    ],
+)
+def test_bad_value(composed: Compose, setting: str, key: str, given: str) -> None:
+    with pytest.raises(ConfigError, match=rf"option '{key}': .*\(given: {given}\)"):
+        composed(settings=[setting])
+
+
+def test_all_problems_are_named_at_once(composed: Compose) -> None:
+    with pytest.raises(ConfigError, match=r"training\.steps.*") as caught:
+        composed(settings=["training.steps=0", "genetic.nonsense=1"])
+    assert "genetic.nonsense" in str(caught.value)
+
+
+def test_unknown_preset(composed: Compose) -> None:
+    with pytest.raises(ConfigError, match="no preset 'papper'; presets are paper, default"):
+        composed(preset="papper")
+
+
+def test_file_that_is_not_toml(composed: Compose, toml: Callable[[str], Path]) -> None:
+    with pytest.raises(ConfigError, match=r"options\.toml is not TOML: .*line 2"):
+        composed(file=toml("[training]\nsteps: 3\n"))
+
+
+def test_file_of_bytes(composed: Compose, tmp_path: Path) -> None:
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\xff\xfe")
+    with pytest.raises(ConfigError, match=r"picture\.png is not TOML"):
+        composed(file=tmp_path / "picture.png")
+
+
+def test_file_that_is_missing(composed: Compose, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml cannot be read: No such file"):
+        composed(file=tmp_path / "nowhere.toml")
+
+
+def test_training_of_a_task_with_some_values_changed(make_task: Callable[..., Task]) -> None:
+    task = make_task(steps=77)
+    config = training_config(task, {"steps": None, "learning_rates": [0.5]})
+    assert (config.steps, config.batch_size, config.learning_rates) == (77, 40, (0.5,))
+    with pytest.raises(ConfigError, match=r"training\.learning_rates"):
+        training_config(task, {"learning_rates": [-1]})
