@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from contracts.search_contract import AdaptiveSearchContract, Judge, failing, fake_fitness, history, trained
+from glo.testing.search import AdaptiveSearchContract, Evaluate, failing, fake_fitness, history, trained
 from glo.catalog import baikal, cross_entropy
 from glo.errors import ConfigError
 from glo.expr import Expr, parse, with_coefficients
@@ -52,7 +52,7 @@ def of_fitness(expression: Expr, fitness: float) -> Outcome:
     return Outcome(str(expression), "", Status.TRAINED, Stage.TRAINING, "", fitness, 0.1)
 
 
-def near(positions: Sequence[int], target: Sequence[float]) -> Judge:
+def near(positions: Sequence[int], target: Sequence[float]) -> Evaluate:
     """The nearer the coefficients are to the target, the fitter: 1 at the target, 0 far away."""
     return lambda e: of_fitness(e, float(1 / (1 + np.sum((read(e)[list(positions)] - target) ** 2))))
 
@@ -236,13 +236,13 @@ def test_it_follows_a_slope_across_scales_and_directions() -> None:
 def test_failures_in_half_of_all_directions_do_not_hide_the_fittest(status: Status) -> None:
     """Where the factor of x/y is negative, training fails."""
 
-    def judge(expression: Expr) -> Outcome:
+    def evaluate(expression: Expr) -> Outcome:
         if read(expression)[3] < 0:
             return failing(status, Stage.TRAINING)(expression)
         return near([0, 3], [3.0, 0.5])(expression)
 
     tuning = search([0, 3], iterations=60)
-    history(tuning, judge)
+    history(tuning, evaluate)
     assert distance(tuning.best, [0, 3], [3.0, 0.5]) < 0.05
     assert distance(tuning.mean, [0, 3], [3.0, 0.5]) < 0.05
 

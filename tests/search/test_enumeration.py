@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.evaluator_contract import SHORT, digits
-from contracts.search_contract import SearchContract, failing, history
+from glo.testing.search import SearchContract, failing, history
 from glo.catalog import baikal, cross_entropy
 from glo.errors import ConfigError
 from glo.evaluation import Funnel, FunnelConfig, OnOutcomes, unheard

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contracts.search_contract import AdaptiveSearchContract, fake_fitness, history, trained
+from glo.testing.search import AdaptiveSearchContract, fake_fitness, history, trained
 from glo.expr import Expr, fingerprint
 from glo.records import Outcome, Stage, Status
 from glo.search import GeneticConfig, GeneticSearch

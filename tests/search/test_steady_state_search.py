@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.search_contract import AdaptiveSearchContract, fake_fitness, history, mixed, trained
+from glo.testing.search import AdaptiveSearchContract, fake_fitness, history, mixed, trained
 from glo.errors import ConfigError
 from glo.expr import Expr, fingerprint, parse
 from glo.records import Outcome, Stage, Status

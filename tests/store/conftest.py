@@ -1,4 +1,4 @@
-"""What the tests of the store share: one PostgreSQL server for all of them."""
+"""One PostgreSQL server for all tests of the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for the tests: private to them, on a Unix socket in a folder of its own, stopped in the end."""
+"""A private PostgreSQL server for the tests, on a Unix socket in its own folder; stopped after the tests."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-PASSWORD = "s3cret/p@ss:word"  # noqa: S105 - of the user "locked", whom no one else can reach
+PASSWORD = "s3cret/p@ss:word"  # noqa: S105 - of the user "locked" of a private server
 SETTINGS = ("listen_addresses=", "fsync=off", "log_min_messages=log", "log_checkpoints=off")
 
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A running server, with its socket in a folder of its own.
+    """A running server, with its socket in its own folder.
 
     The user "glo" may do everything, without a password; "locked" needs `PASSWORD`.
     """
@@ -39,7 +39,7 @@ class PostgresServer:
             connection.execute(statement.encode())
 
     def new_schema(self) -> str:
-        """The name of a schema without tables: much cheaper than a database."""
+        """Create a schema without tables, which is much cheaper than a database; return its name."""
         name = f"glo{next(self._numbers)}"
         self.execute(f"CREATE SCHEMA {name}")
         return name
@@ -47,14 +47,14 @@ class PostgresServer:
 
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
-    """Start a server; skip the test where there is none to start."""
+    """Start a server; skip the test where PostgreSQL is not installed."""
     found = [shutil.which("initdb"), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True))]
     programs = next((Path(path).parent for path in found if path), None)
     if programs is None:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
     folder = Path(tempfile.mkdtemp(prefix="glo-postgres-"))
     as_user = ["setpriv", "--pdeathsig=QUIT"]  # the server dies with the tests
-    if os.geteuid() == 0:  # which it refuses to run as
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         user = pwd.getpwnam("postgres")
         os.chown(folder, user.pw_uid, user.pw_gid)
         as_user += [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
@@ -73,5 +73,5 @@ def postgres_server() -> Iterator[PostgresServer]:
             running.execute(f"CREATE ROLE locked LOGIN PASSWORD '{PASSWORD}'")
             yield running
         finally:
-            server.send_signal(signal.SIGQUIT)  # at once: nothing of it is needed any more
+            server.send_signal(signal.SIGQUIT)  # the fast way: its data are not needed any more
     shutil.rmtree(folder)

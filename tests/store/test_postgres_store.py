@@ -1,4 +1,4 @@
-"""The PostgreSQL store: the contract on a real server, and what a store can meet there and not in a file."""
+"""The PostgreSQL store: the contract on a real server, and errors that only a server can cause."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from contracts.store_contract import NewUrl, StoreContract, generation, trained
 from glo.cli import main
 from glo.errors import StoreError
 from glo.store import Store
+from glo.testing.store import StoreContract
+from glo.testing.store_base import NewUrl, generation, trained
+from store.interrupts import InterruptTests
 from store.postgres import PASSWORD, PostgresServer
 
 Open = Callable[[str], Store]
 ENCODED = urllib.parse.quote(PASSWORD, safe="")
 
-# The driver cannot be imported, as where only glo itself was installed.
+# The driver cannot be imported, as after an installation without the extra "postgres".
 WITHOUT_DRIVER = """
 import sys
 sys.modules["psycopg"] = None
@@ -36,8 +38,8 @@ except StoreError as error:
 """
 
 
-class TestPostgresStore(StoreContract):
-    """The contract."""
+class TestPostgresStore(StoreContract, InterruptTests):
+    """The contract of every store, and Ctrl-C."""
 
     @pytest.fixture
     def new_url(self, postgres: PostgresServer) -> NewUrl:
@@ -46,7 +48,7 @@ class TestPostgresStore(StoreContract):
 
 @pytest.fixture
 def opened() -> Iterator[Open]:
-    """Opens stores, and closes them in the end."""
+    """A function that opens stores; all are closed after the test."""
     stores: list[Store] = []
 
     def open_it(url: str) -> Store:
@@ -66,7 +68,7 @@ def schema(postgres: PostgresServer) -> str:
 
 @pytest.fixture
 def url(postgres: PostgresServer, schema: str) -> str:
-    """A store with one run of one generation."""
+    """The URL of a store with one run of one generation."""
     store = Store(postgres.url(schema))
     store.create_run("run", {}, {})
     store.record("run", generation(0, [trained("x*y", "f")]))
@@ -75,7 +77,7 @@ def url(postgres: PostgresServer, schema: str) -> str:
 
 
 def role(postgres: PostgresServer, schema: str) -> str:
-    """The name of a new user, who may see the schema and nothing else."""
+    """Create a user who may use the schema and nothing else; return the name."""
     name = f"{schema}_user"
     postgres.execute(f"CREATE ROLE {name} LOGIN")
     postgres.execute(f"GRANT USAGE ON SCHEMA {schema} TO {name}")
@@ -83,7 +85,7 @@ def role(postgres: PostgresServer, schema: str) -> str:
 
 
 def refusal(url: str) -> str:
-    """The message of the error."""
+    """The message of the error when a store is opened."""
     with pytest.raises(StoreError) as caught:
         Store(url)
     return str(caught.value)
@@ -96,7 +98,7 @@ def test_schemes(opened: Open, url: str, scheme: str) -> None:
     assert str(same).startswith("postgresql+psycopg://glo@/postgres?host=")
 
 
-def test_driver_that_is_not_installed() -> None:
+def test_missing_driver() -> None:
     child = subprocess.run([sys.executable, "-c", WITHOUT_DRIVER], capture_output=True, text=True, check=True)
     assert re.search(r"PostgreSQL needs psycopg: pip install 'glo\[postgres\]'", child.stdout)
 
@@ -113,7 +115,7 @@ def test_driver_that_is_not_installed() -> None:
         ("postgresql://me:hunter2@127.0.0.1", r"names no database: give postgresql://user@host/database"),
     ],
 )
-def test_server_that_cannot_be_reached(url: str, message: str) -> None:
+def test_unreachable_server(url: str, message: str) -> None:
     said = refusal(url)
     assert re.search(message, said)
     assert "hunter2" not in said
@@ -146,9 +148,9 @@ def test_missing_password(postgres: PostgresServer) -> None:
 
 
 def test_missing_database_user_and_schema(postgres: PostgresServer) -> None:
-    assert re.search(r"there is no such database: make it with createdb", refusal(postgres.url(database="nowhere")))
+    assert re.search(r"there is no such database: create it with createdb", refusal(postgres.url(database="nowhere")))
     assert re.search(r"there is no such user: check --storage", refusal(postgres.url(user="nobody")))
-    assert re.search(r"schema of its search_path does not exist: make it", refusal(postgres.url("nowhere")))
+    assert re.search(r"schema of its search_path does not exist: create it", refusal(postgres.url("nowhere")))
 
 
 def test_read_only_user_can_read_and_not_write(opened: Open, postgres: PostgresServer, schema: str, url: str) -> None:
@@ -164,19 +166,19 @@ def test_read_only_user_can_read_and_not_write(opened: Open, postgres: PostgresS
 
 
 def test_read_only_transactions(opened: Open, url: str) -> None:
-    """As on a server that only follows another."""
+    """As on a server that only replicates another."""
     store = opened(f"{url}%20-cdefault_transaction_read_only%3Don")
     assert len(store.generations("run")) == 1
-    with pytest.raises(StoreError, match="it is read-only: use a server and a user that may write"):
+    with pytest.raises(StoreError, match="it is read-only: use a server and a user that can write"):
         store.record("run", generation(1, []))
 
 
-def test_user_who_may_not_make_tables(postgres: PostgresServer, schema: str) -> None:
+def test_user_without_permission_to_create_tables(postgres: PostgresServer, schema: str) -> None:
     assert re.search("this user may not do that", refusal(postgres.url(schema, role(postgres, schema))))
 
 
 def test_database_of_another_program(postgres: PostgresServer, schema: str) -> None:
-    """It is left as it was."""
+    """It stays unchanged."""
     url = postgres.url(schema)
     with psycopg.connect(url) as connection:
         connection.execute("CREATE TABLE urls (url TEXT)")
@@ -193,7 +195,7 @@ def test_newer_schema(url: str) -> None:
 
 
 def test_two_stores_in_one_database(opened: Open, postgres: PostgresServer, url: str) -> None:
-    """By schemas: each has its own runs and its own locks."""
+    """Each in its own schema: each has its own runs and its own locks."""
     one, other = opened(url), opened(postgres.url(postgres.new_schema()))
     assert other.runs() == []
     other.create_run("run", {}, {})
@@ -201,8 +203,8 @@ def test_two_stores_in_one_database(opened: Open, postgres: PostgresServer, url:
         assert (one.run("run").generations, other.run("run").generations) == (1, 0)
 
 
-def test_lock_leaves_nothing_open(opened: Open, url: str) -> None:
-    """While a run trains for hours, the session that has its lock holds back no clean-up of the database."""
+def test_lock_leaves_no_transaction_open(opened: Open, url: str) -> None:
+    """A run may train for hours; an open transaction would keep the server from vacuuming its tables."""
     store = opened(url)
     count = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
     idle = "SELECT DISTINCT state FROM pg_stat_activity WHERE application_name = 'glo' AND datname = current_database()"
@@ -213,8 +215,8 @@ def test_lock_leaves_nothing_open(opened: Open, url: str) -> None:
         assert connection.execute(count).fetchall() == [(0,)]
 
 
-def test_connections_that_the_server_ended(opened: Open, url: str) -> None:
-    """As when it is started anew: those in the pool are made anew, and a lock that went with them is no error."""
+def test_connections_closed_by_the_server(opened: Open, url: str) -> None:
+    """As when the server restarts: the pool connects again, and releasing a lost lock is no error."""
     end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'glo'"
     store = opened(url)
     with psycopg.connect(url, autocommit=True) as connection, store.lock("run"):
@@ -224,14 +226,14 @@ def test_connections_that_the_server_ended(opened: Open, url: str) -> None:
         assert store.run("run").generations == 2
 
 
-def test_search_shared_by_two_users_is_that_of_a_file(
+def test_two_users_share_a_search_which_equals_that_in_a_file(
     postgres: PostgresServer,
     schema: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """By the command line: the history is the same to the byte, all is known to the second user, no password is shown."""
+    """On the command line: the histories are identical, the second user trains nothing, and no password is printed."""
 
     def glo(*arguments: str) -> str:
         monkeypatch.setattr(sys, "argv", ["glo", *arguments])
@@ -253,4 +255,4 @@ def test_search_shared_by_two_users_is_that_of_a_file(
     assert first["funnel"]["training"]["candidates"] == file["funnel"]["training"]["candidates"] > 0
     assert second["funnel"]["training"]["candidates"] == 0
     assert first["storage"] == url.replace(ENCODED, "***")
-    assert "Runs in postgresql://locked:***@/" in re.sub(r"\s+", " ", glo("runs", "--storage", url))
+    assert "Studies in postgresql://locked:***@/" in re.sub(r"\s+", " ", glo("runs", "--storage", url))

@@ -1,4 +1,4 @@
-"""The SQLite store: the contract, and the file."""
+"""The SQLite store: the contract, and the properties of its file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from contracts.store_contract import NewUrl, StoreContract, generation, trained
 from glo.store import Store
+from glo.testing.store import StoreContract
+from glo.testing.store_base import NewUrl, generation, trained
+from store.interrupts import InterruptTests
 
 
-class TestSQLiteStore(StoreContract):
-    """The contract."""
+class TestSQLiteStore(StoreContract, InterruptTests):
+    """The contract of every store, and Ctrl-C."""
 
     @pytest.fixture
     def new_url(self, tmp_path: Path) -> NewUrl:
@@ -34,14 +36,13 @@ def test_path_and_url_are_the_same_store(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_empty_file_becomes_a_store(tmp_path: Path) -> None:
-    # As `mktemp` leaves one.
-    (tmp_path / "glo.db").touch()
+    (tmp_path / "glo.db").touch()  # as `mktemp` does
     Store(tmp_path / "glo.db").create_run("first", {}, {})
     assert Store(tmp_path / "glo.db", create=False).run("first").name == "first"
 
 
 def test_closed_store_leaves_one_file(tmp_path: Path) -> None:
-    """What is copied elsewhere is one file."""
+    """So a store can be copied as one file."""
     store = Store(tmp_path / "glo.db")
     store.create_run("first", {}, {})
     store.record("first", generation(0, [trained("x*y", "f")]))

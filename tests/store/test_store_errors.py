@@ -1,4 +1,4 @@
-"""Stores that cannot be used: the message names the file and says what to do."""
+"""Unusable stores: the message names the file and says what to do."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from contracts.store_contract import generation, trained
 from glo.errors import StoreError
 from glo.store import Store
+from glo.testing.store_base import generation, trained
 
-# Records until the disk is "full": a limit to the size of a file, whose signal is ignored so that the write fails.
+# Records until the disk is "full": a limit on the size of a file, whose signal is ignored, so that the write fails.
 FILLER = """
 import resource, signal, sys
 from glo.errors import StoreError
-from glo.records import Outcome, Phase, Stage, Status, new_counts
+from glo.records import Outcome, PhaseKind, Stage, Status, new_counts
 from glo.store import GenerationRecord, Store
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = Store(sys.argv[1])
@@ -27,9 +27,9 @@ store.create_run("run", {}, {})
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
 for number in range(1000):
     outcomes = [Outcome("x*y", f"{number}-{n}", Status.TRAINED, Stage.TRAINING, "r" * 200) for n in range(20)]
-    known = {"context": {outcome.fingerprint: outcome for outcome in outcomes}}
     try:
-        store.record("run", GenerationRecord(number, Phase.GENETIC, "asked", outcomes, new_counts(), 0.0), known)
+        store.record("run", GenerationRecord(number, PhaseKind.GENETIC, "asked", outcomes, new_counts(), 0.0))
+        store.remember({"context": {outcome.fingerprint: outcome for outcome in outcomes}})
     except StoreError as error:
         print(number)
         print(error)
@@ -44,8 +44,8 @@ def path(tmp_path: Path) -> Path:
     store = Store(path)
     store.create_run("run", {"a": 1}, {"b": "2"})
     for number in range(30):
-        known = {"context": {f"{number}-{n}": trained("x*y", f"{number}-{n}") for n in range(40)}}
-        store.record("run", generation(number, [trained("x*y", f"{n}") for n in range(40)]), known)
+        store.record("run", generation(number, [trained("x*y", f"{n}") for n in range(40)]))
+        store.remember({"context": {f"{number}-{n}": trained("x*y", f"{number}-{n}") for n in range(40)}})
     store.close()
     return path
 
@@ -66,7 +66,7 @@ def test_truncated(path: Path, part: float) -> None:
     def read_all() -> None:
         store = Store(path)
         store.generations("run")
-        store.known("context", [f"{number}-{n}" for number in range(30) for n in range(40)])
+        store.lookup("context", [f"{number}-{n}" for number in range(30) for n in range(40)])
 
     with pytest.raises(StoreError, match=r"glo\.db.*damaged: restore it from a copy, or use another --storage"):
         read_all()
@@ -82,7 +82,7 @@ def test_newer_schema(path: Path) -> None:
 
 
 def test_sqlite_file_of_another_program(tmp_path: Path) -> None:
-    """It is left as it was: somebody's browser history does not become a store."""
+    """It stays unchanged: somebody's browser history does not become a store."""
     path = tmp_path / "history.db"
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE urls (url TEXT)")
@@ -116,16 +116,19 @@ def test_full_disk(tmp_path: Path) -> None:
     child = subprocess.run([sys.executable, "-c", FILLER, str(path)], capture_output=True, text=True, check=False)
     assert child.returncode == 0, child.stderr
     assert child.stdout, "the limit was never reached"
-    failed, message = child.stdout.splitlines()
+    last, message = child.stdout.splitlines()
     assert re.search(r"glo\.db: the disk is full.*free some space, then go on with glo resume", message)
     store = Store(path, create=False)
     recorded = store.generations("run")
-    assert 0 < len(recorded) == int(failed)
+    # The number of a generation is that of the attempt: either to record it failed, or to remember its outcomes.
+    assert 0 < len(recorded) in (int(last), int(last) + 1)
     for record in recorded:
         assert [outcome.fingerprint for outcome in record.outcomes] == [f"{record.generation}-{n}" for n in range(20)]
-    assert len(store.known("context", [f"{failed}-{n}" for n in range(20)])) == 0
-    store.record("run", generation(int(failed), [trained("x*y", "f")]))
-    assert len(store.generations("run")) == int(failed) + 1
+    for number in range(int(last) + 1):
+        remembered = store.lookup("context", [f"{number}-{n}" for n in range(20)])
+        assert len(remembered) == (20 if number < int(last) else 0)
+    store.record("run", generation(len(recorded), [trained("x*y", "f")]))
+    assert len(store.generations("run")) == len(recorded) + 1
 
 
 def test_missing_folder(tmp_path: Path) -> None:
@@ -141,7 +144,7 @@ def test_folder_in_place_of_a_file(tmp_path: Path) -> None:
         Store(tmp_path)
 
 
-def test_missing_file_that_is_not_to_be_made(tmp_path: Path) -> None:
+def test_missing_file_that_is_not_to_be_created(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"no store .*glo\.db: give its --storage, or start with glo search"):
         Store(tmp_path / "glo.db", create=False)
     assert list(tmp_path.iterdir()) == []
@@ -174,7 +177,7 @@ def test_unsupported_url(url: str) -> None:
         "mysql://host/glo?sslpassword=hunter2&user=me",
     ],
 )
-def test_password_of_an_unsupported_url_is_not_repeated(url: str) -> None:
+def test_password_of_an_unsupported_url_is_not_printed(url: str) -> None:
     with pytest.raises(StoreError, match=r"\*\*\*") as caught:
         Store(url)
     assert "hunter2" not in str(caught.value)

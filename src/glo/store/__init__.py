@@ -1,4 +1,4 @@
-"""The store that a killed run resumes from, and that runs share what they learn in."""
+"""The store: the records of runs, from which a killed run is resumed, and a cache of outcomes that all runs share."""
 
 from glo.store.database import Store, check_name
 from glo.store.rows import GenerationRecord, RunRecord

@@ -1,4 +1,4 @@
-"""What differs between databases, as data."""
+"""The differences between databases, as data."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from typing import Any
 from sqlalchemy import URL, Engine
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-SETUP = ".setup"  # the lock under which tables are made; no run has this name
+SETUP = ".setup"  # name of the lock under which the tables are created; no run can have this name
 
 
-class Taken(Exception):  # noqa: N818 - it is not an error before the store says so
-    """A lock that another process holds."""
+class LockHeld(Exception):  # noqa: N818 - a signal to the store, which decides whether it is an error
+    """Another process holds the lock."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """A database that a store can be in.
+    """A kind of database that can hold a store.
 
     Attributes:
-        exists: whether there is anything to connect to.
-        connect: makes the engine.  A commit is on the disk when it returns, and foreign keys are kept.
-        prepare: is done once, before the tables are made.
-        insert: the dialect's own, which knows `on_conflict_do_nothing`.
-        lock: one of a name, for one process at a time; it waits for so many seconds, then raises `Taken`.  It is free again
-            when its process dies, however that came.
-        one_moment: execution options under which all that a transaction reads is of one moment.
-        advice: what to do about an error, by a pattern in the database's words; the first that matches counts.
+        exists: `exists(url)`: whether there is a database to connect to.
+        connect: `connect(url)` creates the engine.  A commit must be on the disk when it returns, and foreign keys must be
+            enforced.
+        prepare: `prepare(engine)` is called once, before the tables are created.
+        insert: the dialect's own `insert`, which supports `on_conflict_do_nothing`.
+        lock: `lock(engine, name, seconds)` holds a lock that only one process at a time can hold.  It waits for up to
+            `seconds`, then raises `LockHeld`.  The death of a process releases its locks, whatever killed it.
+        advice: what to do about an error, by a regular expression for the database's message; the first match counts.
+        snapshot: execution options under which a transaction reads from one snapshot.
     """
 
     exists: Callable[[URL], bool]
@@ -39,11 +40,11 @@ class Backend:
     insert: Callable[..., Any]
     lock: Callable[[Engine, str, float], AbstractContextManager[None]]
     advice: Mapping[str, str]
-    one_moment: Mapping[str, Any] = field(default_factory=dict)
+    snapshot: Mapping[str, Any] = field(default_factory=dict)
 
     def explain(self, error: SQLAlchemyError) -> str:
-        """What to do about an error, and what the database said."""
-        said = str(error.orig) if isinstance(error, DatabaseError) and error.orig else str(error).split("\n[SQL", 1)[0]
-        reason = " ".join(said.split())
+        """Say what to do about an error, and quote the database's message."""
+        message = str(error.orig) if isinstance(error, DatabaseError) and error.orig else str(error).split("\n[SQL", 1)[0]
+        reason = " ".join(message.split())
         hint = next(hint for pattern, hint in self.advice.items() if re.search(pattern, reason))
         return f"{hint} ({reason})"

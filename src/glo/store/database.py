@@ -1,4 +1,4 @@
-"""The store: runs, their generations, and what is known of each loss.  Only this package knows SQLAlchemy."""
+"""The store: runs, their generations, and the outcomes that all runs share.  Only this package knows SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -10,39 +10,41 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, inspect, select
+from sqlalchemy import Connection, bindparam, func, insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from glo.errors import ConfigError, RunError, StoreError
 from glo.records import Outcome
-from glo.store.backend import SETUP, Taken
-from glo.store.interrupts import undisturbed
+from glo.store.backend import SETUP, LockHeld
+from glo.store.interrupts import interrupts_deferred
 from glo.store.rows import GenerationRecord, RunRecord, generation_row, outcome_row, read_generation, read_outcome
 from glo.store.schema import SCHEMA_VERSION, fitness_cache, generations, info, metadata, outcomes, runs, trainings
 from glo.store.url import DEFAULT_STORAGE, read_url, without_password
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-# Made once: a steady-state search uses them for each candidate.
+# Built once: a steady-state search executes them for each candidate.
 NEW_GENERATION, NEW_OUTCOMES = insert(generations), insert(outcomes)
-KNOWN = select(fitness_cache).where(
+LOOKUP = select(fitness_cache).where(
     fitness_cache.c.context == bindparam("context"),
     fitness_cache.c.fingerprint.in_(bindparam("fingerprints", expanding=True)),
 )
-PATIENCE = 30.0  # seconds to wait for another process that makes the tables
+SETUP_SECONDS = 30.0  # how long to wait for another process that creates the tables
 
 
 class Store:
-    """Runs in one SQLite file or in a PostgreSQL database.
+    """A store in one SQLite file or in a PostgreSQL database.
 
-    A generation is written in one transaction: after a crash it is there or it is not.  One process works on a run
-    at a time (`lock`); the lock is the operating system's or the server's, so a killed process leaves none behind.
+    It holds the records of runs, and is the cache that runs share: `lookup` and `remember`.
+
+    Each method is one transaction: after a crash, a generation is there as a whole or not at all.  Only one process at a
+    time works on a run (`lock`).  The operating system or the server keeps the lock, and releases it when the process dies.
 
     Args:
         url: `sqlite:///path`, or a path; or `postgresql://user@host/database`.
-        create: whether to make it if it is not there (a file, or the tables of a database that exists).
+        create: whether to create a missing store (a file, or the tables in a database that exists).
 
     Raises:
-        StoreError: if the store cannot be opened, is not glo's, or is of another version.
+        StoreError: if the store cannot be opened, belongs to another program, or has another schema version.
     """
 
     def __init__(self, url: str | Path = DEFAULT_STORAGE, create: bool = True) -> None:
@@ -50,8 +52,8 @@ class Store:
         if not create and not self._backend.exists(self.url):
             raise self._missing()
         self._engine = self._backend.connect(self.url)
-        self._reader = self._engine.execution_options(**self._backend.one_moment)
-        self._learned = self._backend.insert(fitness_cache).on_conflict_do_nothing()
+        self._reader = self._engine.execution_options(**self._backend.snapshot)
+        self._new_entries = self._backend.insert(fitness_cache).on_conflict_do_nothing()
         try:
             self._open(create)
         except StoreError:
@@ -62,13 +64,14 @@ class Store:
         return without_password(self.url.render_as_string(hide_password=False))
 
     def close(self) -> None:
+        """Close all connections."""
         self._engine.dispose()
 
     def _open(self, create: bool) -> None:
         if not self._tables():
             if not create:
                 raise self._missing()
-            with self._locked(SETUP, PATIENCE):  # of two processes that start together, one makes the tables
+            with self._locked(SETUP, SETUP_SECONDS):  # if two processes start together, only one creates the tables
                 if not self._tables():
                     self._create()
         self._check_version()
@@ -100,15 +103,15 @@ class Store:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Keep other processes from working on a run.
+        """Hold the lock of a run, so that no other process works on it.
 
         Raises:
-            RunError: if one already does.
+            RunError: if another process holds it.
         """
         try:
             with self._locked(check_name(name), 0.0):
                 yield
-        except Taken:
+        except LockHeld:
             raise RunError(f"run '{name}' is in use by another process: wait for it, or stop it first") from None
 
     @contextmanager
@@ -117,10 +120,10 @@ class Store:
             yield
 
     def create_run(self, name: str, config: Mapping[str, Any], versions: Mapping[str, str]) -> None:
-        """Add a run.
+        """Add a run without generations.
 
         Raises:
-            RunError: if there is one of this name.
+            RunError: if there is already a run of this name.
         """
         values = {"name": check_name(name), "created": datetime.now(UTC).isoformat(timespec="seconds")}
         try:
@@ -128,6 +131,17 @@ class Store:
                 connection.execute(insert(runs).values(**values, config=dict(config), versions=dict(versions)))
         except IntegrityError:
             raise RunError(f"there is already a run '{name}' in {self}: glo resume {name}, or use another --name") from None
+
+    def extend_run(self, name: str, config: Mapping[str, Any]) -> None:
+        """Replace the configuration of a run, for a study that gets a further phase.
+
+        Raises:
+            RunError: if there is no run of this name; the message lists the existing ones.
+        """
+        with self._writing() as connection:
+            found = connection.execute(update(runs).where(runs.c.name == name).values(config=dict(config))).rowcount
+        if not found:
+            raise self._unknown(name, self.runs())
 
     def runs(self) -> list[RunRecord]:
         """All runs, oldest first."""
@@ -141,27 +155,29 @@ class Store:
         """One run.
 
         Raises:
-            RunError: if there is none of this name; the message lists those there are.
+            RunError: if there is no run of this name; the message lists the existing ones.
         """
-        everything = self.runs()
-        for record in everything:
+        existing = self.runs()
+        for record in existing:
             if record.name == name:
                 return record
-        known = ", ".join(record.name for record in everything) or "none yet"
-        raise RunError(f"there is no run '{name}' in {self}; its runs: {known}")
+        raise self._unknown(name, existing)
 
-    def record(
-        self, name: str, generation: GenerationRecord, known: Mapping[str, Mapping[str, Outcome]] | None = None
-    ) -> None:
-        """Write a generation, and what was learned of each loss (by context and fingerprint), in one transaction.
+    def _unknown(self, name: str, existing: Sequence[RunRecord]) -> RunError:
+        names = ", ".join(record.name for record in existing) or "none yet"
+        return RunError(f"there is no run '{name}' in {self}; its runs: {names}")
+
+    def record(self, name: str, generation: GenerationRecord) -> None:
+        """Write a generation of a run.
 
         Raises:
-            RunError: if there is no such run, or the generation is recorded already.
-            StoreError: if the store cannot be written; it is then as it was.
+            RunError: if there is no such run, the generation is already recorded, or a fitness is NaN.
+            StoreError: if the store cannot be written; it is then unchanged.
         """
         for outcome in generation.outcomes:
             if math.isnan(outcome.fitness):
-                raise RunError(f"{self._refused(name, generation)}: the fitness of {outcome.expression} is not a number")
+                reason = f"the fitness of {outcome.expression} is not a number"
+                raise RunError(f"{_not_recorded(name, generation, self)}: {reason}")
         rows = [
             {"run": name, "generation": generation.generation, "position": position, **outcome_row(outcome)}
             for position, outcome in enumerate(generation.outcomes)
@@ -171,12 +187,8 @@ class Store:
                 connection.execute(NEW_GENERATION, {"run": name, **generation_row(generation)})
                 if rows:
                     connection.execute(NEW_OUTCOMES, rows)
-                self._remember(connection, known or {})
         except IntegrityError as error:
-            raise RunError(f"{self._refused(name, generation)}: {' '.join(str(error.orig).split())}") from None
-
-    def _refused(self, name: str, generation: GenerationRecord) -> str:
-        return f"generation {generation.generation} of run '{name}' cannot be recorded in {self}"
+            raise RunError(f"{_not_recorded(name, generation, self)}: {' '.join(str(error.orig).split())}") from None
 
     def generations(self, name: str) -> list[GenerationRecord]:
         """The recorded generations of a run, in order."""
@@ -188,39 +200,36 @@ class Store:
                 by_generation.setdefault(row.generation, []).append(read_outcome(row))
             return [read_generation(row, by_generation.get(row.generation, [])) for row in connection.execute(query)]
 
-    def known(self, context: str, fingerprints: Sequence[str]) -> dict[str, Outcome]:
-        """What is known of these losses in a context."""
+    def lookup(self, context: str, fingerprints: Sequence[str]) -> dict[str, Outcome]:
+        """The remembered outcomes of these losses in a context, by fingerprint; unknown ones are left out."""
         found: dict[str, Outcome] = {}
         with self._reading() as connection:
             for part in _parts(fingerprints):
-                rows = connection.execute(KNOWN, {"context": context, "fingerprints": part})
+                rows = connection.execute(LOOKUP, {"context": context, "fingerprints": part})
                 found |= {row.fingerprint: read_outcome(row) for row in rows}
         return found
 
-    def remember(self, known: Mapping[str, Mapping[str, Outcome]]) -> None:
-        """Write what was learned of losses, by context and fingerprint, in one transaction; what is known already stays.
+    def remember(self, outcomes_by_context: Mapping[str, Mapping[str, Outcome]]) -> None:
+        """Write outcomes by context and fingerprint; an outcome that is already there stays.
 
         Raises:
-            StoreError: if the store cannot be written; it is then as it was.
+            StoreError: if the store cannot be written; it is then unchanged.
         """
-        with self._writing() as connection:
-            self._remember(connection, known)
-
-    def _remember(self, connection: Connection, known: Mapping[str, Mapping[str, Outcome]]) -> None:
-        # In one order for all: two transactions that write the same then never wait for each other in a circle.
+        # All transactions write in the same order, so that two with the same entries cannot deadlock.
         rows = [
             {"context": context, **outcome_row(outcome)}
-            for context, learned in sorted(known.items())
-            for _, outcome in sorted(learned.items())
+            for context, entries in sorted(outcomes_by_context.items())
+            for _, outcome in sorted(entries.items())
         ]
-        if rows:  # another run may have learned the same in the meantime
-            connection.execute(self._learned, rows)
+        with self._writing() as connection:
+            if rows:
+                connection.execute(self._new_entries, rows)
 
     def record_trainings(self, results: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write JSON-like results of trainings by key, in one transaction; one that is there already stays.
+        """Write JSON-like results of trainings by key; a result that is already there stays.
 
         Raises:
-            StoreError: if the store cannot be written; it is then as it was.
+            StoreError: if the store cannot be written; it is then unchanged.
         """
         rows = [{"key": key, "result": dict(result)} for key, result in sorted(results.items())]
         with self._writing() as connection:
@@ -228,7 +237,7 @@ class Store:
                 connection.execute(self._backend.insert(trainings).on_conflict_do_nothing(), rows)
 
     def trainings(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Those results that are recorded, by key."""
+        """The recorded results of trainings, by key; unknown ones are left out."""
         found: dict[str, dict[str, Any]] = {}
         with self._reading() as connection:
             for part in _parts(keys):
@@ -238,19 +247,19 @@ class Store:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        """A transaction that only reads; all that it reads is of one moment."""
-        with undisturbed(), self._explained(), self._reader.begin() as connection:
+        """A transaction that only reads, from one snapshot."""
+        with interrupts_deferred(), self._explained(), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        """A transaction that is there as a whole in the end, or not at all."""
-        with undisturbed(), self._explained(), self._engine.begin() as connection:
+        """A transaction that writes; an exception rolls it back."""
+        with interrupts_deferred(), self._explained(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """What the database says against it becomes a `StoreError` that says what to do."""
+        """Turn an error of the database into a `StoreError` that says what to do."""
         try:
             yield
         except IntegrityError:
@@ -259,17 +268,21 @@ class Store:
             raise StoreError(f"store {self}: {self._backend.explain(error)}") from error
 
 
+def _not_recorded(name: str, generation: GenerationRecord, store: Store) -> str:
+    return f"generation {generation.generation} of run '{name}' cannot be recorded in {store}"
+
+
 def _parts(keys: Sequence[str], size: int = 500) -> Iterator[list[str]]:
-    """Some at a time: databases limit the number of variables of a query."""
+    """Split the keys: databases limit the number of variables of a query."""
     for start in range(0, len(keys), size):
         yield list(keys[start : start + size])
 
 
 def check_name(name: str) -> str:
-    """A run's name may hold letters, digits, dots, dashes and underscores.
+    """Return the name of a run if it is valid: letters, digits, dots, dashes and underscores, at most 100.
 
     Raises:
-        ConfigError: for any other.
+        ConfigError: if it is not.
     """
     if not NAME.fullmatch(name):
         raise ConfigError(f"a run's name has letters, digits, '.', '-' and '_' only, at most 100: not {name!r}")

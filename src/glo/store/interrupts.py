@@ -1,4 +1,4 @@
-"""Ctrl-C does not fall into a transaction."""
+"""Keep Ctrl-C out of transactions."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from types import FrameType
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Ctrl-C waits until what is inside has ended; a second one does not wait.
+def interrupts_deferred() -> Iterator[None]:
+    """Delay Ctrl-C until the end of the block; a second Ctrl-C is not delayed.
 
-    Libraries print what interrupts their tidying up, and may lose it.
+    A database library that is interrupted while it cleans up prints the exception, and may swallow it.
     """
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield  # it cannot come here, or is not Python's
+        yield  # only the main thread is interrupted, and only by a handler of Python
         return
-    came = False
+    interrupted = False
 
-    def wait(number: int, frame: FrameType | None) -> None:
-        nonlocal came
-        if came:
+    def defer(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        if interrupted:
             handler(number, frame)
-        came = True
+        interrupted = True
 
-    signal.signal(signal.SIGINT, wait)
+    signal.signal(signal.SIGINT, defer)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
-        if came:
+        if interrupted:
             signal.raise_signal(signal.SIGINT)

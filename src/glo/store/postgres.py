@@ -1,7 +1,7 @@
-"""A store in a PostgreSQL database, which people and machines can share.
+"""A store in a PostgreSQL database, which several users and machines can share.
 
-Everybody may write to it: transactions that write read what is committed, so that two that learn the same loss at once
-wait for each other rather than fail.
+Writing transactions use the isolation level READ COMMITTED: two of them that remember the same loss at the same time wait
+for each other and do not fail.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from glo.errors import StoreError
-from glo.store.backend import Backend, Taken
+from glo.store.backend import Backend, LockHeld
 
-# Of libpq: a connection whose other end is gone is noticed within minutes, and does not look idle to a firewall.
+# Parameters of libpq: keepalives detect a dead server within minutes, and keep a firewall from closing an idle connection.
 PARAMETERS = {
     "application_name": "glo",
     "connect_timeout": "10",
@@ -24,16 +24,16 @@ PARAMETERS = {
     "keepalives_interval": "10",
     "keepalives_count": "6",
 }
-# The same for the server, so that the lock of a machine that has vanished is soon free.
+# The same for the server's end, so that the lock of a machine that has disappeared is soon released.
 SESSION = (
     "SET tcp_keepalives_idle = 60",
     "SET tcp_keepalives_interval = 10",
     "SET tcp_keepalives_count = 6",
 )
-KEY = "hashtextextended(current_schema() || '.' || :name, 0)"  # locks have numbers, the same for all of a database
+KEY = "hashtextextended(current_schema() || '.' || :name, 0)"  # advisory locks are numbers, shared by a whole database
 TAKE, FREE = text(f"SELECT pg_advisory_lock({KEY})"), text(f"SELECT pg_advisory_unlock({KEY})")
 LOCK_NOT_AVAILABLE = "55P03"
-NOTICED = 1.0  # seconds in which the server finds out that the client who had a lock is dead
+DEAD_CLIENT_SECONDS = 1.0  # the server may need as long to release the lock of a client that has just died
 
 UNREACHABLE = "no server answers there: check that it runs, and the host and port of --storage"
 ADVICE = {
@@ -41,19 +41,19 @@ ADVICE = {
     "resolve host|translate host name": "there is no such host: check --storage",
     "password authentication failed": "the user or the password is wrong: check --storage, PGPASSWORD or ~/.pgpass",
     "no password supplied": "it asks for a password: put it into ~/.pgpass or PGPASSWORD",
-    "pg_hba.conf": "the server does not let this user in from here: ask who runs it",
-    'database ".*" does not exist': "there is no such database: make it with createdb, or check --storage",
+    "pg_hba.conf": "the server does not accept this user from this machine: ask its administrator",
+    'database ".*" does not exist': "there is no such database: create it with createdb, or check --storage",
     'role ".*" does not exist': "there is no such user: check --storage",
     "permission denied": "this user may not do that: ask the database's owner to grant it, or use another --storage",
-    "read-only transaction": "it is read-only: use a server and a user that may write, or another --storage",
+    "read-only transaction": "it is read-only: use a server and a user that can write, or another --storage",
     "No space left|could not extend": "the server's disk is full: free some space, then go on with glo resume",
     "too many (clients|connections)|connection slots": "the server has no connection left: try again later",
     "closed the connection|terminating connection|connection.* (lost|closed|broken)|shutting down|starting up": (
-        "the connection is lost: see that the server runs, then go on with glo resume"
+        "the connection is lost: check that the server runs, then go on with glo resume"
     ),
-    "no schema has been selected": "the schema of its search_path does not exist: make it, or check --storage",
+    "no schema has been selected": "the schema of its search_path does not exist: create it, or check --storage",
     "invalid .*option": "it has an option that PostgreSQL does not know: check --storage",
-    "": "see what the server says, or use another --storage",
+    "": "read the server's message, or use another --storage",
 }
 
 
@@ -67,24 +67,24 @@ def _connect(url: URL) -> Engine:
 
 @contextmanager
 def _lock(engine: Engine, name: str, seconds: float) -> Iterator[None]:
-    """An advisory lock of a session of its own: the server frees it when the session ends, however its client died."""
+    """An advisory lock in its own session: the server releases it when the session ends, however its client died."""
     with engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")  # no transaction stays open while the lock is held
-        connection.detach()  # it is closed in the end, and not used for anything else
+        connection.detach()  # take it out of the pool, so that it is closed in the end and not reused
         for setting in SESSION:
             connection.execute(text(setting))
-        milliseconds = round(1000 * max(seconds, NOTICED))
+        milliseconds = round(1000 * max(seconds, DEAD_CLIENT_SECONDS))
         connection.execute(text(f"SET lock_timeout = {milliseconds}"))
         try:
             connection.execute(TAKE, {"name": name})
         except OperationalError as error:
             if getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE:
-                raise Taken from None
+                raise LockHeld from None
             raise
         try:
             yield
         finally:
-            with suppress(DBAPIError):  # a lost connection has no lock left
+            with suppress(DBAPIError):  # a lost connection has lost its lock too
                 connection.execute(FREE, {"name": name})
 
 
@@ -95,5 +95,5 @@ POSTGRES = Backend(
     insert=insert,
     lock=_lock,
     advice=ADVICE,
-    one_moment={"isolation_level": "REPEATABLE READ"},
+    snapshot={"isolation_level": "REPEATABLE READ"},
 )

@@ -1,4 +1,4 @@
-"""What a store is given and gives back, and how that is written in rows."""
+"""The records of a store, and their conversion to and from rows."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from glo.records import FunnelCounts, Outcome, Phase, Stage, StageCount, Status
+from glo.records import FunnelCounts, Outcome, PhaseKind, Stage, StageCount, Status
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run as it was started, and how far it has come."""
+    """A run: its name, the time of its start, its configuration, the versions it started with, and its length so far."""
 
     name: str
     created: str
@@ -22,10 +22,19 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class GenerationRecord:
-    """One generation: its phase, the digest of what was asked, and what came of it."""
+    """One generation of a run.
+
+    Attributes:
+        generation: its number, from 0.
+        phase: the kind of phase that it belongs to.
+        asked: digest of the expressions that the search asked for.
+        outcomes: of these expressions, in their order.
+        funnel: the counts of each stage.
+        seconds: how long the generation took.
+    """
 
     generation: int
-    phase: Phase
+    phase: PhaseKind
     asked: str
     outcomes: list[Outcome]
     funnel: FunnelCounts
@@ -33,12 +42,12 @@ class GenerationRecord:
 
 
 def _fields(record: Outcome | StageCount) -> dict[str, Any]:
-    """Its fields by name; `dataclasses.asdict` copies each deeply, and a search writes many."""
+    """The fields by name; `dataclasses.asdict` would copy each deeply, which is slow for the many records of a search."""
     return {name: getattr(record, name) for name in record.__slots__}
 
 
 def generation_row(generation: GenerationRecord) -> dict[str, Any]:
-    """All of a generation but its outcomes."""
+    """The row of a generation; its outcomes have rows of their own."""
     return {
         "generation": generation.generation,
         "phase": generation.phase.value,
@@ -51,7 +60,7 @@ def generation_row(generation: GenerationRecord) -> dict[str, Any]:
 def read_generation(row: Any, outcomes: list[Outcome]) -> GenerationRecord:
     funnel: Mapping[str, Mapping[str, Any]] = row.funnel
     counts = {stage: StageCount(**funnel.get(stage.value, {})) for stage in Stage}
-    return GenerationRecord(row.generation, Phase(row.phase), row.asked, outcomes, counts, row.seconds)
+    return GenerationRecord(row.generation, PhaseKind(row.phase), row.asked, outcomes, counts, row.seconds)
 
 
 def outcome_row(outcome: Outcome) -> dict[str, Any]:

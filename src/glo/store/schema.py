@@ -24,8 +24,8 @@ generations = Table(
     Column("run", ForeignKey("runs.name"), primary_key=True),
     Column("generation", Integer, primary_key=True),
     Column("phase", String(20), nullable=False),
-    Column("asked", String(40), nullable=False),  # digest of the expressions that were asked
-    Column("funnel", JSON, nullable=False),  # what each stage did
+    Column("asked", String(40), nullable=False),  # digest of the expressions that the search asked for
+    Column("funnel", JSON, nullable=False),  # the counts of each stage
     Column("seconds", Float, nullable=False),
 )
 
@@ -51,7 +51,8 @@ outcomes = Table(
     *_outcome_columns(),
 )
 
-# What is known of a loss, for every run with the same task, training and funnel (the context).
+# One outcome for each context and fingerprint, shared by all runs.  A context is a digest of all that an outcome depends on
+# besides the loss.
 fitness_cache = Table(
     "fitness_cache",
     metadata,
@@ -60,5 +61,5 @@ fitness_cache = Table(
     *_outcome_columns(),
 )
 
-# Single trainings of experiments, by a digest of all that they depend on.
+# Results of single trainings of experiments; a key is a digest of all that the result depends on.
 trainings = Table("trainings", metadata, Column("key", String(40), primary_key=True), Column("result", JSON, nullable=False))

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.dialects.sqlite import insert
 
 from glo.errors import StoreError
-from glo.store.backend import SETUP, Backend, Taken
+from glo.store.backend import SETUP, Backend, LockHeld
 
 READ_ONLY = "it is read-only: make the file and its folder writable, or use another --storage"
 DISK = "free some space, then go on with glo resume"
@@ -23,12 +23,13 @@ ADVICE = {
     "not a database": "it is not a glo store, or it is damaged: restore it from a copy, or use another --storage",
     "malformed": "it is damaged: restore it from a copy, or use another --storage",
     "locked": "another process is writing to it: try again",
-    "unable to open": "it cannot be opened: check that the path exists and may be written",
+    "unable to open": "it cannot be opened: check that the path exists and is writable",
     "": "check the file, or use another --storage",
 }
 
 
 def file_of(url: URL) -> Path:
+    """The path of the file; SQLite also accepts a URI such as file:glo.db."""
     return Path((url.database or "").removeprefix("file:"))
 
 
@@ -43,15 +44,15 @@ def _connect(url: URL) -> Engine:
 
 
 def _on_connect(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions begin where we say so, reading ones too: see _on_begin
+    connection.isolation_level = None  # the driver must not begin transactions by itself: see _on_begin
     cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA synchronous=FULL")  # one commit a generation: durability costs nothing
+    cursor.execute("PRAGMA synchronous=FULL")  # commits are rare, so durability costs next to nothing
     cursor.close()
 
 
 def _on_begin(connection: Connection) -> None:
-    """All that one transaction reads is of one moment."""
+    """Begin a transaction for reading as well, so that it reads from one snapshot."""
     connection.exec_driver_sql("BEGIN")
 
 
@@ -65,13 +66,13 @@ def _prepare(engine: Engine) -> None:
 
 @contextmanager
 def _lock(engine: Engine, name: str, seconds: float) -> Iterator[None]:
-    """The operating system's lock of a file beside the store's."""
+    """The operating system's lock on a file next to the store's."""
     path = Path(f"{file_of(engine.url)}.{name}.lock")
     lock = filelock.FileLock(path, timeout=seconds)
     try:
         lock.acquire()
     except filelock.Timeout:
-        raise Taken from None
+        raise LockHeld from None
     except PermissionError as error:
         raise StoreError(
             f"{error.filename} cannot be written: make its folder writable, or use another --storage"
@@ -80,7 +81,7 @@ def _lock(engine: Engine, name: str, seconds: float) -> Iterator[None]:
         yield
     finally:
         lock.release()
-        if name == SETUP:  # whoever still waits for it, or makes it anew, finds the tables
+        if name == SETUP:  # needed once: a process that takes this lock later finds the tables
             path.unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""Where a store is: its URL, and the database that the URL means."""
+"""The URL of a store, and the kind of database that it names."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ POSTGRES_DRIVERS = ("postgresql+psycopg", "postgresql", "postgres")
 
 
 def without_password(url: str | Path) -> str:
-    """A URL to be shown: without the password, be it before the host or among the options."""
+    """A URL that may be printed: without the password, whether that is before the host or among the options."""
     hidden = re.sub(r"(://[^:/?]*):.*@", r"\1:***@", str(url))
     return re.sub(r"((?:^|[?&])(?:ssl)?password=)[^&]*", r"\1***", hidden)
 
 
 def read_url(url: str | Path) -> tuple[URL, Backend]:
-    """A URL, or the path of an SQLite file, and what it means.
+    """Parse a URL, or the path of an SQLite file, and choose the backend.
 
     Raises:
-        StoreError: if it is neither.
+        StoreError: if it is neither, or the database is not supported.
     """
     text = str(url)
     try:
         parsed = make_url(text if "://" in text else f"sqlite:///{text}")
     except (ArgumentError, ValueError):
-        raise StoreError(f"{without_password(text)!r} is not a storage: give a path, sqlite:///path or {KINDS}") from None
+        raise StoreError(f"{without_password(text)!r} is not a storage URL: a store is {KINDS}") from None
     if parsed.drivername in POSTGRES_DRIVERS and parsed.database:
         return parsed.set(drivername=POSTGRES_DRIVERS[0]), POSTGRES
     if parsed.drivername in POSTGRES_DRIVERS:
