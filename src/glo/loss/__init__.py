@@ -1,8 +1,8 @@
-"""Losses made of expressions: as a module, for a whole population, and as source code."""
+"""Losses made of expressions: as a module, for a whole population, and as source code.
 
-from glo.loss.batch import PopulationLoss
-from glo.loss.export import binary_minimum, code, right_minimum, source, to_sympy
-from glo.loss.links import LINKS
-from glo.loss.module import ExpressionLoss
+The names are imported when first used: `from glo.loss import source` imports no torch.
+"""
 
-__all__ = ["LINKS", "ExpressionLoss", "PopulationLoss", "binary_minimum", "code", "right_minimum", "source", "to_sympy"]
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from glo.errors import ConfigError
 from glo.expr import Dual, Expr, evaluate, evaluate_dual, fold
 from glo.expr.operators import Operator
 from glo.expr.tree import ATOM, NEGATIVE
@@ -14,12 +15,12 @@ from glo.records import Link
 if TYPE_CHECKING:
     import sympy
 
-TORCH_SOURCE = '''"""A loss function found by glo: minus the sum over classes of f(x, y) = {text}."""
+TORCH_SOURCE = '''"""A loss function found by glo: minus the {class_reduction} over classes of f(x, y) = {text}."""
 
 import torch
 
 
-def loss(outputs, target, eps=1e-7):
+def loss(outputs, target, eps={eps}):
     """Mean over the batch.
 
     outputs: {outputs}
@@ -28,15 +29,15 @@ def loss(outputs, target, eps=1e-7):
 {predictions}
 {labels}
     f = {code}
-    return -f.sum(dim=1).mean()
+    return -f.{class_reduction}(dim=1).mean()
 '''
 
-NUMPY_SOURCE = '''"""A loss function found by glo: minus the sum over classes of f(x, y) = {text}."""
+NUMPY_SOURCE = '''"""A loss function found by glo: minus the {class_reduction} over classes of f(x, y) = {text}."""
 
 import numpy as np
 
 
-def loss(outputs, target, eps=1e-7):
+def loss(outputs, target, eps={eps}):
     """Mean over the batch.
 
     outputs: {outputs}
@@ -46,10 +47,10 @@ def loss(outputs, target, eps=1e-7):
 {labels}
     with np.errstate(all="ignore"):
         f = {code}
-    return -np.sum(f, axis=1).mean()
+    return -np.{class_reduction}(f, axis=1).mean()
 '''
 
-# How outputs become predictions, in the two languages.
+# The statements that turn outputs into predictions, by language and link.
 PREDICTIONS = {
     ("torch", Link.SOFTMAX): [
         "log_y = torch.log_softmax(outputs, dim=1)",
@@ -77,12 +78,39 @@ ONE_HOT = {
 }
 
 
-def source(expr: Expr, language: Literal["torch", "numpy"] = "torch", link: Link = Link.SOFTMAX) -> str:
-    """A module with one function `loss(outputs, target)` that imports only torch, or only numpy."""
+def source(
+    expr: Expr,
+    language: Literal["torch", "numpy"] = "torch",
+    link: Link = Link.SOFTMAX,
+    *,
+    class_reduction: Literal["sum", "mean"] = "sum",
+    eps: float = 1e-7,
+) -> str:
+    """The source of a module with one function `loss(outputs, target)`, which imports only torch, or only numpy.
+
+    The function computes `ExpressionLoss(expr, link=link, class_reduction=class_reduction, eps=eps)`; it trains like a study
+    if it gets the link of the study's task and the two options of its training.
+
+    Args:
+        expr: the expression.
+        language: the library that the function uses.
+        link: how outputs become predictions.
+        class_reduction: sum or mean over classes.
+        eps: bound of the clamp of y.
+
+    Raises:
+        ConfigError: for a bad class_reduction or eps.
+    """
+    if class_reduction not in ("sum", "mean"):
+        raise ConfigError(f"class_reduction is 'sum' or 'mean', not {class_reduction!r}")
+    if not 0 < eps < 0.5:
+        raise ConfigError(f"eps is between 0 and 0.5, not {eps}")
     template = TORCH_SOURCE if language == "torch" else NUMPY_SOURCE
     softmax = link is Link.SOFTMAX
     return template.format(
         text=expr,
+        class_reduction=class_reduction,
+        eps=repr(float(eps)).replace("e-0", "e-"),  # 1e-7, as people write it
         outputs="shape (N, C), logits." if link is not Link.IDENTITY else "shape (N, C), predictions.",
         target="class indices, shape (N), or probabilities, shape (N, C)." if softmax else "labels, shape (N, C).",
         predictions="\n".join(f"    {line}" for line in PREDICTIONS[language, link]),
@@ -91,12 +119,12 @@ def source(expr: Expr, language: Literal["torch", "numpy"] = "torch", link: Link
     )
 
 
-# Source text, how tightly it binds, and whether it is a number.
+# Source text, its precedence, and whether it is a number.
 Code = tuple[str, int, bool]
 
 
 def code(expr: Expr, module: str, has_log_y: bool = True) -> str:
-    """One Python expression in x and y (and log_y in place of log(y)) with the functions of `module`."""
+    """A Python expression in x and y (and log_y in place of log(y)) that calls the functions of `module`."""
 
     def leaf(node: Expr) -> Code:
         return _number(node.value) if node.is_constant else (node.symbol, ATOM, False)
@@ -130,7 +158,7 @@ def _constant_value(operator: Operator, arguments: tuple[Code, ...]) -> float:
 
 
 class _SympyFunctions:
-    """Takes the place of numpy: the operator table's own `value` on sympy expressions."""
+    """Stands in for numpy, so that the operator table's own `value` works on sympy expressions."""
 
     def __getattr__(self, name: str) -> Any:
         import sympy
@@ -141,14 +169,14 @@ class _SympyFunctions:
         def apply(*arguments: Any) -> Any:
             try:
                 return function(*arguments)
-            except ValueError:  # the minimum of what cannot be compared, such as log(-1)
+            except ValueError:  # Min and Max of numbers that cannot be compared, such as log(-1)
                 return sympy.nan
 
         return apply
 
 
 def to_sympy(expr: Expr) -> sympy.Expr:
-    """The expression for sympy, for display and algebra; unlike ours, sympy's algebra does not keep NaN (x/x is 1)."""
+    """The expression for sympy, for display and algebra; sympy does not keep NaN: it simplifies x/x to 1."""
     import sympy
 
     x, y = sympy.symbols("x y", real=True)
@@ -160,17 +188,17 @@ def to_sympy(expr: Expr) -> sympy.Expr:
 
 
 def binary_minimum(expr: Expr) -> float | None:
-    """Where the two-class loss has its minimum over y0 in [0, 1], for x0 = 1 (paper, section V.A); None if it has none.
+    """The y0 in [0, 1] at which the two-class loss is smallest, for x0 = 1 (paper, section V.A); None without a minimum.
 
-    With two classes the loss is -(f(1, y0) + f(0, 1 - y0)): 0.7071 for Baikal, 1.0 for cross-entropy.
+    With two classes the loss is -(f(1, y0) + f(0, 1 - y0)).  Its minimum is at 0.7071 for Baikal, at 1.0 for cross-entropy.
     """
     return right_minimum(expr, classes=2)
 
 
 def right_minimum(expr: Expr, classes: int) -> float | None:
-    """The probability of the right class at which a loss is smallest, the wrong classes sharing the rest equally.
+    """The probability of the right class at which a loss is smallest; None without a minimum.
 
-    1/sqrt(classes) for Baikal, 1.0 for cross-entropy; None if there is no minimum.
+    The wrong classes share the rest equally.  The minimum is at 1/sqrt(classes) for Baikal, at 1.0 for cross-entropy.
     """
     from scipy.optimize import minimize_scalar
 
