@@ -1,6 +1,7 @@
-"""Losses with a name, usable wherever an expression is: `ExpressionLoss("baikal")`, `glo show brier`.
+"""Losses with a name, and families of losses with parameters.
 
-Each is f(x, y) for the true label x and the predicted probability y; the loss is minus the sum over classes of f.
+A name can be used like an expression: `ExpressionLoss("baikal")`, `glo show brier`.  Each entry is f(x, y) for the true
+label x and the predicted probability y; the loss is minus the sum over classes of f.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from glo.expr import HARD, Expr, constant, parse, scale_free_fingerprint, visibl
 cross_entropy = parse("x*log(y)")
 # Paper, equation 1.
 baikal = parse("log(y) - x/y")
-# Paper, equation 2: the six coefficients, each at its node.
+# Paper, equation 2, with a coefficient at each of the six nodes.
 baikal_cma = parse("2.7279*(0.9863*log(1.5352*y) - -1.1135*(1.3716*x/(-0.8411*y)))")
 # Squared error: Brier's score on probabilities (Brier 1950), mean squared error in regression.
 brier = parse("-square(x - y)")
@@ -22,18 +23,18 @@ mse = brier
 # Absolute error; for one-hot labels twice the probability mass on wrong classes: bounded, robust to label noise
 # (Ghosh et al. 2017).
 mae = parse("-abs(x - y)")
-# The probability of the true class itself: as mae for one-hot labels under softmax, in the paper's operators.
+# The probability of the true class.  Trains like mae for one-hot labels under softmax; written in the paper's operators.
 linear = parse("x*y")
 # Generalised cross-entropy (Zhang and Sabuncu 2018) with q = 0.5, up to scale: between mae and cross_entropy.
 sqrt_likelihood = parse("x*sqrt(y)")
-# What `glo demo` discovered with seed 0 for digits of which 40 % are labelled wrong (docs/images/loss.png).
+# Discovered by `glo demo` with seed 0 for digits with 40 % wrong labels (docs/images/loss.png).
 noisy_digits = parse("(sqrt(y) + x + x)*(sqrt(y) + (y + y) + 1)")
-# For sigmoid outputs: both classes of each yes-no question.
+# For sigmoid outputs: a term for yes and a term for no.
 binary_cross_entropy = parse("x*log(y) + (1 - x)*log(1 - y)")
 
-# The polynomials of degree 3 in x and y, without the terms that have no derivative in y: with a coefficient for each term,
-# the family of TaylorGLO (Gonzalez and Miikkulainen 2021).  Its eight parameters are the six of these terms and a centre
-# of expansion, which they absorb.  With the coefficients as they are, close to Brier's score.
+# The polynomial of degree 3 in x and y, without the terms that do not depend on y.  With a coefficient at each term it is
+# the family of TaylorGLO (Gonzalez and Miikkulainen 2021), whose eight parameters are these six and a centre of expansion;
+# the centre adds no further losses.  As it stands, it is close to Brier's score.
 taylor3 = parse("x*y + square(x)*y + y - square(y) - square(y)*y - x*square(y)")
 
 TEMPLATES: dict[str, Expr] = {"taylor3": taylor3}
@@ -75,7 +76,7 @@ def smoothed_binary_cross_entropy(smoothing: float) -> Expr:
 
 def _smoothed_label(smoothing: float, classes: int) -> Expr:
     if not 0 <= smoothing < 1 or classes < 2:
-        raise ConfigError(f"label smoothing needs 0 <= smoothing < 1 and 2 classes, not {smoothing} and {classes}")
+        raise ConfigError(f"label smoothing needs 0 <= smoothing < 1 and 2 classes or more, not {smoothing} and {classes}")
     return parse(f"{1 - smoothing:.15g}*x + {smoothing / classes:.15g}")
 
 
@@ -102,7 +103,7 @@ def focal(gamma: float = 2.0) -> Expr:
 
 
 def confidence_penalty(beta: float = 0.1) -> Expr:
-    """Cross-entropy less beta times the entropy of the prediction (Pereyra et al. 2017, the paper's reference 29).
+    """Cross-entropy minus beta times the entropy of the prediction (Pereyra et al. 2017, the paper's reference 29).
 
     Raises:
         ConfigError: unless beta is a number of at least 0.
@@ -113,18 +114,21 @@ def confidence_penalty(beta: float = 0.1) -> Expr:
 
 
 def known_as(expr: Expr) -> list[str]:
-    """Names of the losses that train like this one, at some learning rate; "mae-like" if only under softmax.
+    """Names of the losses that train like this one, at some learning rate; "mae-like" if they do so only under softmax.
 
-    Under softmax, whose predictions sum to one, a constant added to df/dy for all classes changes no gradient.
+    Under softmax the predictions sum to one, so a constant added to df/dy for all classes changes no gradient.
     """
-    mark, level = scale_free_fingerprint(expr), _levelled(expr)
-    exact = [name for name, loss in NAMED.items() if scale_free_fingerprint(loss) == mark]
-    like = [f"{name}-like" for name, loss in NAMED.items() if name not in exact and _levelled(loss) == level]
+    anywhere, softmax = scale_free_fingerprint(expr), _softmax_fingerprint(expr)
+    exact = [name for name, loss in NAMED.items() if scale_free_fingerprint(loss) == anywhere]
+    like = [f"{name}-like" for name, loss in NAMED.items() if name not in exact and _softmax_fingerprint(loss) == softmax]
     return exact + like
 
 
-def _levelled(expr: Expr) -> str:
-    """Fingerprint of the expression with a multiple of y added, so that its derivative is 0 where x is 0 and y small."""
+def _softmax_fingerprint(expr: Expr) -> str:
+    """Fingerprint that ignores a constant added to df/dy.
+
+    It is the fingerprint of the expression plus that multiple of y for which df/dy is 0 at the first probe point.
+    """
     slope = float(visible_slopes(expr, HARD.x, HARD.y)[0])
     if not math.isfinite(slope):
         return scale_free_fingerprint(expr)
@@ -132,14 +136,14 @@ def _levelled(expr: Expr) -> str:
 
 
 def resolve(loss: str | Expr) -> Expr:
-    """An expression from its text, from the name of a loss, or as it is.
+    """The expression for a text or for the name of a loss; an expression is returned unchanged.
 
     Raises:
-        ExpressionError: as `parse`, and it lists the named losses for an unknown word.
+        ExpressionError: as `parse` does; for an unknown name the message lists the named losses.
     """
     if isinstance(loss, Expr):
         return loss
-    if isinstance(loss, str) and (name := loss.strip().replace("-", "_")) in NAMED:  # cross-entropy is a name too
+    if isinstance(loss, str) and (name := loss.strip().replace("-", "_")) in NAMED:  # "cross-entropy" works as well
         return NAMED[name]
     try:
         return parse(loss)

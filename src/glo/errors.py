@@ -1,14 +1,15 @@
-"""Every error that glo raises for misuse, in one tree.
+"""The exceptions of glo, in one tree.
 
-A failed *candidate* is never an exception: it is an `Outcome` with a `Status`.  What is raised here is misuse: a bad
-expression, option, file or store.  Each message says what was wrong, where, and what to do about it.
+A failed *candidate* is never an exception: it is an `Outcome` with a `Status`.  An exception reports misuse, such as a bad
+expression or option, or a broken environment, such as a damaged store or a lost cluster.  Its message says what was wrong,
+where, and what to do about it.
 """
 
 from __future__ import annotations
 
 
 class GloError(Exception):
-    """Root of all errors raised by glo.  The command line turns it into one line and exit code 2."""
+    """Base of all exceptions of glo.  The command line prints its message in one line and exits with code 2."""
 
 
 class ExpressionError(GloError, ValueError):
@@ -24,23 +25,23 @@ class TaskError(GloError, ValueError):
 
 
 class DataError(TaskError):
-    """A data file is missing, truncated or altered."""
+    """A data file is missing, truncated or altered, or cannot be downloaded."""
 
 
 class ModelError(TaskError):
-    """A model cannot be trained as part of a population; the message names the module."""
+    """A model cannot be trained as part of a population; the message names the module that is not supported."""
 
 
 class ClusterError(GloError):
-    """A cluster cannot be reached, is lost, or does not run what the driver runs."""
+    """A cluster cannot be reached, is lost, or runs other versions than the driver."""
 
 
 class StoreError(GloError):
-    """The store is corrupt, read-only, full or of another version."""
+    """A store cannot be opened, is damaged, read-only or full, or was written by another version."""
 
 
 class RunError(StoreError):
-    """A run is unknown, already exists, or is in use by another process."""
+    """A run is unknown, already exists, is in use by another process, or cannot be recorded."""
 
 
 class ReplayError(RunError):

@@ -1,10 +1,10 @@
-"""Canonical form: one way of writing for expressions that are the same by algebra that IEEE arithmetic respects.
+"""Canonical form: the same form for expressions that are equal by the algebra that holds for IEEE arithmetic.
 
-Sums and products are flattened, constants folded, terms sorted.  Only rewrites that keep NaN, infinity and the sign of
-zero are used (short of overflow and underflow), because what is NaN for one way of writing must be NaN for the other:
+Sums and products are flattened, constants folded, terms sorted.  If an expression is NaN for some input, so must be its
+canonical form.  Therefore all rewrites keep NaN, infinity and the sign of zero (except for overflow and underflow):
 
 * a - b = a + (-1)*b, and -a = (-1)*a, exactly.
-* The order of factors and divisors does not matter: either a zero meets an infinity, or it does not.
+* Factors and divisors can be reordered: a product is NaN if a zero meets an infinity, in whatever order.
 * x/x is not 1 (0/0 is NaN), x - x is not 0 (inf - inf is NaN), and x + 0 is not x (-0.0 + 0 is 0.0).
 """
 
@@ -25,7 +25,7 @@ ONE = constant(1)
 def canonical(expr: Expr) -> Expr:
     """The canonical form: idempotent, and equal in value to the original up to rounding."""
     once = fold(expr, _number, _apply)
-    return once if once == expr else canonical(once)  # numbers beyond the range of float64 need another round
+    return once if once == expr else canonical(once)  # numbers near the limits of float64 can need another pass
 
 
 def _apply(operator: Operator, arguments: tuple[Expr, ...]) -> Expr:
@@ -44,7 +44,7 @@ def _apply(operator: Operator, arguments: tuple[Expr, ...]) -> Expr:
 
 
 def _number(leaf: Expr) -> Expr:
-    """1.0 and 1 are the same number; -0.0 and 0 are not."""
+    """Write a whole number as an integer: 1.0 and 1 are the same number; -0.0 and 0 are not."""
     if leaf.is_constant and leaf.value.is_integer() and abs(leaf.value) <= MAX_INTEGER and not _negative_zero(leaf.value):
         return constant(int(leaf.value))
     return leaf
@@ -55,7 +55,7 @@ def _negative_zero(value: float) -> bool:
 
 
 def _folded(node: Expr) -> Expr:
-    """A node of constants as one constant, if the result is a number that can be written."""
+    """Replace an operator on constants by its value, if that is finite."""
     if not all(child.is_constant for child in node.children):
         return node
     value = float(evaluate(node, 0.0, 0.0))
@@ -67,7 +67,7 @@ def _folded(node: Expr) -> Expr:
 
 @dataclass(frozen=True)
 class Product:
-    """Nested *, /, neg and square laid flat: how often each factor and each divisor occurs, numbers among them."""
+    """Nested *, /, neg and square, flattened: how often each factor and each divisor occurs, including numbers."""
 
     factors: Counter[Expr]
     divisors: Counter[Expr]
@@ -109,12 +109,12 @@ def _rebuild_product(product: Product) -> Expr:
 
 
 def _coefficient(product: Product) -> tuple[float, Product]:
-    """All numbers of a product as one, and the rest.  A division by zero stays: of several, one says as much."""
+    """Split a product into one number and the rest.  Divisions by zero stay in the rest, merged into one."""
     above = [(f.value, n) for f, n in product.factors.items() if f.is_constant]
     numbers = [(d.value, n) for d, n in product.divisors.items() if d.is_constant]
     zero = math.prod(value**n for value, n in numbers if value == 0)
     below = [(value, n) for value, n in numbers if value != 0]
-    if sum(n * abs(math.log10(abs(v))) for v, n in above + below if v != 0) > 290:  # out of range
+    if sum(n * abs(math.log10(abs(v))) for v, n in above + below if v != 0) > 290:  # may overflow or underflow
         return 1, Product(_without(product.factors, ONE), _without(product.divisors, ONE))
     factors = Counter({f: n for f, n in product.factors.items() if not f.is_constant})
     divisors = Counter({d: n for d, n in product.divisors.items() if not d.is_constant})
@@ -128,7 +128,7 @@ def _without(counter: Counter[Expr], expr: Expr) -> Counter[Expr]:
 
 
 def _powers(counted: Counter[Expr]) -> list[Expr]:
-    """Sorted factors; a*a is written square(a), which is the same to the bit, a*a*a*a square(square(a)), and so on."""
+    """Sorted factors.  a*a becomes square(a), which is bit-identical, a*a*a*a becomes square(square(a)), and so on."""
     powers: list[Expr] = []
     for factor, count in sorted(counted.items(), key=lambda item: (not item[0].is_constant, _order(item[0]))):
         power, bits = factor, count
@@ -148,14 +148,14 @@ def _multiply(a: Expr, b: Expr) -> Expr:
 
 @dataclass(frozen=True)
 class Term:
-    """plus or minus a body whose own coefficient is not negative."""
+    """A term of a sum: plus or minus a body whose own coefficient is not negative."""
 
     negative: bool
     body: Expr
 
 
 def _terms(node: Expr) -> list[Term]:
-    """Flatten nested + and -.  The right side of a - is one term: -(a - b) is not b - a when both are zero."""
+    """Flatten nested + and -.  The right side of a minus is one term: -(a - b) is not b - a if a and b are equal."""
     match node.symbol, node.children:
         case "+", (a, b):
             return _terms(a) + _terms(b)
@@ -166,7 +166,7 @@ def _terms(node: Expr) -> list[Term]:
 
 
 def _signed_terms(node: Expr, negative: bool) -> list[Term]:
-    """plus or minus a node; its own sign is taken out of it, and a sum that is then added is flattened."""
+    """The terms of plus or minus a node.  The node's sign moves into the term; a sum that is added is flattened."""
     product = _product(node)
     coefficient, _ = _coefficient(product)
     if math.copysign(1, coefficient) > 0:
@@ -203,11 +203,11 @@ def _signed(term: Term | Expr) -> Expr:
     return _negated(_product(term.body)) if term.negative else term.body
 
 
-# --- both ---------------------------------------------------------------------------------------------------------
+# --- sums and products --------------------------------------------------------------------------------------------
 
 
 def _balanced(items: Sequence, join: Callable):
-    """Join a list into a balanced tree, so that flattening a long chain never makes a deeper tree."""
+    """Join a list into a balanced tree, so that the canonical form of a long chain is not deeper than the chain."""
     if len(items) == 1:
         return items[0]
     half = (len(items) + 1) // 2
@@ -215,4 +215,5 @@ def _balanced(items: Sequence, join: Callable):
 
 
 def _order(expr: Expr) -> tuple[int, str]:
+    """The sort key of terms and factors."""
     return expr.nodes, str(expr)

@@ -1,4 +1,4 @@
-"""An expression in its several ways of writing."""
+"""The forms in which an expression is shown."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from glo.expr.tree import Expr
 
 
 def describe(expr: Expr) -> dict[str, str]:
-    """Text, canonical form and LaTeX."""
+    """The text, the canonical form and the LaTeX of an expression."""
     return {"expression": str(expr), "canonical": str(canonical(expr)), "latex": latex(expr)}

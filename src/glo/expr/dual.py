@@ -1,6 +1,6 @@
 """Value and derivative of an expression in one pass, by dual numbers (forward-mode differentiation).
 
-Written once for every kind of array: numpy for the fingerprint, the tracer for the evaluation of whole populations.
+The same code works on every kind of array: numpy for the fingerprint, the tracer for the evaluation of whole populations.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from glo.expr.tree import Expr, fold
 
 
 class Dual(NamedTuple):
-    """A value and its tangent; the tangent is None where the value does not depend on the prediction at all."""
+    """A value and its tangent (its derivative); the tangent is None if the value does not depend on the prediction."""
 
     value: Any
     tangent: Any = None
@@ -28,9 +28,9 @@ def evaluate_dual(expr: Expr, m: Any, x: Any, y: Dual, constant: Any, log_y: Dua
         expr: the expression.
         m: module of array functions (numpy or compatible).
         x: the true label.
-        y: the prediction, with its derivative by whatever one differentiates by.
-        constant: makes an array of a Python float.
-        log_y: used in place of log(y) where log is applied to the bare leaf y, so that it can come from log-softmax.
+        y: the prediction; its tangent decides by which variable f is differentiated.
+        constant: turns a Python float into an array.
+        log_y: replaces log(y) where log is applied to the leaf y itself, so that it can come from log-softmax.
     """
 
     def leaf(node: Expr) -> Dual:
@@ -56,7 +56,7 @@ def evaluate_dual(expr: Expr, m: Any, x: Any, y: Dual, constant: Any, log_y: Dua
 
 
 def visible_slopes(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
-    """df/dy in float64, and NaN where f itself is not finite: such a loss is one whatever its derivative."""
+    """df/dy in float64; NaN where f itself is not finite, because there a training fails whatever the derivative."""
     value, slope = _numpy(expr, x, y)
     return np.where(np.isfinite(value), slope, np.nan)
 
@@ -67,14 +67,14 @@ def evaluate(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
 
 
 def derivative(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
-    """df/dy in float64; all that a training with hard labels can see of a loss."""
+    """df/dy in float64: all that a training can see of a loss.  x and y broadcast."""
     return _numpy(expr, x, y)[1]
 
 
 def _numpy(expr: Expr, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     labels, predictions = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
     shape = labels.shape
-    # Arrays throughout: for single numbers numpy has rules of its own, such as the root for the power 0.5.
+    # Never scalars: numpy treats them differently, e.g. takes the square root for the power 0.5.
     labels, predictions = np.atleast_1d(labels, predictions)
     with np.errstate(all="ignore"):
         y_dual = Dual(predictions, np.ones_like(predictions))

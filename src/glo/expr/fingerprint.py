@@ -1,8 +1,8 @@
 """Fingerprint: what a training can see of a loss, as a short hash.
 
-Gradients are all that reaches the network, so two expressions with the same df/dy at every (x, y) train alike.  For hard
-labels that is two functions of one variable.  The derivative is taken in float64 at fixed probe points and rounded; where
-the loss itself is NaN or infinite, so is the training, and the derivative does not matter.
+Only gradients reach the network, so two expressions with the same df/dy at every (x, y) train alike.  With hard labels,
+df/dy is two functions of y.  It is computed in float64 at fixed probe points and rounded; where the loss itself is NaN or
+infinite, the training fails, and the derivative does not matter.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from glo.expr.tree import Expr
 
 @dataclass(frozen=True, eq=False)
 class ProbePoints:
-    """Where the derivative is looked at.  x and y: float64 arrays of one shape (points,)."""
+    """The points at which the derivative is compared.  x and y: float64 arrays of one shape (points,)."""
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
@@ -31,7 +31,7 @@ def _grid(x: list[float], y: NDArray[np.float64]) -> ProbePoints:
     return ProbePoints(labels.ravel(), predictions.ravel())
 
 
-# Probabilities: dense near 0 and 1, where losses differ most, and nowhere a round number, where they may cross zero.
+# Dense near 0 and 1, where losses differ most; without round numbers, at which losses may cross zero.
 _PROBABILITIES = np.concatenate([[1.3e-6, 1.7e-4, 3.1e-3], np.linspace(0.0171, 0.9813, 18), [0.9961, 0.99973, 0.9999987]])
 HARD = _grid([0.0, 1.0], _PROBABILITIES)
 SOFT = _grid([0.0, 1.0, 0.0237, 0.3119, 0.7241, 0.9133], _PROBABILITIES)
@@ -39,12 +39,12 @@ SOFT = _grid([0.0, 1.0, 0.0237, 0.3119, 0.7241, 0.9133], _PROBABILITIES)
 REAL = _grid([-1.6180, -0.5772, 0.3679, 1.4142], np.linspace(-2.2361, 2.3561, 12))
 
 DIGITS = 6
-NOISE = 1e-9  # sqrt(square(y)) - y has a derivative of a few 1e-16: that is zero
+NOISE = 1e-9  # smaller derivatives count as zero: that of sqrt(square(y)) - y is a few 1e-16
 
 
-@lru_cache(maxsize=10_000)  # each stage of the funnel looks at it
+@lru_cache(maxsize=10_000)  # several stages of the funnel use it
 def probed_slopes(expr: Expr, points: ProbePoints) -> NDArray[np.float64]:
-    """df/dy at the probe points, as `visible_slopes`; not to be written to."""
+    """`visible_slopes` at the probe points, as a read-only array."""
     slopes = visible_slopes(expr, points.x, points.y)
     slopes.flags.writeable = False
     return slopes
@@ -52,7 +52,7 @@ def probed_slopes(expr: Expr, points: ProbePoints) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=10_000)
 def fingerprint(expr: Expr, points: ProbePoints = HARD) -> str:
-    """16 hex digits; equal for expressions with equal derivative in y at the probe points (to 6 digits)."""
+    """16 hexadecimal digits; equal for expressions whose derivatives in y agree to 6 digits at the probe points."""
     return _digest(probed_slopes(expr, points))
 
 

@@ -19,7 +19,7 @@ def _leaf(leaf: Expr) -> Text:
 
 
 def _apply(operator: Operator, arguments: tuple[Text, ...]) -> Text:
-    if operator.precedence is None or operator.name == "/":  # delimited by what they are written with
+    if operator.precedence is None or operator.name == "/":  # the notation delimits the arguments
         return operator.latex.format(*(text for text, _ in arguments)), ATOM
     (left, left_binds), (right, right_binds) = arguments
     left = left if left_binds >= operator.precedence else rf"\left({left}\right)"

@@ -1,10 +1,10 @@
-"""The operators of the expression language: one row each.  Adding an operator is adding a row.
+"""The operators of the expression language: one row each.  To add an operator, add a row.
 
 Everything else reads this table: the parser, printing, evaluation, derivatives, the evaluation of whole populations,
-export to source and LaTeX, and random generation.  `value` and `partials` are written once for every kind of array: their
-first argument `m` is the module that supplies the functions (numpy, torch, or the tracer of `glo.loss.program`).
+export to source and LaTeX, and random generation.  `value` and `partials` work on every kind of array: their first argument
+`m` is the module that supplies the functions (numpy, torch, or the tracer of `glo.loss.graph`).
 
-The first seven rows are the operators of the paper (section III.A); the others are off in a search unless given a weight.
+The first seven rows are the operators of the paper (section III.A); a search uses the others only if they have a weight.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ class Operator:
     """One operator.
 
     Attributes:
-        name: its word in the text form; for an infix operator, its symbol.
+        name: the function name in the text form; for an infix operator, the symbol.
         arity: number of arguments, 1 or 2.
         value: `value(m, *arguments)`, elementwise.
         partials: `partials(m, out, *arguments)` gives the partial derivative by each argument, `out` being the value.
         code: Python source with `{m}` for the module and `{0}`, `{1}` for the arguments.
         latex: LaTeX with `{0}`, `{1}` for the arguments.
-        precedence: how tightly an infix operator binds (None: written as a function call).
+        precedence: of an infix operator; higher binds tighter.  None for an operator that is written as a function call.
         commutative: whether the two arguments may be exchanged.
-        constant_arguments: positions that must hold a constant.
-        algebra: what becomes of a factor of an argument; decides which coefficients are worth tuning:
+        constant_arguments: positions of arguments that must be constants.
+        algebra: how a factor of an argument changes the result; decides which coefficients are worth tuning:
             "sum" and "order": a factor of both arguments is a factor of the result (+, min).
             "product", "quotient", "power": a factor of either argument is a factor of the result.
             "logarithm": a factor of the argument adds a constant to the result.
@@ -116,7 +116,7 @@ ROWS = (
         partials=lambda m, out, a: (-1,),
         code="-({0})", latex=r"-\left({0}\right)", algebra="sum",
     ),
-    # Adding 0.0 turns -0.0 into 0.0, so that min(a, b) and min(b, a) are the same to the bit.
+    # Adding 0.0 turns -0.0 into 0.0, so that min(a, b) and min(b, a) are bit-identical.
     Operator(
         "min", 2,
         value=lambda m, a, b: m.minimum(a, b) + 0.0,
@@ -132,7 +132,7 @@ ROWS = (
     Operator(
         "pow", 2,
         value=lambda m, a, b: a**b,
-        # b*a**(b - 1); for b = 0 written as 0*a**0, which is 0 also where a is.
+        # b*a**(b - 1); for b = 0 it is computed as 0*a**0, which is 0 for a = 0 as well.
         partials=lambda m, out, a, b: (b * a ** (b - (m.abs(b) > 0) * 1.0), out * m.log(a)),
         code="({0}) ** ({1})", latex=r"\left({0}\right)^{{{1}}}", constant_arguments=(1,), algebra="power",
     ),

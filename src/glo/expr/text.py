@@ -1,4 +1,4 @@
-"""Read an expression from text: Python's own parser, and a whitelist.  Nothing is ever evaluated."""
+"""Parse the text of an expression with Python's own parser and a whitelist.  Nothing is ever evaluated."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ ALLOWED = f"allowed are x, y, numbers, + - * / ** and {', '.join(FUNCTIONS)}"
 
 
 def parse(text: str) -> Expr:
-    """Read an expression such as `log(y) - x/y` or `y**2`.
+    """Parse an expression such as `log(y) - x/y` or `y**2`.
 
     `parse(str(e)) == e` for every expression within the limits.
 
     Raises:
-        ExpressionError: naming the position and the allowed words, for anything that is not an expression, is over
-            10,000 characters, deeper than 100, or has more than 1,000 nodes.
+        ExpressionError: if the text is not an expression, is longer than 10,000 characters, is deeper than 100, or has more
+            than 1,000 nodes.  The message names the position and the allowed words.
     """
     if not isinstance(text, str):
         raise ExpressionError(f"an expression is a text such as 'x*log(y)', not {type(text).__name__}")
@@ -34,20 +34,20 @@ def parse(text: str) -> Expr:
     if not source:
         raise ExpressionError(f"the expression is empty; {ALLOWED}")
     try:
-        with warnings.catch_warnings():  # Python warns of forms such as `1(y)`, which are refused below anyway
+        with warnings.catch_warnings():  # Python warns of forms such as `1(y)`, which are refused below
             warnings.simplefilter("ignore")
             tree = ast.parse(source, mode="eval")
     except SyntaxError as error:
         where = f" at position {error.offset}" if error.offset else ""
-        raise ExpressionError(f"{_shown(source)} is not an expression{where}: {error.msg}; {ALLOWED}") from None
+        raise ExpressionError(f"{_excerpt(source)} is not an expression{where}: {error.msg}; {ALLOWED}") from None
     except (ValueError, MemoryError, RecursionError) as error:
         reason = str(error) or "it is nested too deeply"
-        raise ExpressionError(f"{_shown(source)} is not an expression: {reason}; {ALLOWED}") from None
+        raise ExpressionError(f"{_excerpt(source)} is not an expression: {reason}; {ALLOWED}") from None
     return _Reader(source).read(tree.body, depth=0)
 
 
 class _Reader:
-    """Turns Python's tree into ours, counting nodes and knowing the source for the messages."""
+    """Converts Python's syntax tree to an `Expr`; counts nodes, and quotes the source in error messages."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -108,13 +108,13 @@ class _Reader:
                 self.refuse(node, f"argument {position + 1} of {expr.symbol} must be a number")
         return expr
 
-    def refuse(self, node: ast.expr, what: str) -> NoReturn:
+    def refuse(self, node: ast.expr, reason: str) -> NoReturn:
         line = self.source.splitlines()[node.lineno - 1]
         position = len(line.encode()[: node.col_offset].decode(errors="replace")) + 1
-        raise ExpressionError(f"{_shown(self.source)}, position {position}: {what}; {ALLOWED}")
+        raise ExpressionError(f"{_excerpt(self.source)}, position {position}: {reason}; {ALLOWED}")
 
 
-def _shown(source: str) -> str:
+def _excerpt(source: str) -> str:
     return repr(source if len(source) <= 60 else source[:57] + "...")
 
 

@@ -1,7 +1,7 @@
-"""The expression tree, and the one way to walk it.
+"""The expression tree, and the fold by which everything else is computed from it.
 
-An expression is f(x, y): x the true label (one-hot or soft), y the predicted probability.  A network trained with it
-minimises minus the sum over classes of f.
+An expression is f(x, y): x the true label (one-hot or soft), y the predicted probability.  Training minimises the loss,
+which is minus the sum over classes of f.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ MAX_INTEGER = 2**53  # beyond it float64 cannot hold every integer
 
 @dataclass(frozen=True, slots=True)
 class Expr:
-    """A node and what is below it.  Immutable, hashable, equal when written the same.
+    """A node and its subtree.  Immutable and hashable; expressions are equal if their trees are.
 
     Attributes:
-        symbol: an operator's name, "x", "y", or the text of a number (use `constant` to make one).
+        symbol: an operator's name, "x", "y", or the text of a number (`constant` makes one).
         children: one expression for each argument of the operator; empty for a leaf.
     """
 
@@ -70,10 +70,10 @@ class Expr:
 
 
 def constant(value: float) -> Expr:
-    """A number as a leaf: an integer stays an integer, everything else is written with `repr`, so nothing is lost.
+    """A number as a leaf: an integer stays an integer; other numbers are written with `repr`, without loss.
 
     Raises:
-        ExpressionError: for NaN, infinity, or an integer too large for float64 to hold exactly.
+        ExpressionError: for NaN, infinity, or an integer that float64 cannot hold exactly.
     """
     number = value if isinstance(value, int) else float(value)
     if isinstance(number, int) and abs(number) > MAX_INTEGER:
@@ -87,7 +87,7 @@ X, Y = Expr("x"), Expr("y")
 
 
 def fold(expr: Expr, leaf: Callable[[Expr], T], apply: Callable[[Operator, tuple[T, ...]], T]) -> T:
-    """Compute something bottom-up: `leaf` for each leaf, `apply` for each operator with its children's results.
+    """Compute a result bottom-up: call `leaf` for each leaf, and `apply` for each operator with its children's results.
 
     Evaluation, derivatives, printing, source code and LaTeX are all this fold.
     """
@@ -106,7 +106,7 @@ def check_size(expr: Expr) -> Expr:
     return expr
 
 
-# A text together with how tightly its outermost operator binds; an atom binds tightest.
+# A text with the precedence of its outermost operator; an atom binds tightest.
 Text = tuple[str, int]
 ATOM = 9
 NEGATIVE = 3
@@ -122,6 +122,6 @@ def _node_text(operator: Operator, arguments: tuple[Text, ...]) -> Text:
     (left, left_binds), (right, right_binds) = arguments
     left = left if left_binds >= operator.precedence else f"({left})"
     right = right if right_binds > operator.precedence else f"({right})"
-    # log(y) - x/y: only the loosest operators are spaced out, as people write it.
+    # log(y) - x/y: only operators of the lowest precedence get spaces, as people write it.
     spaced = f" {operator.name} " if operator.precedence == 1 else operator.name
     return f"{left}{spaced}{right}", operator.precedence
