@@ -1,4 +1,4 @@
-"""On a GPU: 80 MNIST networks together and one after the other, and what less precision changes."""
+"""Benchmarks on a GPU: 80 MNIST networks as a population and one by one, and the effect of reduced precision."""
 
 from __future__ import annotations
 
@@ -9,74 +9,74 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from benchmarks.measuring import Row, in_turn, row, viable_losses
+from benchmarks.measuring import Row, median_seconds, row, viable_losses
 from benchmarks.peers import graphed, plain
-from glo.records import TrainingConfig
+from glo.records import Training, TrainingConfig
 from glo.tasks import load_task
-from glo.training import Training, train_population
-from glo.training.steps import products
+from glo.training import train_population
+from glo.training.precision import matmul_precision
 
 NETWORKS, BATCH, RATE = 80, 100, 0.01
 Precision = Literal["float32", "tf32", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-ALONE = 4  # networks that are trained one after the other, in place of all
+ONE_BY_ONE = 4  # networks that are trained one by one, as a sample of all
 
 
 def gpu(repeats: int) -> list[Row]:
-    """The rows of both, where there is a GPU."""
+    """The rows of both benchmarks; none without a GPU."""
     if not torch.cuda.is_available():
-        print("gpu: left out, PyTorch sees no GPU here")
+        print("gpu: skipped, PyTorch finds no GPU")
         return []
     return [*networks(repeats), *accuracy()]
 
 
 def networks(repeats: int) -> list[Row]:
-    """Network-steps per second of the paper's MNIST network, 80 losses: together, alone, and alone as a CUDA graph.
+    """Network-steps per second of the paper's MNIST network: a population of 80 losses, one by one, and as CUDA graphs.
 
-    Each in three precisions; the peers' bfloat16 is autocast's.  The time of a start, which is that of a training of
-    hardly any steps, is taken off on both sides.
+    Each is measured in three precisions; the peers use autocast for bfloat16.  The rate is that of the steps between a
+    short and a long training, so that the time to start does not count.
     """
     task, losses, short, long = load_task("mnist"), viable_losses(NETWORKS), 20, 220
 
-    def together(precision: Precision, steps: int) -> None:
+    def population(precision: Precision, steps: int) -> None:
         config = TrainingConfig(steps=steps, batch_size=BATCH, precision=precision)
         train_population(task, [Training(loss, RATE) for loss in losses], config, 0, "cuda")
 
-    def alone(train: Callable[[plain.Work], float], precision: Precision, steps: int) -> None:
+    def one_by_one(train: Callable[[plain.Work], float], precision: Precision, steps: int) -> None:
         config = TrainingConfig(precision=precision)
-        narrow = precision == "bfloat16"
-        with products(config), torch.autocast("cuda", torch.bfloat16, enabled=narrow, cache_enabled=False):
-            for loss in losses[:: NETWORKS // ALONE]:
+        bfloat16 = precision == "bfloat16"
+        with matmul_precision(config), torch.autocast("cuda", torch.bfloat16, enabled=bfloat16, cache_enabled=False):
+            for loss in losses[:: NETWORKS // ONE_BY_ONE]:
                 train(plain.Work(str(loss), RATE, steps, BATCH, 0))
 
-    ways: dict[str, tuple[Callable[..., None], int]] = {
-        "together": (together, NETWORKS),
-        "eager": (partial(alone, partial(plain.train, task, device="cuda")), ALONE),
-        "graph": (partial(alone, partial(graphed.train, task)), ALONE),
+    methods: dict[str, tuple[Callable[..., None], int]] = {
+        "together": (population, NETWORKS),
+        "eager": (partial(one_by_one, partial(plain.train, task, device="cuda")), ONE_BY_ONE),
+        "graph": (partial(one_by_one, partial(graphed.train, task)), ONE_BY_ONE),
     }
-    works: dict[str, Callable[[], Any]] = {
-        f"{way} {precision} {steps}": partial(work, precision, steps)
-        for way, (work, _) in ways.items()
+    calls: dict[str, Callable[[], Any]] = {
+        f"{method} {precision} {steps}": partial(call, precision, steps)
+        for method, (call, _) in methods.items()
         for precision in PRECISIONS
         for steps in (short, long)
     }
-    times = in_turn(works, repeats)
+    times = median_seconds(calls, repeats)
     rates = {
-        f"{way} {p}": count * (long - short) / (times[f"{way} {p} {long}"] - times[f"{way} {p} {short}"])
-        for way, (_, count) in ways.items()
+        f"{method} {p}": count * (long - short) / (times[f"{method} {p} {long}"] - times[f"{method} {p} {short}"])
+        for method, (_, count) in methods.items()
         for p in PRECISIONS
     }
-    faster = {(way, p): rates[f"together {p}"] / rates[f"{way} {p}"] for way in ways for p in PRECISIONS}
+    faster = {(method, p): rates[f"together {p}"] / rates[f"{method} {p}"] for method in methods for p in PRECISIONS}
     detail = {"device": torch.cuda.get_device_name(), "network_steps_per_second": rates}
     return [
-        row(f"{NETWORKS} MNIST networks on a GPU, {p}: together vs {way}", faster[way, p], goal, detail)
-        for way, goal in (("eager", ">= 15"), ("graph", ">= 3"))
+        row(f"{NETWORKS} MNIST networks on a GPU, {p}: together vs {method}", faster[method, p], goal, detail)
+        for method, goal in (("eager", ">= 15"), ("graph", ">= 3"))
         for p in PRECISIONS
     ]
 
 
 def accuracy() -> list[Row]:
-    """By how much validation accuracies change with less precision: 80 losses, two seeds, 300 steps."""
+    """The change of validation accuracy in reduced precision: 80 losses, two seeds, 300 steps."""
     task, losses = load_task("mnist"), viable_losses(NETWORKS)
 
     def accuracies(precision: Precision) -> list[float]:
@@ -84,11 +84,11 @@ def accuracy() -> list[Row]:
         trainings = [Training(loss, RATE) for loss in losses]
         return [r.validation for seed in (0, 1) for r in train_population(task, trainings, config, seed, "cuda")]
 
-    wide, rows = accuracies("float32"), list[Row]()
-    for narrow in PRECISIONS[1:]:
-        changes = [there - here for there, here in zip(accuracies(narrow), wide, strict=True)]
+    float32, rows = accuracies("float32"), list[Row]()
+    for precision in PRECISIONS[1:]:
+        changes = [reduced - full for reduced, full in zip(accuracies(precision), float32, strict=True)]
         error = statistics.stdev(changes) / len(changes) ** 0.5
         largest = max(map(abs, changes))
         detail = {"mean": statistics.mean(changes), "standard_error": error, "largest": largest, "n": len(changes)}
-        rows.append(row(f"accuracy with {narrow}: mean change, absolute", abs(detail["mean"]), "<= 0.005", detail))
+        rows.append(row(f"accuracy with {precision}: mean change, absolute", abs(detail["mean"]), "<= 0.005", detail))
     return rows

@@ -2,7 +2,7 @@
 
     python -m benchmarks.run [engine] [loss] [images] [search] [tune] [start] [gpu]
 
-Everything that is compared is measured in one run, in turn, repeatedly; what is reported are medians and ratios.
+Each comparison is measured in one run, in turn and repeatedly; the results are medians and ratios.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.gpu import gpu
-from benchmarks.measuring import Row, in_turn, row, viable_losses
+from benchmarks.measuring import Row, median_seconds, row, viable_losses
 from benchmarks.peers import dataloader, deap_glo, plain
-from glo.execution import Trainer
+from glo import discover, tune_coefficients
+from glo.execution import Batch, local_executor, train
 from glo.expr import parse
 from glo.loss import PopulationLoss
-from glo.records import TrainingConfig
-from glo.study import discover, hardware, tune_coefficients, versions
+from glo.provenance import commit, hardware, versions
+from glo.records import Training, TrainingConfig
 from glo.tasks import Task, load_task
 from glo.tasks.models import paper_mnist_cnn
-from glo.training import Training, train_population
+from glo.training import train_population
 
 NETWORKS, BATCH, CORES = 80, 100, 2
 RESULTS = Path(__file__).parent / "results"
@@ -43,21 +44,22 @@ def engine(repeats: int) -> list[Row]:
     """Network-steps per second on digits (64-64-10, batch 100), 80 different losses: population, plain, DataLoader."""
     task, losses, steps = load_task("digits"), viable_losses(NETWORKS), 300
     config = TrainingConfig(steps=steps, batch_size=BATCH)
-    works = [plain.Work(str(loss), 0.1, steps, BATCH, 0) for loss in losses]
+    work = [plain.Work(str(loss), 0.1, steps, BATCH, 0) for loss in losses]
     trainings = [Training(loss, 0.1) for loss in losses]
-    trainer, square = Trainer(task, config), torch.randn(2048, 2048)
+    batch = Batch(task, config, trainings, [0] * NETWORKS)
+    executor, square = local_executor(), torch.randn(2048, 2048)
     with plain.workers(task, CORES) as in_plain, plain.workers(task, CORES, dataloader.train) as in_dataloader:
-        times = in_turn(
+        times = median_seconds(
             {
-                "population": lambda: trainer.train(trainings, 0),
-                "plain": lambda: in_plain(works),
-                "dataloader": lambda: in_dataloader(works),
+                "population": lambda: train(executor, batch),
+                "plain": lambda: in_plain(work),
+                "dataloader": lambda: in_dataloader(work),
                 "gemm": lambda: square @ square,
             },
             repeats,
         )
     peak = 2 * 2048**3 / times["gemm"]
-    # Forward, weight gradients, and the gradient by the hidden layer: 2 operations for each multiplication.
+    # Forward, weight gradients and the gradient by the hidden layer; a multiplication and an addition are 2 operations.
     flops = 2 * BATCH * (2 * 64 * 64 + 3 * 64 * 10) * steps * NETWORKS
     total = NETWORKS * steps
     rates = {name: total / times[name] for name in ("population", "plain", "dataloader")}
@@ -69,14 +71,14 @@ def engine(repeats: int) -> list[Row]:
 
 
 def loss(repeats: int) -> list[Row]:
-    """The part of the losses in a step of what one core trains: half of the population, one thread."""
+    """The share of the losses in the time of a step; on one thread, with the half of a population that one core trains."""
     task, losses = load_task("digits"), viable_losses(NETWORKS)[::CORES]
     config = TrainingConfig(steps=300, batch_size=BATCH)
     trainings = [Training(loss, 0.1) for loss in losses]
     population = PopulationLoss(losses)
     outputs, targets = torch.randn(len(losses), BATCH, 10), torch.randint(0, 10, (BATCH,))
     torch.set_num_threads(1)
-    times = in_turn(
+    times = median_seconds(
         {
             "steps": lambda: train_population(task, trainings, config, 0),
             "losses": lambda: [population.gradient(outputs, targets) for _ in range(config.steps)],
@@ -89,12 +91,13 @@ def loss(repeats: int) -> list[Row]:
 
 
 def images(repeats: int) -> list[Row]:
-    """The paper's MNIST network on random images: glo and the plain loop, and the part of the peak of matrix products."""
+    """The paper's MNIST network on random images: glo, the plain loop, and the peak speed of matrix products."""
     draw = lambda count: (torch.randn(count, 1, 28, 28), torch.randint(0, 10, (count,)))  # noqa: E731
     task = Task("images", paper_mnist_cnn, train=draw(1000), validation=draw(100))
     networks, steps = 4, 50
     config = TrainingConfig(steps=steps, batch_size=BATCH)
-    trainer, square = Trainer(task, config), torch.randn(1024, 1024)
+    batch = Batch(task, config, [Training(parse("x*log(y)"), 0.01)] * networks, [0] * networks)
+    executor, square = local_executor(), torch.randn(1024, 1024)
 
     def product() -> None:
         torch.set_num_threads(1)
@@ -102,15 +105,15 @@ def images(repeats: int) -> list[Row]:
         torch.set_num_threads(CORES)
 
     with plain.workers(task, CORES) as in_plain:
-        times = in_turn(
+        times = median_seconds(
             {
-                "glo": lambda: trainer.train([Training(parse("x*log(y)"), 0.01)] * networks, 0),
+                "glo": lambda: train(executor, batch),
                 "plain": lambda: in_plain([plain.Work("x*log(y)", 0.01, steps, BATCH, 0)] * networks),
                 "gemm": product,
             },
             repeats,
         )
-    # For a sample: the first convolution has no gradient by its inputs, the others count three times.
+    # Per sample.  The first convolution needs no gradient by its inputs; for the others, backward is twice forward.
     flops = 2 * (2 * 28**2 * 32 * 25 + 3 * (14**2 * 64 * 25 * 32 + 3136 * 1024 + 1024 * 10))
     achieved = networks * steps * BATCH * flops / times["glo"] / CORES
     peak = 2 * 1024**3 / times["gemm"]
@@ -122,7 +125,7 @@ def images(repeats: int) -> list[Row]:
 
 
 def search(repeats: int) -> list[Row]:
-    """A whole search on noisy-digits, the paper's GA, 80 x 20 generations, one learning rate: glo and DEAP."""
+    """A whole search by the paper's GA on noisy-digits, 80 candidates x 20 generations, one learning rate: glo and DEAP."""
     task, steps, rate = load_task("noisy-digits"), 600, 0.1
     settings = [
         f"training.learning_rates=[{rate}]", "funnel.derivative=true", "funnel.descent=true", "training.early_stop=0.1",
@@ -154,7 +157,7 @@ def tune(repeats: int) -> list[Row]:
     task, steps, rate, iterations, population = load_task("noisy-digits"), 600, 0.01, 10, 16
     with tempfile.TemporaryDirectory() as folder:
         seeds = iter(range(repeats + 1))
-        times = in_turn(
+        times = median_seconds(
             {
                 "glo": lambda: tune_coefficients(
                     task, "baikal", which="all", iterations=iterations, population=population, steps=steps,
@@ -171,12 +174,12 @@ def tune(repeats: int) -> list[Row]:
 
 
 def start(repeats: int) -> list[Row]:
-    """Seconds until `import glo` and `glo --help` are done, less those of Python itself."""
+    """Seconds that `import glo` and `glo --help` take, without the start of Python."""
 
     def run(code: str) -> Callable[[], Any]:
         return lambda: subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
-    times = in_turn(
+    times = median_seconds(
         {
             "python": run("pass"),
             "import": run("import glo"),
@@ -203,21 +206,20 @@ PARTS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="what to run; by default all")
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="the benchmarks to run; all by default")
     chosen = parser.parse_args().parts or list(PARTS)
     torch.set_num_threads(CORES)
     rows = [row for part in chosen for row in PARTS[part][0](PARTS[part][1])]
     if not rows:
         return
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
-    provenance = {"versions": versions(), "hardware": hardware(), "commit": commit.strip()}
+    provenance = {"versions": versions(), "hardware": hardware(), "commit": commit()}
     RESULTS.mkdir(exist_ok=True)
     result = {"date": datetime.now(UTC).isoformat(timespec="seconds"), **provenance, "rows": rows}
     (RESULTS / f"{'all' if chosen == list(PARTS) else '-'.join(chosen)}.json").write_text(
         json.dumps(result, indent=2) + "\n", encoding="utf-8"
     )
-    table = Table(title="glo beside what a user would write")
-    for column in ("what", "measured", "goal", "met"):
+    table = Table(title="glo and what a user would write without it")
+    for column in ("benchmark", "measured", "goal", "met"):
         table.add_column(column)
     for line in rows:
         table.add_row(line["what"], f"{line['value']:.3g}", line["goal"], "yes" if line["met"] else "no")

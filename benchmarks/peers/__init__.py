@@ -1,1 +1,1 @@
-"""What a skilled user would write without glo: the measure of its speed."""
+"""Training loops and searches as a skilled user would write them without glo: the benchmarks compare it with them."""

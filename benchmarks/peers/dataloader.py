@@ -1,4 +1,4 @@
-"""The same with a DataLoader, as most published loss-search code does."""
+"""The plain loop with a DataLoader, as in most published code of loss searches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from glo.tasks import Task
 
 
 def train(task: Task, work: Work) -> float:
-    """Train one network; its validation metric, 0 if it diverged."""
+    """Train one network and return its validation metric, 0 if it diverged."""
     torch.manual_seed(work.seed)
     model, split = task.model(), task.split("train")
     loader = DataLoader(TensorDataset(split.inputs, split.targets), batch_size=work.batch_size, shuffle=True, drop_last=True)

@@ -1,7 +1,7 @@
 """GLO as a skilled user would write it today: DEAP for the trees, pycma for coefficients, plain PyTorch, multiprocessing.
 
-The paper's operators, weights, selection and rules (section III.A); a fitness cache by the text of the tree; invalid trees
-cost no training.  What the paper does not have is not here: no check of the derivative, no descent probe.
+The search has the paper's operators, weights, selection and rules (section III.A), and caches fitness by the text of the
+tree; invalid trees are not trained.  It has no check of the derivative and no descent probe, since the paper has none.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/"}
 
 @dataclass
 class Result:
-    """What a search found, and what it cost."""
+    """The best loss of a search, and the cost of the search."""
 
     best: float = 0.0
     expression: str = ""
@@ -34,7 +34,7 @@ class Result:
 
 
 def train(task: Task, work: plain.Work) -> float:
-    """As `plain.train`; what cannot be computed, such as 1/(1 - 1) or a loss without a gradient, is worth 0."""
+    """Train as `plain.train` does; a loss that raises an error, such as 1/(1 - 1) or one without a gradient, is worth 0."""
     try:
         return plain.train(task, work)
     except (ArithmeticError, RuntimeError, TypeError):
@@ -54,7 +54,7 @@ def _primitives() -> gp.PrimitiveSet:
 
 
 def source(tree: gp.PrimitiveTree, coefficients: Sequence[float] | None = None) -> str:
-    """The tree as Python source, e.g. "((x)*log((y)))"; with a coefficient before every node, if there are any."""
+    """The tree as Python source, e.g. "((x)*log((y)))", with a coefficient before every node if they are given."""
     stack: list[Any] = []
     for position, node in reversed(list(enumerate(tree))):
         factor = "" if coefficients is None else f"{coefficients[position]!r}*"
@@ -88,7 +88,7 @@ def tune(
 
 
 def random_tree(primitives: gp.PrimitiveSet, max_depth: int) -> list[Any]:
-    """Nodes drawn by the paper's weights, in prefix order; at the maximum depth, a leaf."""
+    """Nodes in prefix order, drawn by the paper's weights; at the maximum depth only leaves are drawn."""
     leaves = primitives.terminals[object]
     elements = leaves + primitives.primitives[object]
     choices = elements if max_depth else leaves
@@ -129,8 +129,8 @@ def search(
         for generation in range(generations):
             texts = [source(tree) for tree in trees]
             new = [t for t in dict.fromkeys(texts) if t not in known and "x" in t.replace("exp", "") and "y" in t]
-            works = [plain.Work(t, learning_rate, steps, 100, seed) for t in new]
-            known |= dict(zip(new, train_all(works), strict=True))
+            work = [plain.Work(t, learning_rate, steps, 100, seed) for t in new]
+            known |= dict(zip(new, train_all(work), strict=True))
             result.trainings += len(new)
             for tree, text in zip(trees, texts, strict=True):
                 tree.fitness.values = (known.get(text, 0.0),)
@@ -145,7 +145,7 @@ def search(
 
 
 def _next(trees: list[Any], primitives: gp.PrimitiveSet, population: int, elites: int, tree_class: Any) -> list[Any]:
-    """Elites, and children of parents selected by roulette: crossover, then the paper's four mutations."""
+    """The next generation: elites, and children of parents selected by roulette, by crossover and the paper's mutations."""
     kept = [tree_class(tree) for tree in tools.selBest(trees, elites)]
     children: list[Any] = []
     while len(children) < population - elites:

@@ -1,4 +1,4 @@
-"""A plain PyTorch loop: data in memory, one process for each core, one thread in each."""
+"""A plain PyTorch loop: data in memory, one process of one thread for each core."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from glo.tasks import Task
 
-# As a user writes them who has constants in expressions.
+# An operand may be a constant of the expression, hence `as_tensor`.
 NAMES = {
     "log": lambda a: torch.log(torch.as_tensor(a)),
     "sqrt": lambda a: torch.sqrt(torch.as_tensor(a)),
@@ -24,7 +24,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Work:
-    """One network to train: the loss's source, e.g. "x*log(y)", and how."""
+    """One network to train: the source of its loss, e.g. "x*log(y)", and the settings of its training."""
 
     loss: str
     learning_rate: float
@@ -34,7 +34,7 @@ class Work:
 
 
 def loss_of(source: str, classes: int) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss that a user would write by hand for this f(x, y): minus its sum over classes, by autograd."""
+    """The loss as a user would write it for this f(x, y): minus the sum over classes; autograd differentiates it."""
     f: Any = eval(f"lambda x, y: {source}", dict(NAMES))  # noqa: S307 - sources of the benchmark itself
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def loss_of(source: str, classes: int) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def train(task: Task, work: Work, device: str = "cpu") -> float:
-    """Train one network; its validation metric, 0 if it diverged."""
+    """Train one network and return its validation metric, 0 if it diverged."""
     torch.manual_seed(work.seed)
     model, split = task.model().to(device), task.split("train").to(device)
     loss = loss_of(work.loss, task.classes)
@@ -67,7 +67,7 @@ def train(task: Task, work: Work, device: str = "cpu") -> float:
 
 
 def validation(task: Task, model: torch.nn.Module) -> float:
-    """The metric of a trained model; 0 where its outputs are not numbers."""
+    """The validation metric of a trained model, 0 if its outputs are NaN or infinite."""
     model.eval()
     split = task.split("validation").to(next(model.parameters()).device)
     with torch.no_grad():
@@ -92,15 +92,17 @@ def _run(work: Work) -> float:
 
 
 @contextmanager
-def workers(task: Task, cores: int, how: Callable[[Task, Work], float] = train) -> Iterator[Callable[..., list[float]]]:
-    """A pool that trains in all cores; the data are shared by forking."""
+def workers(
+    task: Task, cores: int, train_one: Callable[[Task, Work], float] = train
+) -> Iterator[Callable[..., list[float]]]:
+    """A pool of forked processes, which share the data; yields a function that trains a list of networks in it."""
     global _task, _train
-    _task, _train = task, how
+    _task, _train = task, train_one
     with multiprocessing.get_context("fork").Pool(cores, _start) as pool:
-        yield lambda works: pool.map(_run, works, chunksize=1)
+        yield lambda work: pool.map(_run, work, chunksize=1)
 
 
-def train_all(task: Task, works: Sequence[Work], cores: int) -> list[float]:
-    """Train every network, as many at once as there are cores."""
+def train_all(task: Task, work: Sequence[Work], cores: int) -> list[float]:
+    """Train all networks, as many at once as there are cores."""
     with workers(task, cores) as run:
-        return run(works)
+        return run(work)

@@ -1,4 +1,4 @@
-"""How much memory a population takes: an option, or half of what is free; and it is kept to."""
+"""The memory of a population: an option or half of the free memory, and a population stays within it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import nn
 
 from glo.records import TrainingConfig
 from glo.tasks import load_task
-from glo.training.memory import UNKNOWN, budget, chunk_size, free_memory
+from glo.training.memory import ASSUMED_FREE, budget, chunk_size, free_memory
 
 GIB = 2**30
 MEMINFO = "MemTotal:       16777216 kB\nMemFree:         1048576 kB\nMemAvailable:    8388608 kB\n"
 
 
 def system(root: Path, limit: str | None, used: int = 0, meminfo: str = MEMINFO) -> Path:
-    """A system's files; with a control group's, if there is a limit."""
+    """Write the files of a Linux system; those of a control group only if it has a limit."""
     (root / "proc").mkdir()
     (root / "proc/meminfo").write_text(meminfo)
     group = root / "sys/fs/cgroup"
@@ -39,17 +39,17 @@ def system(root: Path, limit: str | None, used: int = 0, meminfo: str = MEMINFO)
         (str(GIB), 2 * GIB, 0),
     ],
 )
-def test_free_memory_is_the_systems_within_the_containers(tmp_path: Path, limit: str | None, used: int, free: int) -> None:
+def test_free_memory_respects_the_limit_of_a_container(tmp_path: Path, limit: str | None, used: int, free: int) -> None:
     assert free_memory(system(tmp_path, limit, used)) == free
 
 
 @pytest.mark.parametrize("meminfo", ["", "MemAvailable:\n", "MemAvailable: much kB\n"])
-def test_a_system_that_does_not_say(tmp_path: Path, meminfo: str) -> None:
-    assert free_memory(system(tmp_path, None, meminfo=meminfo)) == UNKNOWN
-    assert free_memory(tmp_path / "nowhere") == UNKNOWN
+def test_without_meminfo_free_memory_is_assumed(tmp_path: Path, meminfo: str) -> None:
+    assert free_memory(system(tmp_path, None, meminfo=meminfo)) == ASSUMED_FREE
+    assert free_memory(tmp_path / "nowhere") == ASSUMED_FREE
 
 
-def test_the_option_counts_else_half_of_what_is_free() -> None:
+def test_budget_is_the_option_or_half_of_the_free_memory() -> None:
     assert budget(TrainingConfig(memory_mb=7), "cpu") == 7 * 2**20
     free = free_memory()
     assert free / 4 < budget(TrainingConfig(), "cpu") < free
@@ -63,14 +63,14 @@ def test_a_chunk_has_at_least_one_network_and_grows_with_memory() -> None:
     assert 2 * sizes[1] <= sizes[2] <= 2 * sizes[1] + 1
 
 
-# Not ru_maxrss: that is inherited from the process that started this one.
+# Not ru_maxrss, which a process inherits from its parent.
 PEAK = r"""
 import re, sys, torch
 from pathlib import Path
 from glo.expr import parse
-from glo.records import TrainingConfig
+from glo.records import Training, TrainingConfig
 from glo.tasks import load_task
-from glo.training import Training, train_population
+from glo.training import train_population
 torch.set_num_threads(1)
 def train(networks, memory):
     config = TrainingConfig(steps=3, memory_mb=memory)
@@ -82,12 +82,12 @@ print(train(int(sys.argv[1]), int(sys.argv[2])) - before)
 
 
 def peak(networks: int, memory: int) -> float:
-    """MiB that a process grows by."""
+    """MiB by which a process grows while it trains a population."""
     command = [sys.executable, "-c", PEAK, str(networks), str(memory)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
-def test_a_population_keeps_to_its_memory() -> None:
-    assert peak(1500, 1000) > 150, "else there is nothing to bound"
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+def test_a_population_stays_within_its_memory() -> None:
+    assert peak(1500, 1000) > 150, "without a limit the population must be larger than the limit"
     assert peak(1500, 100) < 100

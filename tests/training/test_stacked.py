@@ -1,4 +1,4 @@
-"""The written-out chain agrees with `torch.func.vmap`, outputs and steps of SGD; anything else is left to vmap."""
+"""`ChainModel` agrees with `VmapModel` in outputs and steps of SGD; models that are not chains are left to vmap."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from glo.training.stacked import Chain, Descent, Stacked, Vectorised, is_chain, stack
+from glo.training.parameters import SGDOptions
+from glo.training.stacked import ChainModel, StackedModel, VmapModel, is_chain, stack
 
 
 class Doubled(nn.Linear):
-    """A linear layer that is none."""
+    """A subclass of `Linear` with another forward pass."""
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - its name in torch
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - the name in torch
         return 2 * super().forward(input)
 
 
@@ -69,7 +70,7 @@ OTHERS = {
     "grouped": nn.Sequential(nn.Conv2d(2, 2, 3, groups=2), nn.Flatten(), nn.Linear(8, 3)),
     "mirrored": nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect"), nn.Flatten(), nn.Linear(8, 3)),
     "padded by name": nn.Sequential(nn.Conv2d(1, 2, 3, padding="same"), nn.Flatten(), nn.Linear(8, 3)),
-    "with places": nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2, return_indices=True), nn.Flatten(), nn.Linear(8, 3)),
+    "with indices": nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2, return_indices=True), nn.Flatten(), nn.Linear(8, 3)),
     "images to the end": nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU()),
     "not flattened": nn.Sequential(nn.Conv2d(1, 2, 3), nn.Linear(8, 3)),
     "partly flattened": nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(2), nn.Linear(8, 3)),
@@ -81,54 +82,54 @@ OTHERS = {
 }
 
 
-DESCENTS = {
-    "plain": Descent(),
-    "momentum": Descent(momentum=0.9),
-    "decay": Descent(decay=torch.tensor([0.1, 0.0, 0.3, 0.2])),
-    "both": Descent(0.5, torch.tensor([0.1, 0.0, 0.3, 0.2])),
+OPTIONS = {
+    "plain": SGDOptions(),
+    "momentum": SGDOptions(momentum=0.9),
+    "decay": SGDOptions(decay=torch.tensor([0.1, 0.0, 0.3, 0.2])),
+    "both": SGDOptions(0.5, torch.tensor([0.1, 0.0, 0.3, 0.2])),
 }
 
 
-def pull(seed: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A derivative that differs between networks, so that after a step they differ too."""
+def output_gradient(seed: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A gradient that differs between networks, so that they differ after a step."""
     generator = torch.Generator().manual_seed(seed)
     return lambda outputs: torch.randn(outputs.shape, generator=generator) + 0.1 * outputs
 
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
-    """The same weights and inputs in every run, whatever ran before."""
+    """Make weights and inputs the same in every run and in any order of tests."""
     torch.manual_seed(20200719)
     for module in (module for model in CHAINS.values() for module in model.modules()):
         if isinstance(module, nn.Linear | nn.Conv2d):
             module.reset_parameters()
 
 
-@pytest.mark.parametrize("descent", DESCENTS)
+@pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("name", CHAINS)
-def test_chain_agrees_with_vmap(name: str, descent: str) -> None:
+def test_chain_agrees_with_vmap(name: str, options: str) -> None:
     model = CHAINS[name]
     assert is_chain(model)
-    assert isinstance(stack(model, 2), Chain)
+    assert isinstance(stack(model, 2), ChainModel)
     inputs = torch.randn(9, *SHAPES.get(name, (6,)))
-    ours: Stacked = Chain(model, 4, DESCENTS[descent])
-    theirs: Stacked = Vectorised(model, 4, DESCENTS[descent])
+    chain: StackedModel = ChainModel(model, 4, OPTIONS[options])
+    vmapped: StackedModel = VmapModel(model, 4, OPTIONS[options])
     for step in range(4):
-        torch.testing.assert_close(*outputs_of(model, (ours, theirs), inputs), rtol=1e-4, atol=1e-5)
-        for networks in (ours, theirs):
+        torch.testing.assert_close(*outputs_of(model, (chain, vmapped), inputs), rtol=1e-4, atol=1e-5)
+        for networks in (chain, vmapped):
             torch.manual_seed(step)
-            networks.step(inputs, pull(step), factor=0.1 / (1 + step))
+            networks.step(inputs, output_gradient(step), factor=0.1 / (1 + step))
         if step == 2:
-            for networks in (ours, theirs):
-                networks.keep(torch.tensor([0, 3]))
-    found, expected = outputs_of(model, (ours, theirs), inputs)
+            for networks in (chain, vmapped):
+                networks.select(torch.tensor([0, 3]))
+    found, expected = outputs_of(model, (chain, vmapped), inputs)
     assert len(found) == 2
     assert not torch.allclose(found[0], found[1])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def outputs_of(model: nn.Module, both: tuple[Stacked, Stacked], inputs: torch.Tensor) -> list[torch.Tensor]:
-    """In evaluation mode."""
+def outputs_of(model: nn.Module, both: tuple[StackedModel, StackedModel], inputs: torch.Tensor) -> list[torch.Tensor]:
+    """The outputs of two stacked models in evaluation mode."""
     model.eval()
     outputs = [networks.outputs(inputs) for networks in both]
     model.train()
@@ -139,40 +140,43 @@ def outputs_of(model: nn.Module, both: tuple[Stacked, Stacked], inputs: torch.Te
 @pytest.mark.parametrize("name", CHAINS)
 def test_chain_agrees_with_vmap_for_one_network_or_one_sample(name: str, copies: int, samples: int) -> None:
     model, inputs = CHAINS[name], torch.randn(samples, *SHAPES.get(name, (6,)))
-    both: tuple[Stacked, Stacked] = Chain(model, copies, Descent()), Vectorised(model, copies, Descent())
+    both: tuple[StackedModel, StackedModel] = ChainModel(model, copies, SGDOptions()), VmapModel(model, copies, SGDOptions())
     for networks in both:
         torch.manual_seed(1)
-        networks.step(inputs, pull(1), factor=0.1)
+        networks.step(inputs, output_gradient(1), factor=0.1)
     torch.testing.assert_close(*outputs_of(model, both, inputs), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_a_chain_in_bfloat16_is_close(name: str) -> None:
-    """A step changes the outputs by 0.2 % in the median of 300 draws, by more than 1 % in at most one of eleven.
+    """The relative error of a step is 0.2 % in the median of 300 draws, and above 1 % in at most one draw of eleven.
 
-    Where two numbers in a window are nearly equal, rounding sends a derivative to the other.  That five of nine draws are so
-    has a probability of about 0.0006, and the draws are always the same ones.
+    It is large where two numbers in a pooling window are nearly equal, since rounding then sends the gradient to the other
+    one.  Five such draws of nine have a probability of about 0.0006, and the draws are the same in every run.
     """
     model, errors = CHAINS[name], list[float]()
     for draw in range(9):
         torch.manual_seed(draw)
         inputs = torch.randn(9, *SHAPES.get(name, (6,)))
-        both: tuple[Stacked, Stacked] = Chain(model, 3, Descent(), torch.bfloat16), Chain(model, 3, Descent())
+        both: tuple[StackedModel, StackedModel] = (
+            ChainModel(model, 3, SGDOptions(), torch.bfloat16),
+            ChainModel(model, 3, SGDOptions()),
+        )
         for networks in both:
             torch.manual_seed(draw)
-            networks.step(inputs, pull(draw), factor=0.1)
-        narrow, wide = outputs_of(model, both, inputs)
-        assert narrow.dtype == torch.float32
-        errors.append(float((narrow - wide).norm() / wide.norm()))
+            networks.step(inputs, output_gradient(draw), factor=0.1)
+        bfloat16, float32 = outputs_of(model, both, inputs)
+        assert bfloat16.dtype == torch.float32
+        errors.append(float((bfloat16 - float32).norm() / float32.norm()))
     assert 0 < statistics.median(errors) < 0.01
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_what_is_no_chain(name: str) -> None:
+def test_models_that_are_not_chains(name: str) -> None:
     assert not is_chain(OTHERS[name])
 
 
-def test_hooks_are_not_passed_over() -> None:
+def test_hooks_run() -> None:
     model = nn.Sequential(nn.Linear(6, 3))
     model[0].register_forward_hook(lambda module, arguments, output: torch.mul(output, 2))  # pyright: ignore[reportArgumentType, reportCallIssue]
     assert not is_chain(model)

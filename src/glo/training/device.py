@@ -1,4 +1,4 @@
-"""Where networks are trained."""
+"""Choose the device that networks are trained on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from glo.errors import ConfigError
 
 
 def choose_device(device: str) -> torch.device:
-    """The device of this name; "auto" is the GPU if there is one.
+    """Return the device of this name; "auto" is the GPU if there is one, else the CPU.
 
     Raises:
-        ConfigError: if there is no such device.
+        ConfigError: if PyTorch cannot use the device.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

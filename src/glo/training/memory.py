@@ -1,4 +1,4 @@
-"""How much memory a population may take."""
+"""How much memory a population may take, and how many networks fit into it."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from torch.utils._pytree import tree_leaves
 
 from glo.records import TrainingConfig
 from glo.tasks import Task
-from glo.training.steps import EVALUATION_BATCH
+from glo.training.measurement import EVALUATION_BATCH
 
-PART = 0.5  # of what is free; the rest is for what the estimate of a network leaves out, and for others
-UNKNOWN = 2 * 2**30  # bytes, where a system does not say
+FREE_FRACTION = 0.5  # of the free memory; the rest is for other programs and for errors of the estimate in `chunk_size`
+ASSUMED_FREE = 2 * 2**30  # bytes, on a system without /proc/meminfo
 
 
 def budget(config: TrainingConfig, device: torch.device | str) -> int:
-    """Bytes that populations may take on a device: `config.memory_mb`, or half of what is free now."""
+    """Bytes that a population may take on a device: `config.memory_mb`, or half of the memory that is free now."""
     if config.memory_mb is not None:
         return config.memory_mb * 2**20
     if torch.device(device).type == "cuda":
-        return int(PART * torch.cuda.mem_get_info(device)[0])
-    return int(PART * free_memory())
+        return int(FREE_FRACTION * torch.cuda.mem_get_info(device)[0])
+    return int(FREE_FRACTION * free_memory())
 
 
 def free_memory(root: Path = Path("/")) -> int:
-    """Bytes that can be had without swapping, with the limit of a container (Linux); else a modest guess.
+    """Bytes that can be allocated without swapping, within the limit of a container (Linux); elsewhere `ASSUMED_FREE`.
 
     Args:
-        root: where /proc and /sys are.
+        root: the folder of /proc and /sys.
     """
     try:
         lines = (root / "proc/meminfo").read_text().splitlines()
         free = 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration, ValueError, IndexError):
-        return UNKNOWN
+        return ASSUMED_FREE
     try:
         group = root / "sys/fs/cgroup"
         limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
@@ -47,8 +47,8 @@ def free_memory(root: Path = Path("/")) -> int:
 def chunk_size(model: nn.Module, task: Task, config: TrainingConfig, memory: int) -> int:
     """How many networks fit into so many bytes, at least 1.
 
-    A network takes its parameters four times (with gradient, velocity and update) and the outputs of its modules three
-    times (with gradients and intermediate results).
+    The estimate counts a network's parameters four times (with gradient, velocity and update) and the outputs of its
+    modules three times (with gradients and intermediate results).
     """
     sizes: list[int] = []
     leaves = [module for module in model.modules() if not list(module.children())]
@@ -68,5 +68,5 @@ def chunk_size(model: nn.Module, task: Task, config: TrainingConfig, memory: int
 
 
 def _numel(output: object) -> int:
-    """Numbers in whatever a module returns."""
+    """Numbers in all tensors of a module's output, which may be nested."""
     return sum(leaf.numel() for leaf in tree_leaves(output) if isinstance(leaf, Tensor))

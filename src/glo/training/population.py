@@ -1,8 +1,8 @@
-"""Many networks of one architecture in one program, each with its own loss and learning rate.
+"""Train many networks of one architecture in one program, each with its own loss and learning rate.
 
-Weights are stacked along a first dimension P and the model runs on all at once (`glo.training.stacked`), so that a step of
-80 small networks is a handful of batched matrix products.  All networks see the same initial weights, batches and dropout
-masks, as `single` would give each of them with the same seed; `single` is what this must agree with.
+Weights are stacked along a first dimension P, and the model runs on all networks at once (`glo.training.stacked`), so that a
+step of 80 small networks is a handful of batched matrix products.  All networks see the initial weights, batches and dropout
+masks that `single` would give each of them with the same seed, and the results must agree with those of `single`.
 """
 
 from __future__ import annotations
@@ -15,25 +15,16 @@ from torch import Tensor, nn
 
 from glo.errors import ModelError
 from glo.loss import PopulationLoss
-from glo.records import TrainingConfig
+from glo.records import Training, TrainingConfig, TrainingResult
 from glo.tasks import Split, Task
-from glo.training.cuda_graph import Replayed
+from glo.training.cuda_graph import CapturedStep
+from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, measure
 from glo.training.memory import budget, chunk_size
-from glo.training.stacked import Descent, Vectorised, stack
-from glo.training.steps import (
-    EVALUATION_BATCH,
-    Measured,
-    Training,
-    TrainingResult,
-    batches,
-    early_stop_step,
-    finished,
-    fresh_model,
-    measure,
-    products,
-    rate_factor,
-    seed_dropout,
-)
+from glo.training.model import fresh_model, seed_dropout
+from glo.training.parameters import SGDOptions
+from glo.training.precision import matmul_precision
+from glo.training.schedule import batches, early_stop_step, rate_factor
+from glo.training.stacked import VmapModel, stack
 
 
 def train_population(
@@ -44,9 +35,9 @@ def train_population(
     device: torch.device | str = "cpu",
     test: bool = False,
 ) -> list[TrainingResult]:
-    """Train one network for each of `trainings`; arguments and results as for `train_single`, in order.
+    """Train one network for each of `trainings`, in chunks that fit into memory (`glo.training.memory`).
 
-    They are trained in chunks that fit into memory (`glo.training.memory`).
+    Arguments and results, which are in the order of `trainings`, are those of `train_single`.
 
     Raises:
         ModelError: if the model cannot be stacked; the message names the module.
@@ -75,11 +66,11 @@ class _Population:
         self.task, self.config, self.seed, self.device = task, config, seed, device
         self.model = model.to(device)
         self.trainings = list(trainings)
-        self.alive = list(range(len(trainings)))  # positions of the networks that are still trained
+        self.active = list(range(len(trainings)))  # positions of the networks that have not been stopped early
         rates = torch.tensor([training.learning_rate for training in trainings], device=device)
         decay = rates * config.weight_decay if config.weight_decay else None
         dtype = torch.bfloat16 if config.precision == "bfloat16" else None
-        self.networks = stack(self.model, len(trainings), Descent(config.momentum, decay), dtype)
+        self.networks = stack(self.model, len(trainings), SGDOptions(config.momentum, decay), dtype)
         self.curves: list[list[tuple[int, float]]] = [[] for _ in trainings]
         self.split, self.validation = task.split("train").to(device), task.split("validation").to(device)
         self.observed = task.split(config.curve_on).to(device) if config.curve_every else self.validation
@@ -87,64 +78,65 @@ class _Population:
         self._prepare()
 
     def _prepare(self) -> None:
-        """What depends on which networks are alive: their losses and rates."""
-        members = [self.trainings[position] for position in self.alive]
+        """Make the losses, the learning rates and the captured step of the active networks."""
+        active = [self.trainings[position] for position in self.active]
         self.loss = PopulationLoss(
-            [member.expression for member in members],
-            self.task.link,  # pyright: ignore[reportArgumentType]
+            [training.expression for training in active],
+            self.task.link,
             self.config.class_reduction,
             self.config.eps,
             self.device,
         )
-        rates = torch.tensor([member.learning_rate for member in members], device=self.device)
+        rates = torch.tensor([training.learning_rate for training in active], device=self.device)
         self.rates = rates.reshape(-1, 1, 1)
-        self.sound = [True] * len(members)  # whether the losses are numbers in the last step
-        self.replayed = Replayed(self.device)
+        self.finite_losses = [True] * len(active)  # whether the loss of each network is finite in the last step
+        self.captured_step = CapturedStep(self.device)
 
     def train(self, test: bool) -> list[TrainingResult]:
         results: dict[int, TrainingResult] = {}
         check_at = early_stop_step(self.config)
-        with torch.random.fork_rng(), products(self.config):
+        with torch.random.fork_rng(), matmul_precision(self.config):
             seed_dropout(self.seed)
             self.model.train()
             for step, batch in enumerate(batches(len(self.split), self.config, self.seed, self.device)):
                 if step == check_at:
-                    results |= self._give_up_at_chance()
-                    if not self.alive:
+                    results |= self._stop_early()
+                    if not self.active:
                         break
                 self._step(step, batch)
                 if self.config.curve_every and (step + 1) % self.config.curve_every == 0:
-                    for position, now in zip(self.alive, self._measured(self.observed), strict=True):
-                        self.curves[position].append((step + 1, now.score))
-            on_validation = self._measured(self.validation)
-            on_test = self._measured(self.task.split("test").to(self.device)) if test else [None] * len(on_validation)
-        for position, validated, tested, sound in zip(self.alive, on_validation, on_test, self.sound, strict=True):
-            results[position] = finished(validated, sound, tuple(self.curves[position]), tested)
+                    for position, measurement in zip(self.active, self._measure(self.observed), strict=True):
+                        self.curves[position].append((step + 1, measurement.score))
+            on_validation = self._measure(self.validation)
+            on_test = self._measure(self.task.split("test").to(self.device)) if test else [None] * len(on_validation)
+        for row, position in enumerate(self.active):
+            curve = tuple(self.curves[position])
+            results[position] = final_result(on_validation[row], self.finite_losses[row], curve, on_test[row])
         return [results[position] for position in range(len(self.trainings))]
 
     def _step(self, step: int, batch: Tensor) -> None:
-        """One step of SGD for every network; in the last one, whether their losses are numbers."""
+        """Take one step of SGD for every active network; a new rate factor needs a new capture."""
         if (factor := rate_factor(self.config, step)) != self.factor:
-            self.factor, self.replayed = factor, Replayed(self.device)
+            self.factor, self.captured_step = factor, CapturedStep(self.device)
         if step < self.config.steps - 1:
-            self.replayed(self._descend, batch)
+            self.captured_step(self._update, batch)
         else:
-            self._descend(batch, last=True)
+            self._update(batch, last=True)
 
-    def _descend(self, batch: Tensor, last: bool = False) -> None:
-        """The derivative of the losses is explicit; their values are not needed before the end."""
+    def _update(self, batch: Tensor, last: bool = False) -> None:
+        """Update all parameters; the gradient of a loss does not need its value, so only the last step computes that."""
         targets = self.split.targets[batch]
 
-        def upstream(outputs: Tensor) -> Tensor:
+        def output_gradient(outputs: Tensor) -> Tensor:
             if last:
-                self.sound = torch.isfinite(self.loss.value(outputs, targets)).tolist()
+                self.finite_losses = torch.isfinite(self.loss.value(outputs, targets)).tolist()
             return self.loss.gradient(outputs, targets, self.rates)
 
-        self.networks.step(self.split.inputs[batch], upstream, self.factor)
+        self.networks.step(self.split.inputs[batch], output_gradient, self.factor)
 
-    def _measured(self, split: Split) -> list[Measured]:
-        """What each living network does on a split."""
-        if not self.alive:
+    def _measure(self, split: Split) -> list[Measurement]:
+        """Measure each active network on a split."""
+        if not self.active:
             return []
         was_training = self.model.training
         self.model.eval()
@@ -153,21 +145,21 @@ class _Population:
         self.model.train(was_training)
         return [measure(self.task, split, outputs) for outputs in torch.cat(parts, 1)]
 
-    def _give_up_at_chance(self) -> dict[int, TrainingResult]:
-        """Take the networks that are still at chance out of the population."""
+    def _stop_early(self) -> dict[int, TrainingResult]:
+        """Remove the networks that are still at chance, and return their results by position."""
         chance = self.task.chance()
         results: dict[int, TrainingResult] = {}
         kept: list[int] = []
-        for row, now in enumerate(self._measured(self.validation)):
-            position = self.alive[row]
-            if now.score > chance:
+        for row, early in enumerate(self._measure(self.validation)):
+            position = self.active[row]
+            if early.score > chance:
                 kept.append(row)
             else:
                 curve = tuple(self.curves[position])
-                results[position] = TrainingResult(now.score, now.diverged, stopped=not now.diverged, curve=curve)
+                results[position] = TrainingResult(early.score, early.diverged, stopped=not early.diverged, curve=curve)
         if results:
-            self.alive = [self.alive[row] for row in kept]
-            self.networks.keep(torch.tensor(kept, dtype=torch.int64, device=self.device))
+            self.active = [self.active[row] for row in kept]
+            self.networks.select(torch.tensor(kept, dtype=torch.int64, device=self.device))
             self._prepare()
         return results
 
@@ -176,25 +168,25 @@ def check_stackable(task: Task, model: nn.Module) -> None:
     """Try one tiny training step of two stacked copies.
 
     Raises:
-        ModelError: naming the module that `torch.func` cannot vectorise.
+        ModelError: if `torch.func` cannot vectorise the model; the message names the module.
     """
-    running: list[str] = []  # the modules whose forward has begun and not ended
+    running: list[str] = []  # names of the modules whose forward has started and not ended
     hooks = [
         hook
         for name, module in model.named_modules()
         for hook in (
-            module.register_forward_pre_hook(_entering(running, name)),
-            module.register_forward_hook(_leaving(running)),
+            module.register_forward_pre_hook(_push(running, name)),
+            module.register_forward_hook(_pop(running)),
         )
     ]
     was_training = model.training
     try:
         with torch.random.fork_rng():
-            pair = Vectorised(model.train(), 2, Descent())
+            pair = VmapModel(model.train(), 2, SGDOptions())
             pair.step(task.split("train").inputs[:2], torch.ones_like, factor=0.0)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
         name = running[-1] if running else ""
-        where = f"module '{name}'" if name else "'the model itself'"
+        where = f"module '{name}'" if name else "the model itself"
         raise ModelError(
             f"task '{task.name}': {where} ({type(model.get_submodule(name)).__name__}) cannot be trained as part of a "
             f"population: {(str(error) or type(error).__name__).splitlines()[0]}; it can be trained one network at a time"
@@ -205,12 +197,12 @@ def check_stackable(task: Task, model: nn.Module) -> None:
             hook.remove()
 
 
-def _entering(running: list[str], name: str) -> Callable[..., None]:
+def _push(running: list[str], name: str) -> Callable[..., None]:
     return lambda module, arguments: running.append(name)
 
 
-def _leaving(running: list[str]) -> Callable[..., None]:
-    def leave(module: nn.Module, arguments: Any, output: Any) -> None:
+def _pop(running: list[str]) -> Callable[..., None]:
+    def pop(module: nn.Module, arguments: Any, output: Any) -> None:
         running.pop()
 
-    return leave
+    return pop

@@ -1,4 +1,4 @@
-"""One network, plain PyTorch: the oracle that the fast engine must agree with, readable in a minute."""
+"""Train one network in plain PyTorch: the oracle that `population` must agree with, readable in a minute."""
 
 from __future__ import annotations
 
@@ -8,25 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from glo.loss import ExpressionLoss
-from glo.records import TrainingConfig
+from glo.records import Training, TrainingConfig, TrainingResult
 from glo.tasks import Split, Task
-from glo.training.steps import (
-    EVALUATION_BATCH,
-    Measured,
-    Training,
-    TrainingResult,
-    as_matrix,
-    autocast,
-    batches,
-    early_stop_step,
-    finished,
-    fresh_model,
-    measure,
-    products,
-    quick_layout,
-    rate_factor,
-    seed_dropout,
-)
+from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, measure
+from glo.training.model import as_matrix, fresh_model, seed_dropout, use_channels_last
+from glo.training.precision import autocast, matmul_precision
+from glo.training.schedule import batches, early_stop_step, rate_factor
 
 
 def train_single(
@@ -44,14 +31,14 @@ def train_single(
         task: model, data and metric.
         training: the loss and the learning rate (the ladder of `config` is not used).
         config: steps, batch size and so on.
-        seed: of initial weights, batches and dropout.
-        device: where to train.
+        seed: the seed of initial weights, batches and dropout.
+        device: the device to train on.
         test: whether to measure on the test split too.
-        on_step: called with the number of steps done.
+        on_step: called after each step with the number of steps done.
     """
     train, validation = task.split("train").to(device), task.split("validation").to(device)
     observed = task.split(config.curve_on).to(device) if config.curve_every else validation
-    model = quick_layout(fresh_model(task, seed).to(device), train.inputs)
+    model = use_channels_last(fresh_model(task, seed).to(device), train.inputs)
     loss_function = ExpressionLoss(
         training.expression, class_reduction=config.class_reduction, eps=config.eps, link=task.link
     )
@@ -63,14 +50,14 @@ def train_single(
     curve: list[tuple[int, float]] = []
     loss = torch.zeros(())
 
-    with torch.random.fork_rng(), products(config):
+    with torch.random.fork_rng(), matmul_precision(config):
         seed_dropout(seed)
         model.train()
         for step, batch in enumerate(batches(len(train), config, seed, device)):
             if step == check_at:
-                now = evaluate_model(task, model, validation)
-                if now.score <= task.chance():
-                    return TrainingResult(now.score, now.diverged, stopped=not now.diverged, curve=tuple(curve))
+                early = evaluate_model(task, model, validation)
+                if early.score <= task.chance():
+                    return TrainingResult(early.score, early.diverged, stopped=not early.diverged, curve=tuple(curve))
             optimizer.zero_grad()
             with autocast(config, device):
                 outputs = as_matrix(model(train.inputs[batch]))
@@ -84,16 +71,16 @@ def train_single(
 
         on_validation = evaluate_model(task, model, validation)
         on_test = evaluate_model(task, model, task.split("test").to(device)) if test else None
-    return finished(on_validation, bool(torch.isfinite(loss)), tuple(curve), on_test)
+    return final_result(on_validation, bool(torch.isfinite(loss)), tuple(curve), on_test)
 
 
-def evaluate_model(task: Task, model: nn.Module, split: Split) -> Measured:
-    """What a model does on a split, in evaluation mode."""
+def evaluate_model(task: Task, model: nn.Module, split: Split) -> Measurement:
+    """Measure a model on a split, in evaluation mode."""
     was_training = model.training
     model.eval()
     outputs: list[Tensor] = []
     with torch.no_grad():
         for part in split.inputs.split(EVALUATION_BATCH):
-            outputs.append(as_matrix(model(part)))  # noqa: PERF401 - the loop is the story
+            outputs.append(as_matrix(model(part)))  # noqa: PERF401 - a plain loop reads better
     model.train(was_training)
     return measure(task, split, torch.cat(outputs))

@@ -1,11 +1,10 @@
-"""The stacked model: many networks of one architecture, and a step of SGD for all of them.
+"""The stacked model: P networks of one architecture, and a step of SGD for all of them at once.
 
-Any model is vectorised by `torch.func.vmap` and differentiated by autograd.  A plain chain of the usual layers is written
-out instead, backward pass and update included (`glo.training.layers`, docs/decisions/0010-stacked-layers.md): a few large
-products and little else.
+`VmapModel` takes any model that `torch.func.vmap` can vectorise, and autograd computes its gradients.  `ChainModel` takes a
+plain `Sequential` of common layers; forward pass, backward pass and update are written by hand (`glo.training.layers`,
+docs/decisions/0010-stacked-layers.md) as a few large matrix products and little else.
 
-A learning rate is a factor of a network's loss here (`upstream` is scaled by it), so that the update is one operation for
-all networks.
+The learning rate of a network is a factor of its loss here, so that one operation updates a parameter of all networks.
 """
 
 from __future__ import annotations
@@ -21,133 +20,134 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from glo.training.layers import (
-    ACTIVATIONS,
-    Activation,
-    Convolution,
-    Descent,
-    Dropout,
-    Flatten,
-    Layer,
-    Learned,
-    Linear,
-    MaxPool,
-    copies_of,
-)
-from glo.training.steps import as_matrix
+from glo.training.layers import ACTIVATIONS, Activation, Convolution, Dropout, Flatten, Layer, Linear, MaxPool
+from glo.training.model import as_matrix
+from glo.training.parameters import SGDOptions, StackedParameter, stacked_copies
 
 Tensors = dict[str, Tensor]
-Upstream = Callable[[Tensor], Tensor]  # outputs (P, N, C) -> derivative of the losses by them, times the learning rates
+OutputGradient = Callable[[Tensor], Tensor]  # outputs (P, N, C) -> gradient of the losses by them, times the learning rates
 
 
-class Stacked(Protocol):
+class StackedModel(Protocol):
     """P networks of one architecture."""
 
     def outputs(self, inputs: Tensor) -> Tensor:
-        """Outputs (P, N, C) on the same inputs (N, ...), with the same dropout masks; for evaluation."""
+        """Outputs (P, N, C) for the same inputs (N, ...); for evaluation."""
         ...
 
-    def step(self, inputs: Tensor, upstream: Upstream, factor: float) -> None:
-        """One step of SGD, of size `factor` along the gradient that `upstream` begins."""
+    def step(self, inputs: Tensor, output_gradient: OutputGradient, factor: float) -> None:
+        """Take one step of SGD, of size `factor`, with the same inputs (N, ...) and dropout masks for all networks.
+
+        Args:
+            inputs: the inputs of the batch.
+            output_gradient: computes the gradient of the losses by the networks' outputs.
+            factor: the factor of the schedule at this step.
+        """
         ...
 
-    def keep(self, rows: Tensor) -> None:
-        """Go on with some of the networks only."""
+    def select(self, rows: Tensor) -> None:
+        """Keep only the networks at these indices."""
         ...
 
 
-def stack(model: nn.Module, copies: int, descent: Descent | None = None, dtype: torch.dtype | None = None) -> Stacked:
-    """P copies of a model.
+def stack(
+    model: nn.Module, copies: int, options: SGDOptions | None = None, dtype: torch.dtype | None = None
+) -> StackedModel:
+    """Stack P copies of a model.
 
     Args:
-        dtype: of the numbers inside, in a step; None for that of the inputs.
+        model: the model, with the initial weights.
+        copies: the number of networks, P.
+        options: momentum and weight decay; none of them by default.
+        dtype: the dtype of activations and gradients in a step; None for that of the inputs.
     """
     if isinstance(model, nn.Sequential) and is_chain(model):
-        return Chain(model, copies, descent or Descent(), dtype)
-    return Vectorised(model, copies, descent or Descent(), dtype)
+        return ChainModel(model, copies, options or SGDOptions(), dtype)
+    return VmapModel(model, copies, options or SGDOptions(), dtype)
 
 
-class Vectorised:
-    """Any model that `torch.func.vmap` can vectorise; parameters, frozen ones too, and buffers have P first."""
+class VmapModel:
+    """A stacked model of any architecture; its parameters, frozen ones too, and its buffers have shape (P, ...)."""
 
-    def __init__(self, model: nn.Module, copies: int, descent: Descent, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, model: nn.Module, copies: int, options: SGDOptions, dtype: torch.dtype | None = None) -> None:
         self.model, self._dtype = model, dtype
         parameters = dict(model.named_parameters())
-        self._learned = {name: Learned(p, copies, descent) for name, p in parameters.items() if p.requires_grad}
+        self._trained = {n: StackedParameter(p, copies, options) for n, p in parameters.items() if p.requires_grad}
         fixed: Tensors = {name: p for name, p in parameters.items() if not p.requires_grad}
-        self._fixed: Tensors = {name: copies_of(p, copies) for name, p in {**fixed, **dict(model.named_buffers())}.items()}
+        fixed |= dict(model.named_buffers())
+        self._fixed: Tensors = {name: stacked_copies(tensor, copies) for name, tensor in fixed.items()}
 
     def outputs(self, inputs: Tensor) -> Tensor:
         return self._outputs(self._parameters(), inputs)
 
-    def step(self, inputs: Tensor, upstream: Upstream, factor: float) -> None:
+    def step(self, inputs: Tensor, output_gradient: OutputGradient, factor: float) -> None:
         parameters = {name: value.requires_grad_() for name, value in self._parameters().items()}
         with self._autocast(inputs):
             outputs = self._outputs(parameters, inputs)
         with torch.no_grad():
-            derivative = upstream(outputs)
-        gradients = torch.autograd.grad(outputs, list(parameters.values()), derivative)
-        for learned, gradient in zip(self._learned.values(), gradients, strict=True):
-            learned.move(gradient, factor)
+            gradient_by_outputs = output_gradient(outputs)
+        gradients = torch.autograd.grad(outputs, list(parameters.values()), gradient_by_outputs)
+        for parameter, gradient in zip(self._trained.values(), gradients, strict=True):
+            parameter.update(gradient, factor)
 
-    def keep(self, rows: Tensor) -> None:
+    def select(self, rows: Tensor) -> None:
         self._fixed = {name: value[rows] for name, value in self._fixed.items()}
-        for learned in self._learned.values():
-            learned.keep(rows)
+        for parameter in self._trained.values():
+            parameter.select(rows)
 
     def _parameters(self) -> Tensors:
-        return {name: learned.value.detach() for name, learned in self._learned.items()}
+        return {name: parameter.value.detach() for name, parameter in self._trained.items()}
 
     def _outputs(self, parameters: Tensors, inputs: Tensor) -> Tensor:
-        def one(parameters: Tensors, fixed: Tensors) -> Tensor:
+        def outputs_of_one(parameters: Tensors, fixed: Tensors) -> Tensor:
             return as_matrix(functional_call(self.model, (parameters, fixed), (inputs,)))
 
-        return vmap(one, randomness="same")(parameters, self._fixed)
+        return vmap(outputs_of_one, randomness="same")(parameters, self._fixed)
 
     def _autocast(self, inputs: Tensor) -> AbstractContextManager[Any]:
         return nullcontext() if self._dtype is None else torch.autocast(inputs.device.type, self._dtype)
 
 
-class Chain:
-    """A `Sequential` of the usual layers, written out."""
+class ChainModel:
+    """A stacked model of a `Sequential` for which `is_chain` holds."""
 
-    def __init__(self, model: nn.Sequential, copies: int, descent: Descent, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, model: nn.Sequential, copies: int, options: SGDOptions, dtype: torch.dtype | None = None) -> None:
         self._dtype = dtype
         modules = list(model)
         self._images = type(modules[0]) is nn.Conv2d
         self._layers: list[Layer] = []
-        for module in _pooled_first(modules[1:] if type(modules[0]) is nn.Flatten else modules):
+        for module in _pooling_before_relu(modules[1:] if type(modules[0]) is nn.Flatten else modules):
             in_place = bool(self._layers) and isinstance(self._layers[-1], Linear | Convolution | MaxPool)
-            self._layers.append(WRITTEN_OUT[type(module)].make(module, copies, descent, in_place))
+            self._layers.append(LAYER_RULES[type(module)].make(module, copies, options, in_place))
 
     @torch.no_grad()
     def outputs(self, inputs: Tensor) -> Tensor:
-        values = self._values(inputs)
+        values = self._first_values(inputs)
         for layer in self._layers:
             values = layer.forward(values)
         return values.mT
 
     @torch.no_grad()
-    def step(self, inputs: Tensor, upstream: Upstream, factor: float) -> None:
+    def step(self, inputs: Tensor, output_gradient: OutputGradient, factor: float) -> None:
         dtype = self._dtype or inputs.dtype
-        values = [self._values(inputs).to(dtype)]  # before the first layer, and after each
+        values = [self._first_values(inputs).to(dtype)]  # before the first layer, and after each
         for layer in self._layers:
             values.append(layer.forward(values[-1]))
-        derivative = upstream(values[-1].to(inputs.dtype).mT).mT.contiguous().to(dtype)
+        gradient = output_gradient(values[-1].to(inputs.dtype).mT).mT.contiguous().to(dtype)
         for layer, before, after in reversed(list(zip(self._layers, values, values[1:], strict=False))):
-            derivative = layer.backward(derivative, before, after, factor)
+            gradient = layer.backward(gradient, before, after, factor)
 
-    def keep(self, rows: Tensor) -> None:
+    def select(self, rows: Tensor) -> None:
         for layer in self._layers:
-            layer.keep(rows)
+            layer.select(rows)
 
-    def _values(self, inputs: Tensor) -> Tensor:
-        """Images as they are, features before samples."""
+    def _first_values(self, inputs: Tensor) -> Tensor:
+        """Images as they are; other inputs as (features, N)."""
         return inputs if self._images else inputs.flatten(1).T
 
 
-def _pooled_first(modules: list[nn.Module]) -> list[nn.Module]:
-    """The same with pooling before ReLU, which is then of fewer numbers; the largest of them is the same either way."""
+def _pooling_before_relu(modules: list[nn.Module]) -> list[nn.Module]:
+    """Move max-pooling before ReLU, which then has fewer numbers to process; the result is the same."""
     modules = list(modules)
     for i, (first, second) in enumerate(itertools.pairwise(modules)):
         if isinstance(first, nn.ReLU) and isinstance(second, nn.MaxPool2d):
@@ -156,55 +156,56 @@ def _pooled_first(modules: list[nn.Module]) -> list[nn.Module]:
 
 
 @dataclass(frozen=True)
-class WayOfWriting:
-    """How a module is written out.
+class LayerRule:
+    """How a type of module becomes a layer of a chain.
 
     Attributes:
-        kind: a letter that says where in a chain it may be.
-        make: its layer for P networks, from (module, copies, descent, whether nobody else needs what it is given).
-        fits: whether a module of this type can be written out.
+        kind: a letter for `is_chain`, which checks the order of the layers.
+        make: makes the layer from (module, P, SGD options, whether the layer may overwrite its inputs).
+        supports: whether a layer exists for a module of this type with its settings.
     """
 
     kind: str
-    make: Callable[[Any, int, Descent, bool], Layer]
-    fits: Callable[[Any], bool] = lambda module: True
+    make: Callable[[Any, int, SGDOptions, bool], Layer]
+    supports: Callable[[Any], bool] = lambda module: True
 
 
-# A new layer is a class in `glo.training.layers` and a line here.
-WRITTEN_OUT: dict[type[nn.Module], WayOfWriting] = {
-    nn.Linear: WayOfWriting("L", lambda m, copies, descent, in_place: Linear(m, copies, descent)),
-    nn.Conv2d: WayOfWriting(
+# To add a layer, write its class in `glo.training.layers` and its rule here.
+LAYER_RULES: dict[type[nn.Module], LayerRule] = {
+    nn.Linear: LayerRule("L", lambda m, copies, options, in_place: Linear(m, copies, options)),
+    nn.Conv2d: LayerRule(
         "C",
-        lambda m, copies, descent, in_place: Convolution(m, copies, descent),
+        lambda m, copies, options, in_place: Convolution(m, copies, options),
         lambda m: m.groups == 1 and m.padding_mode == "zeros" and not isinstance(m.padding, str),
     ),
-    nn.MaxPool2d: WayOfWriting("P", lambda m, copies, descent, in_place: MaxPool(m), lambda m: not m.return_indices),
-    nn.Flatten: WayOfWriting(
-        "F", lambda m, copies, descent, in_place: Flatten(copies), lambda m: (m.start_dim, m.end_dim) == (1, -1)
+    nn.MaxPool2d: LayerRule("P", lambda m, copies, options, in_place: MaxPool(m), lambda m: not m.return_indices),
+    nn.Flatten: LayerRule(
+        "F", lambda m, copies, options, in_place: Flatten(copies), lambda m: (m.start_dim, m.end_dim) == (1, -1)
     ),
-    nn.Dropout: WayOfWriting("a", lambda m, copies, descent, in_place: Dropout(m, copies)),
-    **dict.fromkeys(ACTIVATIONS, WayOfWriting("a", lambda m, copies, descent, in_place: Activation(m, in_place))),
+    nn.Dropout: LayerRule("a", lambda m, copies, options, in_place: Dropout(m, copies)),
+    **dict.fromkeys(ACTIVATIONS, LayerRule("a", lambda m, copies, options, in_place: Activation(m, in_place))),
 }
 
 
 def is_chain(model: nn.Module) -> bool:
-    """Whether a model is a chain that is written out: a `Sequential` of layers that are, in an order that makes sense.
+    """Whether a model is a `Sequential` that `ChainModel` supports.
 
-    That is convolutions and pooling, flattened, and linear layers after that; activations and dropout between.
+    Such a model consists of linear layers, or of convolutions and pooling followed by a `Flatten` and linear layers, with
+    activations and dropout between them.  It has no hooks, no shared parameters and no frozen ones.
     """
     layers = list(model) if type(model) is nn.Sequential else []
     parameters = [parameter for layer in layers for parameter in layer.parameters()]
     if len(set(map(id, parameters))) < len(parameters) or not all(parameter.requires_grad for parameter in parameters):
-        return False  # two layers share some, or some are frozen
-    if any(_hooked(module) for module in (model, *layers)) or any(p._backward_hooks for p in parameters):
+        return False  # two layers share a parameter, or one is frozen
+    if any(_has_hooks(module) for module in (model, *layers)) or any(p._backward_hooks for p in parameters):
         return False
     if any(layer._parameters.keys() - {"weight", "bias"} for layer in layers):
         return False
-    written = [WRITTEN_OUT.get(type(layer)) for layer in layers]
-    kinds = "".join(way.kind if way and way.fits(layer) else "?" for way, layer in zip(written, layers, strict=True))
+    rules = [LAYER_RULES.get(type(layer)) for layer in layers]
+    kinds = "".join(rule.kind if rule and rule.supports(layer) else "?" for rule, layer in zip(rules, layers, strict=True))
     return re.fullmatch(r"F?L[La]*|C[CPa]*F[La]*L[La]*", kinds) is not None
 
 
-def _hooked(module: nn.Module) -> bool:
+def _has_hooks(module: nn.Module) -> bool:
     hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
     return any(hooks)

@@ -1,0 +1,59 @@
+"""Measure a network on a split, and make the result of its training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from glo.loss import LINKS
+from glo.records import BINS, TrainingResult
+from glo.tasks import Split, Task
+
+EVALUATION_BATCH = 1000  # samples in one forward pass of an evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one network reaches on one split.
+
+    Attributes:
+        score: the task's metric; 0 if the network diverged.
+        diverged: whether its outputs or the metric are NaN or infinite.
+        histogram: how many of its predictions lie in each of `BINS` equal parts of [0, 1]; empty if it diverged.
+    """
+
+    score: float
+    diverged: bool
+    histogram: tuple[int, ...] = ()
+
+
+def measure(task: Task, split: Split, outputs: Tensor) -> Measurement:
+    """Measure one network by its outputs (N, C) on all samples of a split."""
+    if not bool(torch.isfinite(outputs).all()):
+        return Measurement(0.0, diverged=True)
+    predictions = LINKS[task.link].predict(outputs, 1)
+    score = task.score(predictions, split.targets)
+    if not math.isfinite(score):
+        return Measurement(0.0, diverged=True)
+    return Measurement(score, False, tuple(torch.histc(predictions.float(), BINS, 0, 1).long().tolist()))
+
+
+def final_result(
+    validation: Measurement, finite_loss: bool, curve: tuple[tuple[int, float], ...], test: Measurement | None
+) -> TrainingResult:
+    """The result of a training that ran all its steps; with NaN or infinity it is worth 0 (section III.A).
+
+    Args:
+        validation: on the validation split.
+        finite_loss: whether the loss of the last step is finite.
+        curve: as in the result.
+        test: on the test split, if asked for.
+    """
+    if validation.diverged or not finite_loss:
+        return TrainingResult(0.0, diverged=True, curve=curve, test=None if test is None else 0.0)
+    if test is None:
+        return TrainingResult(validation.score, curve=curve)
+    return TrainingResult(validation.score, curve=curve, test=test.score, histogram=test.histogram)

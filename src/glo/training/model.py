@@ -1,0 +1,49 @@
+"""The model of a task as both engines train it: initial weights, dropout, memory layout and outputs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from glo.records import derive_seed
+from glo.tasks import Task
+
+
+def fresh_model(task: Task, seed: int) -> nn.Module:
+    """Make the task's model with the initial weights of this seed; the global random state stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "init"))
+        return task.model()
+
+
+def seed_dropout(seed: int) -> None:
+    """Seed PyTorch's global generators, the only ones that its dropout knows; call it inside `torch.random.fork_rng`."""
+    torch.manual_seed(derive_seed(seed, "dropout"))
+
+
+def use_channels_last(model: nn.Module, inputs: Tensor) -> nn.Module:
+    """Give the weights of a model with 2D convolutions the channels-last layout, and return the model.
+
+    Images then have it too, and a training is a fifth faster on a CPU (docs/decisions/0011-processes.md).  A model that
+    relies on the order of numbers in memory, by `view`, keeps its layout.
+
+    Args:
+        model: any model.
+        inputs: samples to try the layout on.
+    """
+    if not any(isinstance(module, nn.Conv2d) for module in model.modules()):
+        return model
+    was_training = model.training
+    try:
+        model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        with torch.no_grad():
+            model.eval()(inputs[:2])
+    except RuntimeError:
+        model.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
+    return model.train(was_training)
+
+
+def as_matrix(outputs: Tensor) -> Tensor:
+    """Outputs of a network in float32 as a matrix: shape (N) becomes (N, 1)."""
+    outputs = outputs.float() if outputs.dtype == torch.bfloat16 else outputs
+    return outputs.unsqueeze(-1) if outputs.dim() == 1 else outputs

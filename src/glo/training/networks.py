@@ -1,0 +1,84 @@
+"""Train several networks with one seed: as a population where that is faster, else one by one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+
+from glo.errors import ModelError
+from glo.records import Failure, Result, Status, Training, TrainingConfig
+from glo.tasks import Task
+from glo.training.model import fresh_model
+from glo.training.population import check_stackable, train_population
+from glo.training.single import train_single
+
+logger = logging.getLogger("glo")
+# Exceptions of PyTorch and of models, out of memory included.
+FAILURES = (RuntimeError, ValueError, ArithmeticError, IndexError, TypeError)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_trains_together: WeakKeyDictionary[Task, dict[str, bool]] = WeakKeyDictionary()  # known answers, by device type
+
+
+def train_networks(
+    task: Task,
+    trainings: Sequence[Training],
+    config: TrainingConfig,
+    seed: int,
+    device: torch.device | str = "cpu",
+    test: bool = False,
+    together: bool = True,
+) -> list[Result]:
+    """Train one network for each of `trainings`; a training that raises an exception is a `Failure`.
+
+    The other arguments are those of `train_single`.
+
+    Args:
+        together: whether to train them as one population; if that fails, they are trained one by one.
+    """
+    if together and len(trainings) > 1:
+        try:
+            return list(train_population(task, trainings, config, seed, device, test))
+        except FAILURES as error:
+            logger.warning("training a population failed, so its networks are trained one by one: %s", _first_line(error))
+    return [_train_one(task, training, config, seed, device, test) for training in trainings]
+
+
+def _train_one(
+    task: Task, training: Training, config: TrainingConfig, seed: int, device: torch.device | str, test: bool
+) -> Result:
+    try:
+        return train_single(task, training, config, seed, device, test)
+    except FAILURES as error:
+        return Failure(Status.CRASHED, _first_line(error))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def trains_together(task: Task, device: torch.device | str) -> bool:
+    """Whether a task's networks are trained as a population: its model can be stacked, and stacking is faster.
+
+    A single convolution already keeps a CPU busy; stacked, it becomes a grouped convolution, which is slower there.
+    """
+    answers = _trains_together.setdefault(task, {})
+    device_type = torch.device(device).type
+    if device_type not in answers:
+        answers[device_type] = _stacks_well(task, device_type)
+    return answers[device_type]
+
+
+def _stacks_well(task: Task, device_type: str) -> bool:
+    model = fresh_model(task, seed=0)
+    if device_type == "cpu" and any(isinstance(module, CONVOLUTIONS) for module in model.modules()):
+        return False
+    try:
+        check_stackable(task, model)
+    except ModelError as error:
+        logger.warning("%s", error)
+        return False
+    return True

@@ -1,0 +1,40 @@
+"""The schedule of a training: the batch and the learning rate of each step, and the step of early stopping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from glo.records import TrainingConfig, derive_seed
+
+
+def batches(samples: int, config: TrainingConfig, seed: int, device: torch.device | str = "cpu") -> Iterator[Tensor]:
+    """Indices of each step's batch: shuffled epochs, each without its incomplete last batch.
+
+    They are drawn on the CPU, so that all devices see the same batches, and sent to the device an epoch at a time.
+    """
+    generator = torch.Generator().manual_seed(derive_seed(seed, "batches"))
+    size = min(config.batch_size, samples)
+    step = 0
+    while True:
+        order = torch.randperm(samples, generator=generator).to(device)
+        for start in range(0, samples - size + 1, size):
+            if step == config.steps:
+                return
+            yield order[start : start + size]
+            step += 1
+
+
+def rate_factor(config: TrainingConfig, step: int) -> float:
+    """The factor that the schedule multiplies the learning rate by at a step (0 is the first)."""
+    factor = 1.0
+    for start, multiplier in config.schedule:
+        factor *= multiplier if step >= start else 1.0
+    return factor
+
+
+def early_stop_step(config: TrainingConfig) -> int | None:
+    """The step before which networks at chance are stopped; None if early stopping is off."""
+    return max(1, round(config.early_stop * config.steps)) if config.early_stop else None
