@@ -1,10 +1,16 @@
-"""Job, Outcome, Status and the configuration of a training: frozen and small."""
+"""Small frozen values that travel between rooms: configurations, jobs, trainings, outcomes and seeds."""
 
-from glo.records.config import Config, Link, Rate, TrainingConfig, digest, read_toml, validated
-from glo.records.outcome import FunnelCounts, Job, Outcome, Phase, Stage, StageCount, Status, new_counts
+from glo.records.config import Config, validated
+from glo.records.digest import digest
+from glo.records.funnel import FunnelConfig
+from glo.records.link import Link
+from glo.records.outcome import FunnelCounts, Job, Outcome, PhaseKind, Stage, StageCount, Status, new_counts
 from glo.records.seeds import derive_seed, derive_seeds, generator
+from glo.records.toml import read_toml
+from glo.records.training import BINS, Failure, Rate, Result, Training, TrainingConfig, TrainingResult
 
 __all__ = [
-    "Config", "FunnelCounts", "Job", "Link", "Outcome", "Phase", "Rate", "Stage", "StageCount", "Status", "TrainingConfig",
-    "derive_seed", "derive_seeds", "digest", "generator", "new_counts", "read_toml", "validated",
+    "BINS", "Config", "Failure", "FunnelConfig", "FunnelCounts", "Job", "Link", "Outcome", "PhaseKind", "Rate", "Result",
+    "Stage", "StageCount", "Status", "Training", "TrainingConfig", "TrainingResult", "derive_seed", "derive_seeds", "digest",
+    "generator", "new_counts", "read_toml", "validated",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What is asked of a training, and what came of it."""
+"""A job, its outcome, and the counts of the funnel."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from glo.expr import Expr
 
 
 class Status(StrEnum):
+    """How a candidate ended."""
+
     TRAINED = "trained"
     REJECTED = "rejected"  # by a stage of the funnel, before any training
-    STOPPED = "stopped"  # given up at chance after a fraction of its steps
+    STOPPED = "stopped"  # stopped early: still at chance after a fraction of its steps
     DIVERGED = "diverged"  # NaN or infinity, at every learning rate
     CRASHED = "crashed"
     TIMED_OUT = "timed out"
 
 
-class Phase(StrEnum):
-    """What a part of a run does; a run is one phase or several, one after the other."""
+class PhaseKind(StrEnum):
+    """What one phase of a study does; a study has one phase or several, one after the other."""
 
     GENETIC = "genetic"
     ENUMERATION = "enumeration"
@@ -27,10 +29,10 @@ class Phase(StrEnum):
 
 
 class Stage(StrEnum):
-    """What decides on a candidate, cheapest first."""
+    """The stages of the funnel, cheapest first; one of them decides on each candidate."""
 
     STRUCTURE = "structure"  # x and y are both present
-    CACHE = "cache"  # a loss with the same fingerprint has been judged before
+    CACHE = "cache"  # a loss with the same fingerprint has been evaluated before
     DERIVATIVE = "derivative"  # finite and not zero everywhere
     DESCENT = "descent"  # minimising the loss over free outputs makes them right
     EARLY_STOP = "early stop"  # still at chance after a fraction of the steps
@@ -39,7 +41,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One loss, to be judged on the task and with the training of the evaluator it is given to.
+    """One loss to evaluate with one seed.
 
     Attributes:
         expression: the loss is minus its sum over classes.
@@ -52,14 +54,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a job.
+    """The result of a job, or of a candidate over several seeds.
 
     Attributes:
-        expression: text of the expression that was asked.
+        expression: text of the expression as it was asked for.
         fingerprint: of its derivative; equal fingerprint, equal training.
-        status: how it ended.
-        stage: which stage of the funnel decided.
-        reason: in words, where it was not trained to the end.
+        status: how the candidate ended.
+        stage: the stage of the funnel that decided.
+        reason: why it was not trained to the end; empty if it was.
         fitness: validation metric, higher is better; 0 for an invalid candidate.
         learning_rate: the rate of the ladder that reached the fitness.
     """
@@ -75,7 +77,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class StageCount:
-    """What one stage of the funnel did: `candidates` came in, `rejected` did not go on, taking `seconds`."""
+    """The counts of one stage of the funnel: how many candidates entered, how many it rejected, and the seconds it took."""
 
     candidates: int = 0
     rejected: int = 0
@@ -91,4 +93,5 @@ FunnelCounts = dict[Stage, StageCount]
 
 
 def new_counts() -> FunnelCounts:
+    """Counts of zero for every stage."""
     return {stage: StageCount() for stage in Stage}

@@ -1,4 +1,4 @@
-"""Random numbers by purpose: every generator is derived from the run's seed and from what it is for."""
+"""Random numbers by purpose: every generator is derived from the study's seed and from what it is for."""
 
 from __future__ import annotations
 
