@@ -1,13 +1,5 @@
-"""Judging candidates: the funnel of cheap checks, the cache, and the training behind them."""
+"""Is a candidate worth a training, and what is it worth: checks, funnel, cache, trainings."""
 
-from glo.evaluation.asynchronous import Asynchronous, Flowing, Stream
-from glo.evaluation.checks import Check, DescentProbe, finite_derivative, probe_points, structure, viability
-from glo.evaluation.evaluator import Evaluator, OnOutcomes, unheard
-from glo.evaluation.funnel import Cached, Funnel, FunnelConfig, Screened, no_lookup
-from glo.evaluation.training import LocalEvaluator
+import lazy_loader as lazy
 
-__all__ = [
-    "Asynchronous", "Cached", "Check", "DescentProbe", "Evaluator", "Flowing", "Funnel", "FunnelConfig",
-    "LocalEvaluator", "OnOutcomes", "Screened", "Stream", "finite_derivative", "no_lookup", "probe_points",
-    "structure", "unheard", "viability",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,61 +1,37 @@
-"""The funnel: the cheap checks before a training, cheapest first, each stage counted.
-
-Each stage is an evaluator that wraps the next: structure(cached(derivative(descent(training)))).
-"""
+"""The funnel: checks in front of a cache in front of the trainings, each stage counted."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from glo.evaluation.checks import Check, DescentProbe, finite_derivative, probe_points, structure
-from glo.evaluation.evaluator import Evaluator, Judging, OnOutcomes, Wrapping, elsewhere, judging, unheard
-from glo.expr import Expr, ProbePoints, fingerprint
-from glo.records import (
-    Config,
-    FunnelCounts,
-    Job,
-    Outcome,
-    Stage,
-    StageCount,
-    Status,
-    TrainingConfig,
-    digest,
-    new_counts,
-)
+from glo.evaluation.cache import REUSABLE, Cache, MemoryCache
+from glo.evaluation.checks import Check, finite_derivative, probe_points, structure
+from glo.evaluation.descent import DescentProbe
+from glo.evaluation.protocol import Key
+from glo.evaluation.training import TrainingEvaluator
+from glo.execution import Executor, result_key
+from glo.expr import Expr, fingerprint
+from glo.records import FunnelConfig, FunnelCounts, Job, Outcome, Stage, StageCount, Status, TrainingConfig, new_counts
 from glo.tasks import Task
 
-# lookup(context, fingerprints) -> the outcomes that are known
-Lookup = Callable[[str, Sequence[str]], dict[str, Outcome]]
+Entry = tuple[str, str]  # of the cache: context and fingerprint
 
 
-class FunnelConfig(Config):
-    """Which cheap stages are on; the paper has neither.
+class Funnel:
+    """Evaluates jobs: structure, cache, derivative, descent, then training, whichever stage decides first.
 
-    Attributes:
-        derivative: reject a loss whose derivative is NaN, infinite, or zero everywhere.
-        descent: reject a loss whose minimisation does not make free outputs right.
-    """
-
-    derivative: bool = False
-    descent: bool = False
-
-
-def no_lookup(context: str, fingerprints: Sequence[str]) -> dict[str, Outcome]:
-    """The lookup of an empty store."""
-    return {}
-
-
-class Funnel(Wrapping):
-    """All stages in front of an evaluator that trains.
+    Losses with the same fingerprint are trained once, also while they are under way at the same time.  An outcome is
+    remembered as soon as it is known.
 
     Args:
-        task: what is trained on.
-        training: how; part of the key under which outcomes are remembered.
-        config: which stages are on.
-        train: makes the evaluator behind the stages from the counters to use.
-        lookup: outcomes of earlier runs.
-        counts: where to count; several funnels of one run may share it.
+        task: what to train on.
+        training: how; part of the context under which outcomes are remembered.
+        config: which optional checks are on.
+        executor: where networks are trained.
+        cache: knows outcomes of other studies.
+        counts: where to count; several funnels of one study may share it.
     """
 
     def __init__(
@@ -63,146 +39,130 @@ class Funnel(Wrapping):
         task: Task,
         training: TrainingConfig,
         config: FunnelConfig,
-        train: Callable[[FunnelCounts], Evaluator],
-        lookup: Lookup = no_lookup,
+        executor: Executor,
+        cache: Cache | None = None,
         counts: FunnelCounts | None = None,
     ) -> None:
         self.counts = new_counts() if counts is None else counts
-        self.points = probe_points(task.link, task.soft)  # pyright: ignore[reportArgumentType]
-        checks: list[tuple[Stage, Check]] = []
+        self.points = probe_points(task.link, task.soft)
+        self._cache = MemoryCache() if cache is None else cache
+        self._checks: list[tuple[Stage, Check]] = []
         if config.derivative:
-            checks.append((Stage.DERIVATIVE, finite_derivative(self.points)))
+            self._checks.append((Stage.DERIVATIVE, finite_derivative(self.points)))
         if config.descent:
-            checks.append((Stage.DESCENT, DescentProbe(task.link, task.classes, training)))  # pyright: ignore[reportArgumentType]
-        evaluator = train(self.counts)
-        for stage, check in reversed(checks):
-            evaluator = Screened(stage, check, evaluator, self.points, self.counts[stage])
-        context = digest(
-            [task.digest(), training.model_dump(mode="json", exclude={"memory_mb"}), config.model_dump(mode="json")]
-        )
-        self.cached = Cached(context, lookup, evaluator, self.points, self.counts[Stage.CACHE])
-        self._evaluator = Screened(Stage.STRUCTURE, structure, self.cached, self.points, self.counts[Stage.STRUCTURE])
-        self._checks = [(Stage.STRUCTURE, structure), *checks]
+            self._checks.append((Stage.DESCENT, DescentProbe(task.link, task.classes, training)))
+        self._evaluator = TrainingEvaluator(task, training, executor, self.counts)
+        self._task, self._training, self._config, self._device = task, training, config, executor.device
+        self._contexts: dict[int, str] = {}  # by seed
+        self._ready: dict[Key, Outcome] = {}
+        self._entries: dict[Key, Entry] = {}  # of the jobs that are checked or trained
+        self._waiting: dict[Entry, dict[Key, Job]] = {}  # jobs that get the outcome of another one under way
 
-    def judging(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> Judging:
-        """`evaluate` that stops where the evaluator behind the stages is to begin."""
-        return self._evaluator.judging(jobs, on_outcomes)
+    @property
+    def slots(self) -> int:
+        """How many candidates are worth having under way at once."""
+        return self._evaluator.slots
+
+    def submit(self, jobs: Mapping[Key, Job]) -> None:
+        """Check some jobs, and begin to train those that pass and are not known; see `Evaluator.submit`."""
+        jobs = self._checked(Stage.STRUCTURE, structure, jobs)
+        jobs = self._unknown(jobs)
+        for stage, check in self._checks:
+            jobs = self._checked(stage, check, jobs)
+        self._evaluator.submit(jobs)
+
+    def next(self) -> dict[Key, Outcome]:
+        """Wait for outcomes; see `Evaluator.next`."""
+        if not self._ready:
+            self._settle(self._evaluator.next())
+        ready, self._ready = self._ready, {}
+        return ready
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        self._ready, self._entries, self._waiting = {}, {}, {}
+        self._evaluator.close()
 
     def screen(self, expressions: Sequence[Expr]) -> list[str | None]:
-        """For each expression its fingerprint, if it passes the cheap stages, else None; nothing is trained."""
+        """For each expression its fingerprint if it passes all checks, else None; nothing is trained."""
         passing = list(expressions)
-        for stage, check in self._checks:
-            reasons = counted(self.counts[stage], check, passing)
+        for stage, check in [(Stage.STRUCTURE, structure), *self._checks]:
+            reasons = self._counted(stage, check, passing)
             passing = [expression for expression, reason in zip(passing, reasons, strict=True) if reason is None]
         passed = set(passing)
         return [fingerprint(e, self.points) if e in passed else None for e in expressions]
 
     def take_counts(self) -> FunnelCounts:
-        """What was counted since the last call."""
-        taken = {stage: StageCount(c.candidates, c.rejected, c.seconds) for stage, c in self.counts.items()}
+        """The counts since the last call."""
+        taken = {stage: replace(count) for stage, count in self.counts.items()}
         for count in self.counts.values():
             count.candidates, count.rejected, count.seconds = 0, 0, 0.0
         return taken
 
+    def _checked(self, stage: Stage, check: Check, jobs: Mapping[Key, Job]) -> dict[Key, Job]:
+        """The jobs that pass a check; the others are rejected."""
+        reasons = dict(zip(jobs, self._counted(stage, check, [job.expression for job in jobs.values()]), strict=True))
+        rejected = {
+            key: Outcome(str(jobs[key].expression), self._mark(jobs[key]), Status.REJECTED, stage, reason)
+            for key, reason in reasons.items()
+            if reason is not None
+        }
+        self._settle(rejected)
+        return {key: job for key, job in jobs.items() if key not in rejected}
 
-class Screened(Wrapping):
-    """A stage that rejects some candidates and hands the others on."""
-
-    def __init__(self, stage: Stage, check: Check, inner: Evaluator, points: ProbePoints, count: StageCount) -> None:
-        self._stage, self._check, self._inner = stage, check, inner
-        self._points, self._count = points, count
-
-    def judging(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> Judging:
-        reasons = counted(self._count, self._check, [job.expression for job in jobs])
-        known = {i: self._rejected(jobs[i].expression, reason) for i, reason in enumerate(reasons) if reason is not None}
-        if known:
-            on_outcomes(known)
-        passed = [i for i, reason in enumerate(reasons) if reason is None]
-        judged = yield from judging(self._inner, [jobs[i] for i in passed], elsewhere(on_outcomes, passed))
-        known |= dict(zip(passed, judged, strict=True))
-        return [known[i] for i in range(len(jobs))]
-
-    def _rejected(self, expression: Expr, reason: str) -> Outcome:
-        mark = fingerprint(expression, self._points)
-        return Outcome(str(expression), mark, Status.REJECTED, self._stage, reason)
-
-
-def counted(count: StageCount, check: Check, expressions: Sequence[Expr]) -> list[str | None]:
-    """Run a check and count what it did."""
-    started = time.perf_counter()
-    reasons = check(expressions)
-    count.add(StageCount(len(reasons), sum(r is not None for r in reasons), time.perf_counter() - started))
-    return reasons
-
-
-# Outcomes of the expression itself, not of the circumstances: these may be used again.
-REUSABLE = (Status.TRAINED, Status.REJECTED, Status.STOPPED, Status.DIVERGED)
-Key = tuple[str, str]  # context and fingerprint
-
-
-class Cached(Wrapping):
-    """A loss with a fingerprint that is known gets the known outcome, a reject too; a new one is judged once.
-
-    What is new is in `new` when the listeners hear of it, until it is taken; as (context, seed) -> fingerprint -> outcome.
-    """
-
-    def __init__(
-        self,
-        context: str,
-        lookup: Lookup,
-        inner: Evaluator,
-        points: ProbePoints,
-        count: StageCount,
-    ) -> None:
-        self._context, self._lookup, self._inner = context, lookup, inner
-        self._points, self._count = points, count
-        self.new: dict[str, dict[str, Outcome]] = {}
-
-    def judging(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> Judging:
+    def _counted(self, stage: Stage, check: Check, expressions: Sequence[Expr]) -> list[str | None]:
         started = time.perf_counter()
-        keys = [(f"{self._context}-{job.seed}", fingerprint(job.expression, self._points)) for job in jobs]
-        known: dict[Key, Outcome] = {}
-        for context in dict.fromkeys(context for context, _ in keys):
-            marks = [mark for other, mark in keys if other == context]
-            found = self._lookup(context, marks) | self.new.get(context, {})
-            known |= {(context, mark): found[mark] for mark in marks if mark in found}
-        unknown: dict[Key, list[int]] = {}  # the positions of each; the first of them is judged
-        for position, key in enumerate(keys):
-            if key not in known:
-                unknown.setdefault(key, []).append(position)
-        self._count.add(StageCount(len(jobs), len(jobs) - len(unknown), time.perf_counter() - started))
-        if known:
-            on_outcomes({i: _as_asked(known[key], jobs[i]) for i, key in enumerate(keys) if key in known})
-        asked = list(unknown)
+        reasons = check(expressions)
+        rejected = sum(reason is not None for reason in reasons)
+        self.counts[stage].add(StageCount(len(reasons), rejected, time.perf_counter() - started))
+        return reasons
 
-        def judged(outcomes: Mapping[int, Outcome]) -> None:
-            new = {asked[number]: outcome for number, outcome in outcomes.items()}
-            self._learn(new)
-            on_outcomes({i: _as_asked(outcome, jobs[i]) for key, outcome in new.items() for i in unknown[key]})
+    def _unknown(self, jobs: Mapping[Key, Job]) -> dict[Key, Job]:
+        """The jobs to go on with: the first of each loss that is neither known nor under way."""
+        started = time.perf_counter()
+        entries = {key: (self._context(job.seed), self._mark(job)) for key, job in jobs.items()}
+        known = self._lookup(list(entries.values()))
+        new: dict[Key, Job] = {}
+        for key, entry in entries.items():
+            if entry in known:
+                self._ready[key] = _renamed(known[entry], jobs[key])
+            elif entry in self._waiting:
+                self._waiting[entry][key] = jobs[key]
+            else:
+                self._entries[key], self._waiting[entry], new[key] = entry, {}, jobs[key]
+        self.counts[Stage.CACHE].add(StageCount(len(jobs), len(jobs) - len(new), time.perf_counter() - started))
+        return new
 
-        firsts = [jobs[positions[0]] for positions in unknown.values()]
-        known |= dict(zip(asked, (yield from judging(self._inner, firsts, judged)), strict=True))
-        return [_as_asked(known[key], job) for key, job in zip(keys, jobs, strict=True)]
+    def _lookup(self, entries: Sequence[Entry]) -> dict[Entry, Outcome]:
+        known: dict[Entry, Outcome] = {}
+        for context in dict.fromkeys(context for context, _ in entries):
+            found = self._cache.lookup(context, [mark for other, mark in entries if other == context])
+            known |= {(context, mark): outcome for mark, outcome in found.items()}
+        return known
 
-    def _learn(self, outcomes: Mapping[Key, Outcome]) -> None:
-        for (context, mark), outcome in outcomes.items():
+    def _settle(self, outcomes: Mapping[Key, Outcome]) -> None:
+        """Outcomes are ready: for their own jobs and for those that waited for them; and they are remembered."""
+        learned: dict[str, dict[str, Outcome]] = {}
+        for key, outcome in outcomes.items():
+            self._ready[key] = outcome
+            if (entry := self._entries.pop(key, None)) is None:
+                continue  # rejected before the cache
+            self._ready |= {other: _renamed(outcome, job) for other, job in self._waiting.pop(entry).items()}
             if outcome.status in REUSABLE:
-                self.new.setdefault(context, {})[mark] = outcome
+                learned.setdefault(entry[0], {})[entry[1]] = outcome
+        if learned:
+            self._cache.remember(learned)
 
-    def take_new(self) -> dict[str, dict[str, Outcome]]:
-        """What was judged since the last call, by context and fingerprint."""
-        taken, self.new = self.new, {}
-        return taken
+    def _mark(self, job: Job) -> str:
+        return fingerprint(job.expression, self.points)
+
+    def _context(self, seed: int) -> str:
+        if seed not in self._contexts:
+            checks = self._config.model_dump(mode="json")
+            self._contexts[seed] = result_key(self._task, self._training, seed, self._device, funnel=checks)
+        return self._contexts[seed]
 
 
-def _as_asked(known: Outcome, job: Job) -> Outcome:
-    """A known outcome under the text that was asked now."""
-    return Outcome(
-        str(job.expression),
-        known.fingerprint,
-        known.status,
-        known.stage,
-        known.reason,
-        known.fitness,
-        known.learning_rate,
-    )
+def _renamed(known: Outcome, job: Job) -> Outcome:
+    """A known outcome under the text that was asked for now."""
+    return replace(known, expression=str(job.expression))

@@ -1,91 +1,102 @@
-"""Judge candidates by training them; on this machine, unless told otherwise."""
+"""Evaluate candidates by training them."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-
-import torch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from glo.evaluation.checks import probe_points
-from glo.evaluation.evaluator import OnOutcomes, unheard
-from glo.execution import Trainer, TrainsInParts
+from glo.evaluation.protocol import Key
+from glo.execution import Batch, Executor
 from glo.expr import fingerprint
-from glo.records import FunnelCounts, Job, Outcome, Stage, StageCount, Status, TrainingConfig
+from glo.records import (
+    Failure,
+    FunnelCounts,
+    Job,
+    Outcome,
+    Result,
+    Stage,
+    StageCount,
+    Status,
+    Training,
+    TrainingConfig,
+    TrainingResult,
+    new_counts,
+)
 from glo.tasks import Task
-from glo.training import Result, TimedOut, Training, TrainingResult
 
 FAILED = (Status.DIVERGED, Status.CRASHED, Status.TIMED_OUT)
 
 
-class LocalEvaluator:
-    """Trains a network for each job and each learning rate of the ladder; the best by validation counts.
+@dataclass
+class _Pending:
+    """Jobs that are trained as one batch, and what has come of them so far."""
+
+    jobs: dict[Key, Job]
+    started: float
+    results: dict[int, Result] = field(default_factory=dict)
+    outcomes: dict[Key, Outcome] = field(default_factory=dict)
+
+
+class TrainingEvaluator:
+    """Trains a network for each job at each learning rate of the ladder; the best by validation counts.
 
     Args:
         task: what to train on.
-        training: how; with the ladder of learning rates.
-        device: where.
+        training: how, with the ladder of learning rates.
+        executor: where.
         counts: where trainings, early stops and seconds are counted.
-        trainer: what trains, of the same task and training; by default a `Trainer` on the device.
     """
 
-    def __init__(
-        self,
-        task: Task,
-        training: TrainingConfig,
-        device: torch.device | str = "cpu",
-        counts: FunnelCounts | None = None,
-        trainer: TrainsInParts | None = None,
-    ) -> None:
-        self._training, self._counts = training, counts
-        self._trainer = trainer or Trainer(task, training, device)
-        self._points = probe_points(task.link, task.soft)  # pyright: ignore[reportArgumentType]
+    def __init__(self, task: Task, training: TrainingConfig, executor: Executor, counts: FunnelCounts | None = None) -> None:
+        self._task, self._training, self._executor = task, training, executor
+        self._counts = new_counts() if counts is None else counts
+        self._points = probe_points(task.link, task.soft)
+        self._pending: dict[int, _Pending] = {}
+        self._submitted = 0
 
-    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
-        started = time.perf_counter()
-        known: dict[int, Outcome] = {}
-        for ended in self._ended(jobs):
-            on_outcomes(ended)
-            known |= ended
-        outcomes = [known[position] for position in range(len(jobs))]
-        self.count(outcomes, time.perf_counter() - started)
+    @property
+    def slots(self) -> int:
+        return self._executor.slots
+
+    def submit(self, jobs: Mapping[Key, Job]) -> None:
+        if not jobs:
+            return
+        ladder = self._training.learning_rates
+        trainings = [Training(job.expression, rate) for job in jobs.values() for rate in ladder]
+        seeds = [job.seed for job in jobs.values() for _ in ladder]
+        self._pending[self._submitted] = _Pending(dict(jobs), time.perf_counter())
+        self._executor.submit(self._submitted, Batch(self._task, self._training, trainings, seeds))
+        self._submitted += 1
+
+    def next(self) -> dict[Key, Outcome]:
+        while True:
+            number, results = self._executor.next()
+            assert isinstance(number, int)  # noqa: S101 - the keys are those of submit
+            if outcomes := self._arrived(number, results):
+                return outcomes
+
+    def close(self) -> None:
+        self._pending.clear()
+        self._executor.close()
+
+    def _arrived(self, number: int, results: Mapping[int, Result]) -> dict[Key, Outcome]:
+        """The outcomes of the jobs whose whole ladder is trained now."""
+        pending, rates = self._pending[number], len(self._training.learning_rates)
+        pending.results |= results
+        keys = list(pending.jobs)
+        outcomes: dict[Key, Outcome] = {}
+        for index in sorted({position // rates for position in results}):
+            positions = range(rates * index, rates * (index + 1))
+            if all(position in pending.results for position in positions):
+                ladder = [pending.results[position] for position in positions]
+                outcomes[keys[index]] = self._outcome(pending.jobs[keys[index]], ladder)
+        pending.outcomes |= outcomes
+        if len(pending.outcomes) == len(pending.jobs):
+            del self._pending[number]
+            self._count(list(pending.outcomes.values()), time.perf_counter() - pending.started)
         return outcomes
-
-    def trainings(self, jobs: Sequence[Job]) -> tuple[list[Training], list[int]]:
-        """What is trained for these jobs: for each the whole ladder; and the seed of each training."""
-        ladder = self._training.learning_rates
-        return [Training(job.expression, rate) for job in jobs for rate in ladder], [
-            job.seed for job in jobs for _ in ladder
-        ]
-
-    def outcomes(self, jobs: Sequence[Job], results: Sequence[Result]) -> list[Outcome]:
-        """What the results of `trainings(jobs)` come to."""
-        rungs = len(self._training.learning_rates)
-        return [self._outcome(job, results[rungs * i : rungs * (i + 1)]) for i, job in enumerate(jobs)]
-
-    def count(self, outcomes: Sequence[Outcome], seconds: float) -> None:
-        """Count what has ended."""
-        if self._counts is not None:
-            stopped = sum(outcome.status is Status.STOPPED for outcome in outcomes)
-            failed = sum(outcome.status in FAILED for outcome in outcomes)
-            self._counts[Stage.EARLY_STOP].add(StageCount(len(outcomes), stopped))
-            self._counts[Stage.TRAINING].add(StageCount(len(outcomes) - stopped, failed, seconds))
-
-    def _ended(self, jobs: Sequence[Job]) -> Iterator[dict[int, Outcome]]:
-        """Outcomes by position, each as soon as its whole ladder is trained."""
-        ladder = self._training.learning_rates
-        results: dict[int, Result] = {}
-        missing = [len(ladder)] * len(jobs)
-        for done in self._trainer.parts(*self.trainings(jobs)):
-            results |= done
-            touched = Counter(position // len(ladder) for position in done)
-            for job, count in touched.items():
-                missing[job] -= count
-            whole = sorted(job for job in touched if missing[job] == 0)
-            if whole:
-                rungs = {job: [results[len(ladder) * job + rung] for rung in range(len(ladder))] for job in whole}
-                yield {job: self._outcome(jobs[job], rungs[job]) for job in whole}
 
     def _outcome(self, job: Job, results: Sequence[Result]) -> Outcome:
         """The best of the ladder."""
@@ -93,16 +104,20 @@ class LocalEvaluator:
         ladder = zip(results, self._training.learning_rates, strict=True)
         ran = [(result, rate) for result, rate in ladder if isinstance(result, TrainingResult)]
         if not ran:
-            status = Status.TIMED_OUT if isinstance(results[0], TimedOut) else Status.CRASHED
-            return Outcome(text, mark, status, Stage.TRAINING, str(results[0]))
+            failure = next(result for result in results if isinstance(result, Failure))
+            return Outcome(text, mark, failure.status, Stage.TRAINING, failure.reason)
         if all(result.diverged for result, _ in ran):
             reason = "outputs became NaN or infinite at every learning rate"
             return Outcome(text, mark, Status.DIVERGED, Stage.TRAINING, reason)
         best, rate = max(ran, key=lambda pair: (not pair[0].diverged, not pair[0].stopped, pair[0].validation))
         fitness = max(0.0, best.validation)
         if best.stopped:
-            percent = f"{self._training.early_stop:.0%}"
-            return Outcome(
-                text, mark, Status.STOPPED, Stage.EARLY_STOP, f"at chance after {percent} of the steps", fitness, rate
-            )
+            reason = f"at chance after {self._training.early_stop:.0%} of the steps"
+            return Outcome(text, mark, Status.STOPPED, Stage.EARLY_STOP, reason, fitness, rate)
         return Outcome(text, mark, Status.TRAINED, Stage.TRAINING, "", fitness, rate)
+
+    def _count(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+        stopped = sum(outcome.status is Status.STOPPED for outcome in outcomes)
+        failed = sum(outcome.status in FAILED for outcome in outcomes)
+        self._counts[Stage.EARLY_STOP].add(StageCount(len(outcomes), stopped))
+        self._counts[Stage.TRAINING].add(StageCount(len(outcomes) - stopped, failed, seconds))

@@ -1,0 +1,13 @@
+from .averaging import SeedAverage, averaged
+from .cache import Cache, MemoryCache
+from .checks import Check, finite_derivative, probe_points, structure
+from .descent import DescentProbe
+from .funnel import Funnel
+from .protocol import Evaluator, evaluate
+from .training import TrainingEvaluator
+from .viability import viability
+
+__all__ = [
+    "Cache", "Check", "DescentProbe", "Evaluator", "Funnel", "MemoryCache", "SeedAverage", "TrainingEvaluator", "averaged",
+    "evaluate", "finite_derivative", "probe_points", "structure", "viability",
+]  # fmt: skip
