@@ -9,19 +9,20 @@ from typing import Any
 
 import pytest
 
+from callbacks import Following, Interrupting
 from glo.errors import ConfigError, GloError, ReplayError, RunError
-from glo.evaluation import LocalEvaluator
+from glo.evaluation import TrainingEvaluator, averaged, evaluate
+from glo.execution import InlineExecutor
 from glo.expr import Expr, parse
-from glo.records import Job, Outcome, Phase, Stage, Status, TrainingConfig, derive_seeds, new_counts
+from glo.records import Job, Outcome, PhaseKind, Stage, Status, Training, TrainingConfig, derive_seeds, new_counts
 from glo.store import GenerationRecord, Store
-from glo.study import Discovery, RunConfig, TaskConfig, discover, enumerate_losses, run_states, tune_coefficients
-from glo.study.loop import averaged
-from glo.study.phases import Leg, legs
+from glo.study import StudyResult, StudyConfig, TaskConfig, discover, enumerate_losses, study_states, tune_coefficients
+from glo.study.phases import Phase, phases
 from glo.tasks import Task
-from glo.training import Training, train_single
+from glo.training import train_single
 
 MakeTask = Callable[..., Task]
-Start = Callable[..., Discovery]
+Start = Callable[..., StudyResult]
 BAIKAL = "log(y) - x/y"
 ONE_FLIP = 1.5 / 60  # of the 60 validation samples of `make_task`: two ways to train may see one of them differently
 FEW = "genetic.weights={x = 1.0, y = 1.0, log = 1.0, '*' = 1.0, '-' = 1.0, '/' = 1.0}"
@@ -67,7 +68,7 @@ def test_one_outcome_stays_as_it_is(outcome: Outcome) -> None:
 # The phases of a run, without a training.
 
 
-def config_of(*phases: Phase, **options: Any) -> RunConfig:
+def config_of(*phases: PhaseKind, **options: Any) -> StudyConfig:
     """A small run of these phases, with early stopping."""
     values: dict[str, Any] = {
         "task": {"name": "points"},
@@ -78,7 +79,7 @@ def config_of(*phases: Phase, **options: Any) -> RunConfig:
         "enumeration": {"max_depth": 1},
         "training": {"learning_rates": [0.1, 1.0], "early_stop": 0.25},
     }
-    return RunConfig.model_validate({**values, **options})
+    return StudyConfig.model_validate({**values, **options})
 
 
 def usable(expressions: Sequence[Expr]) -> list[str | None]:
@@ -86,10 +87,10 @@ def usable(expressions: Sequence[Expr]) -> list[str | None]:
     return [str(e) if e.uses("x") and e.uses("y") else None for e in expressions]
 
 
-Walk = list[tuple[Leg, list[list[Expr]]]]
+Walk = list[tuple[Phase, list[list[Expr]]]]
 
 
-def walked(config: RunConfig, fitness: Callable[[Expr], float] = lambda e: 0.5) -> Walk:
+def walked(config: StudyConfig, fitness: Callable[[Expr], float] = lambda e: 0.5) -> Walk:
     """Each phase with what it asked; what has label and prediction is trained, and a negative fitness is for a failure."""
     history: list[GenerationRecord] = []
     walk: Walk = []
@@ -99,36 +100,39 @@ def walked(config: RunConfig, fitness: Callable[[Expr], float] = lambda e: 0.5) 
         status = Status.TRAINED if value >= 0 else Status.STOPPED
         return trained(abs(value), expression=str(expression), status=status)
 
-    for leg in legs(config, usable, history):
+    for phase in phases(config, usable, history):
         asked: list[list[Expr]] = []
-        while not leg.search.done:
-            asked.append(leg.search.ask())
+        while not phase.search.done:
+            asked.append(phase.search.ask())
             outcomes = [judged(expression) for expression in asked[-1]]
-            leg.search.tell(outcomes)
-            history.append(GenerationRecord(len(history), leg.phase, "", outcomes, new_counts(), 0.0))
-        walk.append((leg, asked))
+            phase.search.tell(outcomes)
+            history.append(GenerationRecord(len(history), phase.kind, "", outcomes, new_counts(), 0.0))
+        walk.append((phase, asked))
     return walk
 
 
 @pytest.mark.parametrize(
-    ("phases", "legs_of_it"),
+    ("kinds", "expected"),
     [
-        ([Phase.GENETIC], [Phase.GENETIC]),
-        ([Phase.ENUMERATION], [Phase.ENUMERATION]),
-        ([Phase.GENETIC, Phase.COEFFICIENTS], [Phase.GENETIC, Phase.COEFFICIENTS, Phase.CONFIRMATION]),
-        ([Phase.ENUMERATION, Phase.COEFFICIENTS], [Phase.ENUMERATION, Phase.COEFFICIENTS, Phase.CONFIRMATION]),
+        ([PhaseKind.GENETIC], [PhaseKind.GENETIC]),
+        ([PhaseKind.ENUMERATION], [PhaseKind.ENUMERATION]),
+        ([PhaseKind.GENETIC, PhaseKind.COEFFICIENTS], [PhaseKind.GENETIC, PhaseKind.COEFFICIENTS, PhaseKind.CONFIRMATION]),
+        (
+            [PhaseKind.ENUMERATION, PhaseKind.COEFFICIENTS],
+            [PhaseKind.ENUMERATION, PhaseKind.COEFFICIENTS, PhaseKind.CONFIRMATION],
+        ),
     ],
 )
-def test_phases_in_order(phases: list[Phase], legs_of_it: list[Phase]) -> None:
-    assert [leg.phase for leg, _ in walked(config_of(*phases))] == legs_of_it
+def test_phases_in_order(kinds: list[PhaseKind], expected: list[PhaseKind]) -> None:
+    assert [phase.kind for phase, _ in walked(config_of(*kinds))] == expected
 
 
 @pytest.mark.parametrize("seed", [0, 7])
 @pytest.mark.parametrize("repeats", [1, 2, 5])
 def test_seeds(seed: int, repeats: int) -> None:
     """The run's own seed comes first; what confirms has seeds that nothing else of the run has, nor a comparison."""
-    walk = walked(config_of(Phase.GENETIC, Phase.COEFFICIENTS, seed=seed, repeats=repeats))
-    (genetic, tuning, confirmation) = (leg.seeds for leg, _ in walk)
+    walk = walked(config_of(PhaseKind.GENETIC, PhaseKind.COEFFICIENTS, seed=seed, repeats=repeats))
+    (genetic, tuning, confirmation) = (phase.seeds for phase, _ in walk)
     assert genetic == tuning
     assert genetic[0] == seed
     assert len(set(genetic)) == len(genetic) == repeats
@@ -138,31 +142,31 @@ def test_seeds(seed: int, repeats: int) -> None:
 
 
 def test_another_run_has_other_seeds() -> None:
-    walks = [walked(config_of(Phase.GENETIC, Phase.COEFFICIENTS, seed=seed, repeats=3)) for seed in (0, 1)]
+    walks = [walked(config_of(PhaseKind.GENETIC, PhaseKind.COEFFICIENTS, seed=seed, repeats=3)) for seed in (0, 1)]
     for (one, _), (other, _) in zip(*walks, strict=True):
         assert not set(one.seeds) & set(other.seeds)
 
 
 def test_fewer_repeats_are_the_first_of_more() -> None:
     """So that what is known of the first seeds is of use."""
-    few, many = (walked(config_of(Phase.ENUMERATION, repeats=repeats))[0][0].seeds for repeats in (2, 4))
+    few, many = (walked(config_of(PhaseKind.ENUMERATION, repeats=repeats))[0][0].seeds for repeats in (2, 4))
     assert many[:2] == few
 
 
 @pytest.mark.parametrize(("repeats", "confirmations"), [(1, 3), (3, 3), (1, 1)])
 def test_nothing_is_given_up_early_where_seeds_are_averaged(repeats: int, confirmations: int) -> None:
     tuning = {"iterations": 1, "population": 4, "confirmations": confirmations}
-    config = config_of(Phase.GENETIC, Phase.COEFFICIENTS, repeats=repeats, coefficients=tuning)
+    config = config_of(PhaseKind.GENETIC, PhaseKind.COEFFICIENTS, repeats=repeats, coefficients=tuning)
     patient = config.training.model_copy(update={"early_stop": 0.0})
-    for leg, _ in walked(config):
-        assert leg.training == (config.training if len(leg.seeds) == 1 else patient)
+    for phase, _ in walked(config):
+        assert phase.training == (config.training if len(phase.seeds) == 1 else patient)
 
 
-@pytest.mark.parametrize("phase", [Phase.GENETIC, Phase.ENUMERATION])
-def test_tuning_starts_from_the_best_of_the_phase_before(phase: Phase) -> None:
+@pytest.mark.parametrize("kind", [PhaseKind.GENETIC, PhaseKind.ENUMERATION])
+def test_tuning_starts_from_the_best_of_the_phase_before(kind: PhaseKind) -> None:
     """Also where that was asked early, and though one that failed claims more."""
-    config = config_of(phase, Phase.COEFFICIENTS)
-    first = [expression for expression in walked(config_of(phase))[0][1][0] if usable([expression])[0]]
+    config = config_of(kind, PhaseKind.COEFFICIENTS)
+    first = [expression for expression in walked(config_of(kind))[0][1][0] if usable([expression])[0]]
     best, failed = first[1], first[2]
     walk = walked(config, lambda e: 0.9 if e == best else -0.95 if e == failed else 0.5)
     (confirmed,) = walk[-1][1]
@@ -176,7 +180,7 @@ def test_tuning_starts_from_the_best_of_the_phase_before(phase: Phase) -> None:
 
 def test_start_best_sample_and_mean_are_confirmed() -> None:
     config = config_of(
-        Phase.COEFFICIENTS,
+        PhaseKind.COEFFICIENTS,
         coefficients={"expression": BAIKAL, "iterations": 3, "population": 6, "confirmations": 2},
         training={"learning_rates": [0.1, 1.0]},
     )
@@ -195,28 +199,30 @@ def test_start_best_sample_and_mean_are_confirmed() -> None:
 
 
 def test_nothing_is_tuned_where_nothing_trained() -> None:
-    walk = walked(config_of(Phase.GENETIC, Phase.COEFFICIENTS), lambda e: -0.9)
-    assert [leg.phase for leg, _ in walk] == [Phase.GENETIC]
+    walk = walked(config_of(PhaseKind.GENETIC, PhaseKind.COEFFICIENTS), lambda e: -0.9)
+    assert [phase.kind for phase, _ in walk] == [PhaseKind.GENETIC]
 
 
 # What a run with several phases comes to, from a made-up history.
 
 
-def of_phases(*records: tuple[Phase, list[Outcome]], **options: Any) -> Discovery:
+def of_phases(*records: tuple[PhaseKind, list[Outcome]], **options: Any) -> StudyResult:
     """A discovery with a generation for each of these."""
     history = [GenerationRecord(n, phase, "", outcomes, new_counts(), 1.0) for n, (phase, outcomes) in enumerate(records)]
-    config = {"phases": [Phase.GENETIC, Phase.COEFFICIENTS], "coefficients": {"confirmations": 2}, "repeats": 4}
-    return Discovery("run", RunConfig.model_validate({"task": TaskConfig(name="points"), **config, **options}), history)
+    config = {"phases": [PhaseKind.GENETIC, PhaseKind.COEFFICIENTS], "coefficients": {"confirmations": 2}, "repeats": 4}
+    return StudyResult(
+        "run", StudyConfig.model_validate({"task": TaskConfig(name="points"), **config, **options}), {}, history
+    )
 
 
-GENETIC = (Phase.GENETIC, [trained(0.97, expression="x*y"), trained(0.6, expression="x*log(y)")])
-TUNING = (Phase.COEFFICIENTS, [trained(0.99, expression="2*x*y"), trained(0.98, expression="3*x*y")])
+GENETIC = (PhaseKind.GENETIC, [trained(0.97, expression="x*y"), trained(0.6, expression="x*log(y)")])
+TUNING = (PhaseKind.COEFFICIENTS, [trained(0.99, expression="2*x*y"), trained(0.98, expression="3*x*y")])
 
 
 def test_finalists_are_those_that_were_confirmed() -> None:
     """Their means over fresh seeds count; that others were once ahead does not."""
     confirmed = [trained(0.90, expression="x*y"), trained(0.92, expression="2*x*y"), trained(0.91, expression="2.5*x*y")]
-    found = of_phases(GENETIC, TUNING, (Phase.CONFIRMATION, confirmed))
+    found = of_phases(GENETIC, TUNING, (PhaseKind.CONFIRMATION, confirmed))
     assert [outcome.fitness for outcome in found.finalists(9)] == [0.92, 0.91, 0.90]
     assert (found.expression, found.fitness, found.seeds) == ("2*x*y", 0.92, 2)
     assert found.tuning is not None
@@ -234,7 +240,7 @@ def test_without_a_confirmation_all_are_finalists() -> None:
 
 def test_confirmation_in_which_all_failed_has_no_best() -> None:
     failed = [trained(0.0, expression=text, status=Status.DIVERGED) for text in ("x*y", "2*x*y", "2.5*x*y")]
-    found = of_phases(GENETIC, TUNING, (Phase.CONFIRMATION, failed))
+    found = of_phases(GENETIC, TUNING, (PhaseKind.CONFIRMATION, failed))
     assert found.finalists(9) == []
     with pytest.raises(RunError, match="no loss that trains"):
         _ = found.best
@@ -249,14 +255,14 @@ def test_enumerated_losses_are_ranked_and_failures_last() -> None:
         trained(0.0, expression="x - y", status=Status.DIVERGED),
         trained(0.7, expression="x*log(y)"),
     ]
-    found = of_phases((Phase.ENUMERATION, outcomes[:3]), (Phase.ENUMERATION, outcomes[3:]))
+    found = of_phases((PhaseKind.ENUMERATION, outcomes[:3]), (PhaseKind.ENUMERATION, outcomes[3:]))
     assert [outcome.expression for outcome in found.enumerated] == ["x*log(y)", "x*y", "x*y + 1", "x/y", "x - y"]
 
 
 # Whole runs.
 
 
-def tune(task: Task, **options: Any) -> Discovery:
+def tune(task: Task, **options: Any) -> StudyResult:
     small: dict[str, Any] = {
         "iterations": 2,
         "population": 4,
@@ -268,13 +274,13 @@ def tune(task: Task, **options: Any) -> Discovery:
     return tune_coefficients(task, expression, **{**small, **options})
 
 
-def search_and_tune(task: Task, **options: Any) -> Discovery:
+def search_and_tune(task: Task, **options: Any) -> StudyResult:
     tuning = ["coefficients.iterations=2", "coefficients.population=4", "coefficients.confirmations=2"]
     small: dict[str, Any] = {"generations": 2, "population": 6, "steps": 15, "tune": True, "settings": tuning}
     return discover(task, **{**small, **options})
 
 
-def enumerate_few(task: Task, **options: Any) -> Discovery:
+def enumerate_few(task: Task, **options: Any) -> StudyResult:
     settings = [FEW, "enumeration.batch=6"]
     small: dict[str, Any] = {"repeats": 2, "steps": 15, "learning_rates": [0.1, 1.0], "settings": settings}
     return enumerate_losses(task, **{**small, **options})
@@ -282,20 +288,20 @@ def enumerate_few(task: Task, **options: Any) -> Discovery:
 
 STARTS: dict[str, Start] = {"tune": tune, "search": search_and_tune, "enumerate": enumerate_few}
 PHASES = {
-    "tune": [Phase.COEFFICIENTS] * 2 + [Phase.CONFIRMATION],
-    "search": [Phase.GENETIC] * 2 + [Phase.COEFFICIENTS] * 2 + [Phase.CONFIRMATION],
-    "enumerate": [Phase.ENUMERATION] * 4,
+    "tune": [PhaseKind.COEFFICIENTS] * 2 + [PhaseKind.CONFIRMATION],
+    "search": [PhaseKind.GENETIC] * 2 + [PhaseKind.COEFFICIENTS] * 2 + [PhaseKind.CONFIRMATION],
+    "enumerate": [PhaseKind.ENUMERATION] * 4,
 }
-Whole = Callable[[str], Discovery]
+Whole = Callable[[str], StudyResult]
 
 
 @pytest.fixture(scope="module")
 def whole(make_task: MakeTask, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     """Each of the runs, never interrupted; made when it is first asked for."""
     folder = tmp_path_factory.mktemp("whole")
-    done: dict[str, Discovery] = {}
+    done: dict[str, StudyResult] = {}
 
-    def get(kind: str) -> Discovery:
+    def get(kind: str) -> StudyResult:
         if kind not in done:
             done[kind] = STARTS[kind](make_task(), storage=folder / f"{kind}.db", name="run")
         return done[kind]
@@ -317,16 +323,12 @@ def recorded(storage: Path) -> int:
 def interrupted(kind: str, task: Task, storage: Path, after: int) -> None:
     """A run of which Ctrl-C left some generations."""
 
-    def leave(record: GenerationRecord, replayed: bool) -> None:
-        if record.generation + 1 == after:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        STARTS[kind](task, storage=storage, name="run", on_generation=leave)
+        STARTS[kind](task, storage=storage, name="run", callbacks=[Interrupting(after)])
     assert recorded(storage) == after
 
 
-def counts(found: Discovery) -> list[dict[str, tuple[int, int]]]:
+def counts(found: StudyResult) -> list[dict[str, tuple[int, int]]]:
     """What each stage did in each generation."""
     return [{stage: (c.candidates, c.rejected) for stage, c in record.funnel.items()} for record in found.history]
 
@@ -346,9 +348,9 @@ def test_repeated_run_has_the_same_history(whole: Whole, make_task: MakeTask, st
     found = STARTS[kind](make_task(), storage=storage)
     assert found.history_digest() == whole(kind).history_digest()
     assert counts(found) == counts(whole(kind))
-    calls: list[bool] = []
-    again = STARTS[kind](make_task(), storage=storage, on_generation=lambda record, replayed: calls.append(replayed))
-    assert calls == [True] * len(found.history)
+    following = Following()
+    again = STARTS[kind](make_task(), storage=storage, callbacks=[following])
+    assert following.replayed == [True] * len(found.history)
     assert again.history == found.history
     other = STARTS[kind](make_task(), storage=storage, seed=1)
     assert other.history_digest() != found.history_digest()
@@ -362,11 +364,9 @@ def test_interrupted_run_ends_as_if_it_had_not_been(
 ) -> None:
     """Wherever it is left: within a phase, and between two."""
     interrupted(kind, make_task(), storage, after)
-    calls: list[bool] = []
-    found = STARTS[kind](
-        make_task(), storage=storage, name="run", on_generation=lambda record, replayed: calls.append(replayed)
-    )
-    assert calls == [n < after for n in range(len(PHASES[kind]))]
+    following = Following()
+    found = STARTS[kind](make_task(), storage=storage, name="run", callbacks=[following])
+    assert following.replayed == [n < after for n in range(len(PHASES[kind]))]
     assert found.history_lines() == whole(kind).history_lines()
     assert found.tuning == whole(kind).tuning
     assert found.finalists(9) == whole(kind).finalists(9)
@@ -382,18 +382,17 @@ def test_interrupted_run_ends_as_if_it_had_not_been(
         ("tune", {"expression": "x*log(y)"}, f"coefficients.expression is '{BAIKAL}' there and 'x*log(y)' here"),
         ("tune", {"repeats": 2}, "repeats is 1 there and 2 here"),
         ("tune", {"learning_rates": [0.1]}, "training.learning_rates is [0.1, 0.3] there and [0.1] here"),
-        ("search", {"tune": False}, "phases is ['genetic', 'coefficients'] there and ['genetic'] here"),
-        ("search", {"settings": []}, "coefficients.confirmations is 2 there and 5 here"),
+        ("search", {"settings": ["coefficients.confirmations=5"]}, "coefficients.confirmations is 2 there and 5 here"),
         ("enumerate", {"max_depth": 1}, "enumeration.max_depth is 2 there and 1 here"),
         ("enumerate", {"repeats": 3}, "repeats is 2 there and 3 here"),
-        ("enumerate", {"settings": [FEW]}, "enumeration.batch is 6 there and 32 here"),
+        ("enumerate", {"settings": ["enumeration.batch=32"]}, "enumeration.batch is 6 there and 32 here"),
     ],
 )
 def test_another_configuration_is_refused(
     make_task: MakeTask, storage: Path, kind: str, change: dict[str, Any], difference: str
 ) -> None:
     interrupted(kind, make_task(), storage, 1)
-    with pytest.raises(ReplayError, match="run 'run' was recorded differently") as caught:
+    with pytest.raises(ReplayError, match="study 'run' was recorded differently") as caught:
         STARTS[kind](make_task(), storage=storage, name="run", **change)
     assert difference in str(caught.value)
     assert recorded(storage) == 1
@@ -435,7 +434,7 @@ def test_runs_of_one_store_are_named_after_what_they_do(make_task: MakeTask, sto
     assert names[0] == names[1] == "points-tune-baikal-0"
     assert names[3:] == ["points-tune-cross_entropy-0", "points-enumerate-0"]
     assert len(set(names)) == 4
-    states = {state["name"]: state for state in run_states(Store(storage))}
+    states = {state["name"]: state for state in study_states(Store(storage))}
     assert set(states) == set(names)
     assert [states[name]["planned"] for name in names[2:]] == [2, 2, None]
 
@@ -446,18 +445,20 @@ def test_tuning(whole: Whole, kind: str) -> None:
     found = whole(kind)
     tuning = found.tuning
     assert tuning is not None
-    (confirmed,) = [record.outcomes for record in found.history if record.phase is Phase.CONFIRMATION]
+    (confirmed,) = [record.outcomes for record in found.history if record.phase is PhaseKind.CONFIRMATION]
     start, best, mean = tuning["confirmation"]
     assert [row["candidate"] for row in (start, best, mean)] == ["start", "best sample", "mean"]
     assert [row["expression"] for row in (start, best, mean)] == [outcome.expression for outcome in confirmed]
     assert [row["fitness"] for row in (start, best, mean)] == [outcome.fitness for outcome in confirmed]
 
-    genetic = [outcome for r in found.history if r.phase is Phase.GENETIC for outcome in r.outcomes]
+    genetic = [outcome for r in found.history if r.phase is PhaseKind.GENETIC for outcome in r.outcomes]
     before = max((o.fitness for o in genetic), default=None)
     assert tuning["start"] == start["expression"]
     assert tuning["start"] in ([BAIKAL] if before is None else [o.expression for o in genetic if o.fitness == before])
 
-    samples = [o for r in found.history if r.phase is Phase.COEFFICIENTS for o in r.outcomes if o.status is Status.TRAINED]
+    samples = [
+        o for r in found.history if r.phase is PhaseKind.COEFFICIENTS for o in r.outcomes if o.status is Status.TRAINED
+    ]
     assert best["expression"] == max(samples, key=lambda outcome: outcome.fitness).expression
     assert mean["expression"] not in (start["expression"], best["expression"])
     assert tuning["seeds"] == found.seeds == found.config.coefficients.confirmations
@@ -491,7 +492,8 @@ def test_repeats_are_averages_of_single_seeds(whole: Whole, make_task: MakeTask)
     seeds = [0, *derive_seeds(0, "repeat", 1)]
     expressions = [outcome.expression for outcome in found.enumerated]
     training = found.config.training.model_copy(update={"early_stop": 0.0})
-    judged = LocalEvaluator(make_task(), training).evaluate([Job(parse(e), seed) for e in expressions for seed in seeds])
+    jobs = [Job(parse(expression), seed) for expression in expressions for seed in seeds]
+    judged = evaluate(TrainingEvaluator(make_task(), training, InlineExecutor()), jobs)
     singles = [judged[start : start + 2] for start in range(0, len(judged), 2)]
     assert [o.fitness for o in found.enumerated] == pytest.approx(
         [(one.fitness + other.fitness) / 2 for one, other in singles], abs=ONE_FLIP / 2
@@ -516,7 +518,7 @@ def test_repeats_of_a_search_and_of_a_tuning(make_task: MakeTask, tmp_path: Path
 
 def test_search_that_trained_nothing_tunes_nothing(make_task: MakeTask, storage: Path) -> None:
     found = search_and_tune(make_task(), storage=storage, settings=["genetic.weights={x = 1.0, y = 1.0}"])
-    assert {record.phase for record in found.history} == {Phase.GENETIC}
+    assert {record.phase for record in found.history} == {PhaseKind.GENETIC}
     assert found.tuning is None
     assert found.summary()["expression"] is None
 
@@ -530,7 +532,7 @@ def test_enumeration_of_few_operators(whole: Whole) -> None:
     assert {BAIKAL, "x*log(y)"} <= {outcome.expression for outcome in ranked}
     keys = [(outcome.status is not Status.TRAINED, -outcome.fitness) for outcome in ranked]
     assert keys == sorted(keys)
-    assert found.best == ranked[0]
+    assert found.best.expression == ranked[0].expression
     assert found.tuning is None
     assert found.seeds == 2
 

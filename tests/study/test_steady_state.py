@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from callbacks import Following, Interrupting
 from glo.errors import ConfigError, ReplayError
 from glo.execution import can_fork
 from glo.expr import parse
-from glo.records import Phase, Stage, Status
+from glo.records import PhaseKind, Stage, Status
 from glo.report import progress_figure
 from glo.store import GenerationRecord, Store
-from glo.study import Discovery, asked_digest, discover, recorded_discovery, resume_run, run_states
+from glo.study import StudyResult, asked_digest, discover, load_study, recorded_result, study_states
 from glo.tasks import Task
 from outside import GENERATIONS, rows
 
@@ -37,10 +38,6 @@ import sys
 from glo.cli import main
 main()
 """
-
-
-class Left(Exception):  # noqa: N818
-    """The run is left here, as by Ctrl-C."""
 
 
 @pytest.fixture
@@ -57,12 +54,8 @@ def arrivals(storage: Path) -> list[GenerationRecord]:
 def left(task: Task, storage: Path, after: int, **options: Any) -> None:
     """A run that is left after some arrivals."""
 
-    def leave(record: GenerationRecord, replayed: bool) -> None:
-        if record.generation + 1 == after:
-            raise Left
-
-    with pytest.raises(Left):
-        discover(task, storage=storage, on_generation=leave, **{**SMALL, **options})
+    with pytest.raises(KeyboardInterrupt):
+        discover(task, storage=storage, callbacks=[Interrupting(after)], **{**SMALL, **options})
     assert len(arrivals(storage)) == after
 
 
@@ -82,22 +75,21 @@ def test_with_one_slot_the_seed_decides(make_task: MakeTask, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("slots", SLOTS)
 def test_arrivals_are_recorded_one_by_one_and_shown_in_generations(make_task: MakeTask, storage: Path, slots: int) -> None:
-    seen: list[tuple[int, bool]] = []
-    found = discover(
-        make_task(), storage=storage, slots=slots, on_generation=lambda r, old: seen.append((r.generation, old)), **SMALL
-    )
-    assert seen == [(number, False) for number in range(TOTAL)]
+    following = Following()
+    found = discover(make_task(), storage=storage, slots=slots, callbacks=[following], **SMALL)
+    assert following.seen == [(number, False) for number in range(TOTAL)]
     records = arrivals(storage)
     assert [len(record.outcomes) for record in records] == [1] * TOTAL
     assert [len(record.outcomes) for record in found.history] == [6] * 3
     assert [record.generation for record in found.history] == [0, 1, 2]
     assert [o for record in found.history for o in record.outcomes] == [record.outcomes[0] for record in records]
-    assert found.best == max((r.outcomes[0] for r in records), key=lambda o: (o.status is Status.TRAINED, o.fitness))
+    best = max((r.outcomes[0] for r in records), key=lambda o: (o.status is Status.TRAINED, o.fitness))
+    assert (found.expression, found.fitness, found.learning_rate) == (best.expression, best.fitness, best.learning_rate)
     assert len(found.history_lines()) == 1 + TOTAL
-    shown = recorded_discovery(Store(storage), "run")
+    shown = recorded_result(Store(storage), "run")
     assert shown.history == found.history
     assert shown.history_digest() == found.history_digest()
-    (state,) = run_states(Store(storage))
+    (state,) = study_states(Store(storage))
     assert (state["generations"], state["planned"], state["fitness"]) == (3, 3, found.fitness)
     figure = progress_figure(shown.history)
     assert np.asarray(figure.axes[0].lines[0].get_xdata()).tolist() == [0, 1, 2]
@@ -118,9 +110,9 @@ def test_nothing_is_trained_twice(make_task: MakeTask, storage: Path) -> None:
 def test_finished_run_is_replayed(make_task: MakeTask, storage: Path, slots: int) -> None:
     """In the recorded order, whatever the number of slots is now."""
     first = discover(make_task(), storage=storage, slots=slots, **SMALL)
-    calls: list[bool] = []
-    again = discover(make_task(), storage=storage, slots=1, on_generation=lambda r, old: calls.append(old), **SMALL)
-    assert calls == [True] * TOTAL
+    following = Following()
+    again = discover(make_task(), storage=storage, slots=1, callbacks=[following], **SMALL)
+    assert following.replayed == [True] * TOTAL
     assert again.history == first.history
 
 
@@ -160,7 +152,7 @@ def test_arrivals_in_another_order_are_refused(make_task: MakeTask, storage: Pat
     execute(storage, "UPDATE outcomes SET generation = 100 WHERE generation = 7")
     execute(storage, "UPDATE outcomes SET generation = 7 WHERE generation = 8")
     execute(storage, "UPDATE outcomes SET generation = 8 WHERE generation = 100")
-    with pytest.raises(ReplayError, match=r"run 'run' cannot go on: by arrival 7 .* start a new run"):
+    with pytest.raises(ReplayError, match=r"study 'run' cannot go on: before arrival 7, .* start a new study"):
         discover(make_task(), storage=storage, **SMALL)
     assert len(arrivals(storage)) == 12
 
@@ -171,7 +163,7 @@ def test_arrivals_in_another_order_are_refused(make_task: MakeTask, storage: Pat
 def test_a_changed_record_is_refused(make_task: MakeTask, storage: Path, change: str) -> None:
     left(make_task(), storage, 14, slots=1)
     execute(storage, change)
-    with pytest.raises(ReplayError, match="other candidates had been asked for than are asked for now"):
+    with pytest.raises(ReplayError, match="other candidates were asked for than are asked for now"):
         discover(make_task(), storage=storage, **SMALL)
 
 
@@ -210,7 +202,7 @@ def test_the_best_of_a_steady_state_search_is_tuned(make_task: MakeTask, storage
     options: dict[str, Any] = {**SMALL, "tune": True, "settings": settings}
     found = discover(make_task(), storage=storage, slots=slots, **options)
     phases = [record.phase for record in found.history]
-    assert phases == [Phase.GENETIC] * 3 + [Phase.COEFFICIENTS] * 2 + [Phase.CONFIRMATION]
+    assert phases == [PhaseKind.GENETIC] * 3 + [PhaseKind.COEFFICIENTS] * 2 + [PhaseKind.CONFIRMATION]
     assert [record.generation for record in found.history] == list(range(6))
     genetic = [o for r in found.history[:3] for o in r.outcomes if o.status is Status.TRAINED]
     assert found.tuning is not None
@@ -250,7 +242,7 @@ def test_killed_searches_go_on(tmp_path: Path, slots: int) -> None:
     if slots == 1:
         with started([*search, "--storage", str(tmp_path / "whole.db")]) as process:
             assert process.wait(120) == 0
-        assert recorded_discovery(Store(tmp_path / "whole.db"), "run").history_lines() == found.history_lines()
+        assert recorded_result(Store(tmp_path / "whole.db"), "run").history_lines() == found.history_lines()
 
 
 def started(arguments: list[str]) -> subprocess.Popen[bytes]:
@@ -259,11 +251,11 @@ def started(arguments: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", SEARCH, *arguments], stdout=subprocess.DEVNULL, env=environment)
 
 
-def replay(storage: Path) -> Discovery:
+def replay(storage: Path) -> StudyResult:
     """The finished run again: every question is asked anew and compared with the record."""
-    calls: list[bool] = []
-    found = resume_run("run", storage, device="cpu", on_generation=lambda record, replayed: calls.append(replayed))
-    assert calls == [True] * TOTAL
+    following = Following()
+    found = load_study("run", storage, device="cpu", callbacks=[following]).resume()
+    assert following.replayed == [True] * TOTAL
     return found
 
 

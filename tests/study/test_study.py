@@ -1,4 +1,4 @@
-"""`discover` on a task that trains in a moment: repeated, replayed, resumed, and refused."""
+"""Studies of a task that trains in a moment: repeated, replayed, resumed, and refused."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 import torch
 
-from glo.errors import ConfigError, ReplayError, RunError, StoreError, TaskError
+from callbacks import Following, Interrupting
+from glo.errors import ConfigError, ReplayError, RunError, StoreError
 from glo.expr import parse
 from glo.loss import ExpressionLoss
-from glo.records import Outcome, Phase, Stage, Status, new_counts
+from glo.provenance import versions
+from glo.records import Outcome, PhaseKind, Stage, Status, new_counts
 from glo.store import GenerationRecord, Store
-from glo.study import Discovery, RunConfig, TaskConfig, asked_digest, discover, recorded_discovery, resume_run, run_states
+from glo.study import StudyConfig, StudyResult, TaskConfig, asked_digest, discover, load_study, recorded_result, study_states
 from glo.tasks import Task
 
 MakeTask = Callable[..., Task]
@@ -49,15 +51,8 @@ def execute(storage: Path, statement: str) -> None:
 def interrupted(task: Task | str, storage: Path, after: int, **options: Any) -> None:
     """A run that is left after some generations."""
 
-    class Left(Exception):  # noqa: N818
-        pass
-
-    def leave(record: GenerationRecord, replayed: bool) -> None:
-        if record.generation + 1 == after:
-            raise Left
-
-    with pytest.raises(Left):
-        discover(task, storage=storage, name="run", on_generation=leave, **options)
+    with pytest.raises(KeyboardInterrupt):
+        discover(task, storage=storage, name="run", callbacks=[Interrupting(after)], **options)
     assert recorded(storage) == after
 
 
@@ -86,7 +81,7 @@ def test_same_seed_same_history_under_another_name(make_task: MakeTask, storage:
 
 def test_what_is_recorded_is_what_was_returned(make_task: MakeTask, storage: Path) -> None:
     found = discover(make_task(), storage=storage, name="run", **SMALL)
-    read = recorded_discovery(Store(storage), "run")
+    read = recorded_result(Store(storage), "run")
     assert read.history == found.history
     assert read.config == found.config
     assert read.history_lines() == found.history_lines()
@@ -105,15 +100,9 @@ def test_global_random_state_does_not_matter(make_task: MakeTask, tmp_path: Path
 
 def test_finished_run_is_replayed(make_task: MakeTask, storage: Path) -> None:
     first = discover(make_task(), storage=storage, name="run", **SMALL)
-    calls: list[tuple[int, bool]] = []
-    again = discover(
-        make_task(),
-        storage=storage,
-        name="run",
-        on_generation=lambda r, replayed: calls.append((r.generation, replayed)),
-        **SMALL,
-    )
-    assert calls == [(0, True), (1, True), (2, True)]
+    following = Following()
+    again = discover(make_task(), storage=storage, name="run", callbacks=[following], **SMALL)
+    assert following.seen == [(0, True), (1, True), (2, True)]
     assert again.history == first.history
     assert recorded(storage) == 3
 
@@ -125,11 +114,9 @@ def test_unfinished_run_goes_on(make_task: MakeTask, tmp_path: Path, after: int,
     whole = discover(make_task(), storage=tmp_path / "whole.db", **options)
     storage = tmp_path / "glo.db"
     interrupted(make_task(), storage, after, **options)
-    calls: list[bool] = []
-    found = discover(
-        make_task(), storage=storage, name="run", on_generation=lambda r, replayed: calls.append(replayed), **options
-    )
-    assert calls == [n < after for n in range(3)]
+    following = Following()
+    found = discover(make_task(), storage=storage, name="run", callbacks=[following], **options)
+    assert following.replayed == [n < after for n in range(3)]
     assert found.history_lines() == whole.history_lines()
     assert found.finalists(3) == whole.finalists(3)
     # The funnel's counters are those of the uninterrupted run too, screening included.
@@ -141,7 +128,7 @@ def test_resume_goes_on_with_a_builtin_task(tmp_path: Path) -> None:
     options = {**SMALL, "task_options": {"split_seed": 1}}
     whole = discover("digits", storage=tmp_path / "whole.db", **options)
     interrupted("digits", tmp_path / "glo.db", 1, **options)
-    found = resume_run("run", tmp_path / "glo.db")
+    found = load_study("run", tmp_path / "glo.db").resume()
     assert found.history_lines() == whole.history_lines()
     assert found.config.task.options == {"split_seed": 1}
 
@@ -156,21 +143,21 @@ def test_resume_goes_on_with_a_task_of_ones_own(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     interrupted("task_for_resume:task", tmp_path / "glo.db", 1, **SMALL)
-    assert len(resume_run("run", tmp_path / "glo.db").history) == 3
+    assert len(load_study("run", tmp_path / "glo.db").resume().history) == 3
 
 
 def test_resume_of_an_unknown_run(tmp_path: Path, make_task: MakeTask) -> None:
     with pytest.raises(StoreError, match="no store"):
-        resume_run("run", tmp_path / "glo.db")
+        load_study("run", tmp_path / "glo.db")
     discover(make_task(), storage=tmp_path / "glo.db", name="first", **SMALL)
-    with pytest.raises(RunError, match=r"no run .run..*first"):
-        resume_run("run", tmp_path / "glo.db")
+    with pytest.raises(RunError, match=r"no study .run..*first"):
+        load_study("run", tmp_path / "glo.db")
 
 
 def test_run_is_not_started_twice(make_task: MakeTask, storage: Path) -> None:
     discover(make_task(), storage=storage, name="run", **SMALL)
-    with pytest.raises(RunError, match=r"already a run 'run'.*glo resume run"):
-        discover(make_task(), storage=storage, name="run", resume=False, **SMALL)
+    with pytest.raises(RunError, match=r"already a study 'run'.*glo resume run"):
+        discover(make_task(), storage=storage, name="run", load_if_exists=False, **SMALL)
 
 
 def test_run_in_use_is_refused(make_task: MakeTask, storage: Path) -> None:
@@ -192,7 +179,7 @@ def test_another_configuration_is_refused(
     make_task: MakeTask, storage: Path, change: dict[str, Any], difference: str
 ) -> None:
     interrupted(make_task(), storage, 1, **SMALL)
-    with pytest.raises(ReplayError, match="run 'run' was recorded differently") as caught:
+    with pytest.raises(ReplayError, match="study 'run' was recorded differently") as caught:
         discover(make_task(), storage=storage, name="run", **{**SMALL, **change})
     assert difference in str(caught.value)
     assert recorded(storage) == 1
@@ -208,13 +195,14 @@ def test_resume_refuses_changed_data(tmp_path: Path) -> None:
     interrupted("digits", tmp_path / "glo.db", 1, **SMALL)
     edit(tmp_path / "glo.db", "config", lambda config: config["task"].update(digest="0" * 16))
     with pytest.raises(ReplayError, match=r"task\.digest is '0{16}' there"):
-        resume_run("run", tmp_path / "glo.db")
+        load_study("run", tmp_path / "glo.db").resume()
 
 
-def test_resume_of_a_task_that_is_gone(make_task: MakeTask, storage: Path) -> None:
+def test_a_study_of_a_task_object_goes_on_with_the_task_only(make_task: MakeTask, storage: Path) -> None:
     interrupted(make_task(), storage, 1, **SMALL)
-    with pytest.raises(TaskError, match="no task 'points'"):
-        resume_run("run", storage)
+    with pytest.raises(RunError, match=r"started with a Task object.*task="):
+        load_study("run", storage).resume()
+    assert len(load_study("run", storage, task=make_task()).resume().history) == 3
 
 
 @pytest.mark.parametrize("library", ["glo", "python", "torch", "numpy"])
@@ -256,10 +244,12 @@ def trained(expression: str, mark: str, fitness: float, status: Status = Status.
     return Outcome(expression, mark, status, Stage.TRAINING, "", fitness, 0.1)
 
 
-def of_generations(*generations: list[Outcome]) -> Discovery:
+def of_generations(*generations: list[Outcome]) -> StudyResult:
     """A discovery with this history."""
-    history = [GenerationRecord(n, Phase.GENETIC, "", outcomes, new_counts(), 1.0) for n, outcomes in enumerate(generations)]
-    return Discovery("run", RunConfig(task=TaskConfig(name="points")), history)
+    history = [
+        GenerationRecord(n, PhaseKind.GENETIC, "", outcomes, new_counts(), 1.0) for n, outcomes in enumerate(generations)
+    ]
+    return StudyResult("run", StudyConfig(task=TaskConfig(name="points")), {}, history)
 
 
 def test_finalists_are_ordered_by_fitness_then_size_then_age() -> None:
@@ -289,11 +279,11 @@ def test_run_in_which_nothing_trains(make_task: MakeTask, storage: Path) -> None
     assert found.finalists(5) == []
     assert found.summary()["expression"] is None
     for get in (lambda: found.best, lambda: found.expression, found.loss):
-        with pytest.raises(RunError, match="run 'run' found no loss that trains: search longer"):
+        with pytest.raises(RunError, match="study 'run' found no loss that trains: search longer"):
             get()
     # What was tried can still be seen.
     assert len(found.history_lines()) == 1 + 3 * 8
-    (state,) = run_states(Store(storage))
+    (state,) = study_states(Store(storage))
     assert (state["name"], state["generations"], state["planned"]) == ("run", 3, 3)
     assert (state["fitness"], state["expression"]) == (None, None)
 
@@ -309,13 +299,13 @@ def test_summary(make_task: MakeTask, storage: Path) -> None:
     assert summary["generations"] == 3
     assert summary["history_digest"] == found.history_digest()
     assert summary["config"]["training"]["steps"] == 60
-    assert summary["versions"]["torch"] == torch.__version__
+    assert summary["versions"] == versions()
     assert summary["seconds"] > 0
     assert {"canonical", "latex", "fingerprint", "funnel"} <= summary.keys()
     assert set(summary["funnel"]) == {str(stage) for stage in Stage}
     assert all({"candidates", "rejected", "seconds", "saved"} == set(row) for row in summary["funnel"].values())
     assert summary["funnel"]["cache"]["candidates"] == 24
-    assert run_states(Store(storage))[0]["expression"] == found.expression
+    assert study_states(Store(storage))[0]["expression"] == found.expression
 
 
 def test_loss_trains_a_network(make_task: MakeTask, storage: Path) -> None:

@@ -1,4 +1,4 @@
-"""The configuration of a run: what wins over what, and what is refused."""
+"""The configuration of a study: which layer wins, and what is refused."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 
 from glo.errors import ConfigError
-from glo.study import RunConfig, compose, training_config
-from glo.tasks import Task
+from glo.study import StudyConfig, TaskConfig, compose
+from glo.tasks import Task, load_task
+from glo.tasks.training import training_config
 
-Compose = Callable[..., RunConfig]
+Compose = Callable[..., StudyConfig]
 
 
 @pytest.fixture
 def composed(make_task: Callable[..., Task]) -> Compose:
     """Composes a configuration for a tiny task, whose own training has 77 steps and batches of 40."""
     task = make_task(steps=77)
-    return lambda **layers: compose(task, "points", **layers)
+    return lambda **layers: compose(task, **layers)
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_later_layers_win(composed: Compose, toml: Callable[[str], Path]) -> Non
 
 def test_preset_wins_over_the_task(make_task: Callable[..., Task]) -> None:
     task = make_task(learning_rates=[0.5], momentum=0.25)
-    config = compose(task, "points", preset="paper")
+    config = compose(task, preset="paper")
     assert config.training.learning_rates == (0.01,)
     assert config.training.momentum == 0.25
 
@@ -72,8 +73,10 @@ def test_option_that_is_not_given_changes_nothing(composed: Compose) -> None:
 
 def test_configuration_says_which_task(make_task: Callable[..., Task]) -> None:
     task = make_task()
-    config = compose(task, "points", {"noise": 0.1})
-    assert config.task.model_dump() == {"name": "points", "options": {"noise": 0.1}, "digest": task.digest()}
+    recorded = {"name": "points", "options": {}, "digest": task.digest(), "link": "softmax", "by_name": False}
+    assert compose(task).task.model_dump() == recorded
+    named = load_task("noisy-digits", {"noise": 0.1})
+    assert compose(named).task == TaskConfig(name="noisy-digits", options={"noise": 0.1}, digest=named.digest())
 
 
 def test_digest_of_the_task_cannot_be_set(composed: Compose, make_task: Callable[..., Task]) -> None:
@@ -82,8 +85,8 @@ def test_digest_of_the_task_cannot_be_set(composed: Compose, make_task: Callable
 
 def test_configuration_survives_json(composed: Compose) -> None:
     config = composed(settings=["training.schedule=[[10, 0.5]]"])
-    assert RunConfig.model_validate(config.model_dump(mode="json")) == config
-    assert RunConfig.model_validate_json(config.model_dump_json()) == config
+    assert StudyConfig.model_validate(config.model_dump(mode="json")) == config
+    assert StudyConfig.model_validate_json(config.model_dump_json()) == config
 
 
 def test_paper_preset_is_section_iii_a(composed: Compose) -> None:
@@ -235,5 +238,5 @@ def test_training_of_a_task_with_some_values_changed(make_task: Callable[..., Ta
     task = make_task(steps=77)
     config = training_config(task, {"steps": None, "learning_rates": [0.5]})
     assert (config.steps, config.batch_size, config.learning_rates) == (77, 40, (0.5,))
-    with pytest.raises(ConfigError, match=r"training\.learning_rates"):
+    with pytest.raises(ConfigError, match=r"learning_rates"):
         training_config(task, {"learning_rates": [-1]})

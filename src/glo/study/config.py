@@ -1,36 +1,50 @@
-"""The configuration of a run, composed once: task < preset < file < --set < flags."""
+"""The configuration of a study, composed once: task < preset < file < --set < flags."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from glo import records
 from glo.errors import ConfigError
-from glo.evaluation import FunnelConfig
 from glo.expr import parse
-from glo.records import Config, Phase, TrainingConfig, read_toml
+from glo.records import Config, FunnelConfig, Link, PhaseKind, TrainingConfig, read_toml
 from glo.search import CoefficientConfig, EnumerationConfig, GeneticConfig, enumerable, tuned_positions
-from glo.tasks import Task
+
+if TYPE_CHECKING:
+    from glo.tasks import Task
 
 
 class TaskConfig(Config):
-    """Which task; the digest of its data and model is filled in when it is loaded."""
+    """Which task a study is for.
+
+    Attributes:
+        name: of the task; module:attribute for one of the user's own.
+        options: with which it was loaded by name.
+        digest: of its data, model and metric (`Task.digest`).
+        link: of the task; a loss that is handed out needs it.
+        by_name: whether the task can be loaded by its name; a `Task` object of a script cannot.
+    """
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
     digest: str = ""
+    link: Link = Link.SOFTMAX
+    by_name: bool = True
 
 
-class RunConfig(Config):
-    """Everything that a run's history depends on.
+class StudyConfig(Config):
+    """Everything that a study's history depends on.
 
     Attributes:
-        phases: what the run does, one after the other: "genetic", "enumeration", "coefficients" (which then ends with a
+        task: which task, and how it was loaded.
+        preset: where the options started from: "default" or "paper".
+        seed: from which every random number is derived.
+        phases: what the study does, one after the other: "genetic", "enumeration", "coefficients" (which then ends with a
             confirmation on fresh seeds).
         generations: of the genetic phase.
         repeats: seeds over which the fitness of every candidate is averaged.
@@ -39,7 +53,7 @@ class RunConfig(Config):
     task: TaskConfig
     preset: str = "default"
     seed: NonNegativeInt = 0
-    phases: tuple[Literal[Phase.GENETIC, Phase.ENUMERATION, Phase.COEFFICIENTS], ...] = (Phase.GENETIC,)
+    phases: tuple[Literal[PhaseKind.GENETIC, PhaseKind.ENUMERATION, PhaseKind.COEFFICIENTS], ...] = (PhaseKind.GENETIC,)
     generations: PositiveInt = 20
     repeats: PositiveInt = 1
     genetic: GeneticConfig = GeneticConfig()
@@ -49,11 +63,13 @@ class RunConfig(Config):
     funnel: FunnelConfig = FunnelConfig()
 
     @model_validator(mode="after")
-    def _feasible(self) -> RunConfig:
-        """What a phase would refuse is refused before anything is written."""
-        if Phase.ENUMERATION in self.phases:
+    def _feasible(self) -> StudyConfig:
+        """Options that a phase would refuse are refused before anything is written."""
+        if PhaseKind.ENUMERATION in self.phases:
             enumerable(self.enumeration, self.genetic.weights)
-        if Phase.COEFFICIENTS in self.phases and self.coefficients.expression:
+        if self.phases[:1] == (PhaseKind.COEFFICIENTS,) and not self.coefficients.expression:
+            raise ConfigError("there is nothing to tune: give an expression, or search first")
+        if PhaseKind.COEFFICIENTS in self.phases and self.coefficients.expression:
             tuned_positions(parse(self.coefficients.expression), self.coefficients.which, self.on_ladder)
         return self
 
@@ -64,16 +80,16 @@ class RunConfig(Config):
 
     @property
     def planned(self) -> int | None:
-        """How many generations there will be, all phases together; None where only the search will know."""
-        if Phase.ENUMERATION in self.phases:
+        """The number of generations of all phases together; None for an enumeration, which finds out while it runs."""
+        if PhaseKind.ENUMERATION in self.phases:
             return None
-        tuning = self.coefficients.iterations + 1 if Phase.COEFFICIENTS in self.phases else 0
-        return (self.generations if Phase.GENETIC in self.phases else 0) + tuning
+        tuning = self.coefficients.iterations + 1 if PhaseKind.COEFFICIENTS in self.phases else 0
+        return (self.generations if PhaseKind.GENETIC in self.phases else 0) + tuning
 
 
 # "paper" is section III to the letter: the defaults of GeneticConfig, a coefficient for each node, plain CMA-ES, one
 # learning rate, no check before a training.
-# "default" is what we measured to be better; docs/decisions/0003-default-preset.md has the numbers.
+# "default" measured better; docs/decisions/0003-default-preset.md has the numbers.
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "generations": 30,
@@ -91,24 +107,20 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def compose(
     task: Task,
-    task_name: str,
-    task_options: Mapping[str, Any] | None = None,
     preset: str = "default",
     file: str | Path | None = None,
     settings: Sequence[str] = (),
     overrides: Mapping[str, Any] | None = None,
     defaults: Mapping[str, Any] | None = None,
-) -> RunConfig:
-    """Compose a configuration; what comes later in the list wins.
+) -> StudyConfig:
+    """Compose a configuration; a later layer wins: task, `defaults`, preset, file, settings, `overrides`.
 
     Args:
-        task: the loaded task, whose own training defaults come first.
-        task_name, task_options: how it was loaded.
+        task: the loaded task, whose own training options come first.
         preset: "default" or "paper".
         file: a TOML file with the tables genetic, coefficients, enumeration, training, funnel.
         settings: texts such as "training.steps=100"; values are TOML, a bare word is a string.
-        overrides: nested values that win over everything, None meaning not given.
-        defaults: nested values that everything else wins over.
+        overrides, defaults: nested values; None means not given.
 
     Raises:
         ConfigError: naming the key, for an unknown key or a bad value.
@@ -118,28 +130,39 @@ def compose(
     values: dict[str, Any] = {"training": dict(task.training), "preset": preset}
     for layer in (defaults or {}, PRESETS[preset], read_toml(file), read_settings(settings), overrides or {}):
         _merge(values, layer)
-    _merge(values, {"task": {"name": task_name, "options": dict(task_options or {}), "digest": task.digest()}})
+    _merge(values, {"task": task_config(task).model_dump(mode="json")})
     return validated(values)
 
 
-def training_config(task: Task, overrides: Mapping[str, Any]) -> TrainingConfig:
-    """The task's own training with some values changed, None meaning unchanged.
+def task_config(task: Task) -> TaskConfig:
+    """What a study records of its task."""
+    name = task.source.name if task.source else task.name
+    options = dict(task.source.options) if task.source else {}
+    return TaskConfig(name=name, options=options, digest=task.digest(), link=task.link, by_name=task.source is not None)
+
+
+def changed(config: StudyConfig, *layers: Mapping[str, Any]) -> StudyConfig:
+    """The configuration with some values changed.
+
+    Args:
+        layers: nested values, of which a later one wins; None means unchanged.
 
     Raises:
-        ConfigError: naming the key, for a bad value.
+        ConfigError: naming the key, for an unknown key or a bad value.
     """
-    values = {"training": dict(task.training), "task": {"name": task.name}}
-    _merge(values, {"training": overrides})
-    return validated(values).training
+    values = config.model_dump(mode="json")
+    for layer in layers:
+        _merge(values, layer)
+    return validated(values)
 
 
-def validated(values: Mapping[str, Any]) -> RunConfig:
-    """A `RunConfig` from nested values.
+def validated(values: Mapping[str, Any]) -> StudyConfig:
+    """A `StudyConfig` from nested values.
 
     Raises:
         ConfigError: naming each key that is unknown or has a bad value.
     """
-    return records.validated(RunConfig, values)
+    return records.validated(StudyConfig, values)
 
 
 def read_settings(settings: Sequence[str]) -> dict[str, Any]:

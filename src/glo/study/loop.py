@@ -1,209 +1,220 @@
-"""The loop that is the whole program: ask, evaluate, record, tell; and resume, which is the same loop replayed.
+"""The loop that is the whole program: ask, evaluate, record, tell.  To resume is the same loop with recorded outcomes.
 
-A run has one phase or several, each with a search of its own; the loop does not care which, but that a steady-state
-search is told single outcomes as they arrive, where the others are told a round at a time.
+A study has one phase or several, each with a search of its own.  A generational search is told a whole generation at a
+time; a steady-state search is told single outcomes as they arrive.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field
 
 from glo.errors import ReplayError
-from glo.evaluation import Funnel
+from glo.evaluation import Funnel, SeedAverage
+from glo.execution import Executor
 from glo.expr import Expr
-from glo.records import Job, Outcome, Status
+from glo.records import Outcome, TrainingConfig, new_counts
 from glo.search import SteadyStateSearch
 from glo.store import GenerationRecord, Store
-from glo.study.config import RunConfig
-from glo.study.judges import Judges
-from glo.study.phases import Leg, legs
+from glo.study.config import StudyConfig
+from glo.study.history import asked_digest
+from glo.study.phases import Phase, phases
+from glo.tasks import Task
 
-CHANGED = "the code or the configuration has changed: use the recorded version, or start a new run"
-OnGeneration = Callable[[GenerationRecord, bool], None]
-Records = Generator[tuple[GenerationRecord, bool], None, None]  # each with whether it was replayed
+CHANGED = "the code or the configuration has changed: use the recorded version, or start a new study"
+Records = Generator[GenerationRecord, None, None]
 
 
-def run_loop(
-    config: RunConfig,
-    judges: Judges,
-    store: Store,
-    name: str,
-    on_generation: OnGeneration = lambda record, replayed: None,
-) -> list[GenerationRecord]:
-    """Run all phases to their end, starting with what is recorded of them.
+@dataclass(frozen=True)
+class Listener:
+    """The hooks that the loop calls; `glo.study.study.Study` forwards them to its callbacks.
 
-    Args:
-        config: of the run.
-        judges: judge the candidates.
-        store, name: where it is recorded, under which name; the caller holds the run's lock.
-        on_generation: called after each generation, or arrival, with its record and whether it was replayed.
-
-    Returns:
-        All generations; of a steady-state phase, all arrivals, each a generation of one.
-
-    Raises:
-        ReplayError: if a search asks for other expressions than are recorded.
+    Attributes:
+        on_replay: with a generation that was recorded before.
+        on_outcome: with each new outcome.
+        on_generation: with each new generation, when it is recorded.
+        stopped: whether the study is to end after this generation or arrival.
     """
-    recorded = store.generations(name)
-    history: list[GenerationRecord] = []
-    for leg in legs(config, judges.funnel(config.training).screen, history):
-        funnel = judges.funnel(leg.training)
-        if isinstance(leg.search, SteadyStateSearch):
-            records = _arrivals(name, leg, leg.search, judges, recorded, history)
-        else:
-            records = _rounds(name, leg, funnel, store, recorded, history)
-        with closing(records):
-            for record, replayed in records:
-                if not replayed:
-                    store.record(name, record, funnel.cached.take_new())
-                history.append(record)
-                on_generation(record, replayed)
-    return history
+
+    on_replay: Callable[[GenerationRecord], None] = lambda record: None
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None
+    on_generation: Callable[[GenerationRecord], None] = lambda record: None
+    stopped: Callable[[], bool] = lambda: False
 
 
-def _rounds(
-    name: str,
-    leg: Leg,
-    funnel: Funnel,
-    store: Store,
-    recorded: Sequence[GenerationRecord],
-    history: Sequence[GenerationRecord],
-) -> Records:
-    """A phase whose search is asked for many at once; it is told when a round is written down."""
-    while not leg.search.done:
-        asked = leg.search.ask()
-        number = len(history)
-        if replayed := number < len(recorded):
-            record = recorded[number]
-            _check_replay(name, record, asked)
-            funnel.take_counts()  # of screening, which the record has already
-        else:
-            record = _judge(number, leg, asked, funnel, store)
-        yield record, replayed
-        leg.search.tell(record.outcomes)
+@dataclass
+class Loop:
+    """One study while it runs.
 
-
-def _judge(number: int, leg: Leg, asked: Sequence[Expr], funnel: Funnel, store: Store) -> GenerationRecord:
-    """Every candidate with every seed of the phase, all in one batch; whoever is killed loses nothing that had ended."""
-
-    def remember(_: Mapping[int, Outcome]) -> None:
-        if new := funnel.cached.take_new():
-            store.remember(new)
-
-    started = time.perf_counter()
-    repeats = len(leg.seeds)
-    judged = funnel.evaluate([Job(expression, seed) for expression in asked for seed in leg.seeds], remember)
-    outcomes = [averaged(judged[start : start + repeats]) for start in range(0, len(judged), repeats)]
-    seconds = time.perf_counter() - started
-    return GenerationRecord(number, leg.phase, asked_digest(asked), outcomes, funnel.take_counts(), seconds)
-
-
-def _arrivals(
-    name: str,
-    leg: Leg,
-    search: SteadyStateSearch,
-    judges: Judges,
-    recorded: Sequence[GenerationRecord],
-    history: Sequence[GenerationRecord],
-) -> Records:
-    """A phase whose search is told each outcome as it arrives, and is asked for one more candidate then.
-
-    An arrival is written down as a generation of one, with the digest of what was asked since the one before.  So the
-    record says in which order outcomes came, and what was asked before each: all that a replay needs.  What was under way
-    when the run was killed is begun anew.
+    Attributes:
+        name: of the study; the caller holds its lock.
+        config: of the study.
+        task: the loaded task.
+        store: where the study is recorded; also the cache of known outcomes.
+        executor: where networks are trained.
+        slots: of a steady-state search, how many candidates are under way at once; None for as many as keep the executor
+            busy.
+        listener: is told of outcomes and generations.
+        history: all generations so far; of a steady-state phase all arrivals, each a generation of one.
     """
-    funnel = judges.funnel(leg.training)
-    under_way: dict[int, Expr] = {}
-    asked = 0
-    while not search.done and len(history) < len(recorded):
-        record = recorded[len(history)]
-        for expression in _asked_again(name, record, search):
-            under_way[asked] = expression
-            asked += 1
-        del under_way[_arrived(name, record, under_way)]
-        funnel.take_counts()  # of screening, which the record has already
-        yield record, True
-        search.tell(record.outcomes)
-    with closing(judges.stream(leg.training)) as stream:
-        for number, expression in under_way.items():
-            stream.submit(number, [Job(expression, seed) for seed in leg.seeds])
+
+    name: str
+    config: StudyConfig
+    task: Task
+    store: Store
+    executor: Executor
+    slots: int | None = None
+    listener: Listener = field(default_factory=Listener)
+    history: list[GenerationRecord] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._recorded = self.store.generations(self.name)
+        self._counts = new_counts()
+        self._funnels: dict[str, Funnel] = {}
+
+    def run(self) -> list[GenerationRecord]:
+        """Run all phases to their end, or until the listener stops them, starting with the recorded generations.
+
+        Returns:
+            The history.
+
+        Raises:
+            ReplayError: if a search asks for other expressions than are recorded.
+        """
+        screen = self._funnel(self.config.training).screen
+        for phase in phases(self.config, screen, self.history):
+            records = self._arrivals if isinstance(phase.search, SteadyStateSearch) else self._generations
+            with closing(records(phase)) as generations:
+                for record in generations:
+                    if self._replays:
+                        self.listener.on_replay(record)
+                    else:
+                        self.store.record(self.name, record)
+                        self.listener.on_generation(record)
+                    self.history.append(record)
+                    if self.listener.stopped():
+                        return self.history
+        return self.history
+
+    @property
+    def _replays(self) -> bool:
+        """Whether the next generation is recorded already."""
+        return len(self.history) < len(self._recorded)
+
+    def _funnel(self, training: TrainingConfig) -> Funnel:
+        """The funnel of this study for a way of training; all of them count together."""
+        key = training.model_dump_json()
+        if key not in self._funnels:
+            self._funnels[key] = Funnel(self.task, training, self.config.funnel, self.executor, self.store, self._counts)
+        return self._funnels[key]
+
+    def _generations(self, phase: Phase) -> Records:
+        """A phase whose search asks for a generation at a time, and is told when the generation is recorded."""
+        funnel = self._funnel(phase.training)
+        while not phase.search.done:
+            asked = phase.search.ask()
+            if self._replays:
+                record = self._recorded[len(self.history)]
+                self._check_generation(record, asked)
+                funnel.take_counts()  # screening is counted in the record already
+            else:
+                record = self._evaluated(phase, asked, funnel)
+            yield record
+            phase.search.tell(record.outcomes)
+
+    def _evaluated(self, phase: Phase, asked: Sequence[Expr], funnel: Funnel) -> GenerationRecord:
+        """A generation: all candidates are submitted at once, and drained."""
         started = time.perf_counter()
-        while not search.done:
-            new: list[Expr] = []
-            while not search.exhausted and len(under_way) < stream.slots:
-                (expression,) = search.ask()
-                new.append(expression)
-                under_way[asked] = expression
-                stream.submit(asked, [Job(expression, seed) for seed in leg.seeds])
-                asked += 1
-            number, judged = stream.next()
-            del under_way[number]
-            now = time.perf_counter()
-            digest, outcome = asked_digest(new), averaged(judged)
-            record = GenerationRecord(len(history), leg.phase, digest, [outcome], funnel.take_counts(), now - started)
-            started = now
-            yield record, False
+        outcomes: dict[int, Outcome] = {}
+        with closing(SeedAverage(funnel, phase.seeds)) as evaluator:
+            evaluator.submit(dict(enumerate(asked)))
+            while len(outcomes) < len(asked):
+                for number, outcome in evaluator.next().items():
+                    outcomes[number] = outcome
+                    self.listener.on_outcome(outcome)
+        ordered = [outcomes[number] for number in range(len(asked))]
+        seconds = time.perf_counter() - started
+        return GenerationRecord(len(self.history), phase.kind, asked_digest(asked), ordered, funnel.take_counts(), seconds)
+
+    def _arrivals(self, phase: Phase) -> Records:
+        """A phase whose search is told each outcome as it arrives, and is asked for one more candidate then.
+
+        An arrival is recorded as a generation of one, with the digest of the expressions that were asked for since the
+        arrival before.  So the record has the order of the arrivals, and what was asked before each: all that a replay
+        needs.  Candidates that were under way when the study was killed are evaluated from their start.
+        """
+        search, funnel = phase.search, self._funnel(phase.training)
+        assert isinstance(search, SteadyStateSearch)  # noqa: S101 - the caller checks it
+        under_way: dict[int, Expr] = {}
+        count = 0
+        while not search.done and self._replays:
+            record = self._recorded[len(self.history)]
+            for expression in self._asked_before(record, search):
+                under_way[count] = expression
+                count += 1
+            del under_way[self._arrived(record, under_way)]
+            funnel.take_counts()  # screening is counted in the record already
+            yield record
             search.tell(record.outcomes)
+        with closing(SeedAverage(funnel, phase.seeds)) as evaluator:
+            for number, expression in under_way.items():
+                evaluator.submit({number: expression})
+            arrived: deque[tuple[int, Outcome]] = deque()
+            started = time.perf_counter()
+            while not search.done:
+                new: list[Expr] = []
+                while not search.exhausted and len(under_way) < (self.slots or evaluator.slots):
+                    (expression,) = search.ask()
+                    new.append(expression)
+                    under_way[count] = expression
+                    evaluator.submit({count: expression})
+                    count += 1
+                if not arrived:
+                    arrived.extend(evaluator.next().items())
+                number, outcome = arrived.popleft()
+                del under_way[number]
+                self.listener.on_outcome(outcome)
+                now = time.perf_counter()
+                yield GenerationRecord(
+                    len(self.history), phase.kind, asked_digest(new), [outcome], funnel.take_counts(), now - started
+                )
+                started = now
+                search.tell([outcome])
 
+    def _asked_before(self, record: GenerationRecord, search: SteadyStateSearch) -> list[Expr]:
+        """The expressions that were asked for between the arrival before and this one."""
+        asked: list[Expr] = []
+        while asked_digest(asked) != record.asked:
+            if search.exhausted:
+                raise self._other_arrival(record)
+            asked += search.ask()
+        return asked
 
-def _asked_again(name: str, record: GenerationRecord, search: SteadyStateSearch) -> list[Expr]:
-    """What was asked between the arrival before and this one."""
-    asked: list[Expr] = []
-    while asked_digest(asked) != record.asked:
-        if search.exhausted:
-            raise _other_arrival(name, record)
-        asked += search.ask()
-    return asked
+    def _arrived(self, record: GenerationRecord, under_way: dict[int, Expr]) -> int:
+        """The number of the candidate that a recorded outcome belongs to; of two equal candidates the first."""
+        (outcome,) = record.outcomes
+        for number, expression in under_way.items():
+            if str(expression) == outcome.expression:
+                return number
+        raise self._other_arrival(record)
 
+    def _other_arrival(self, record: GenerationRecord) -> ReplayError:
+        return ReplayError(
+            f"study '{self.name}' cannot go on: before arrival {record.generation}, other candidates were asked for than "
+            f"are asked for now (in the record, {record.outcomes[0].expression} arrives); {CHANGED}"
+        )
 
-def _arrived(name: str, record: GenerationRecord, under_way: dict[int, Expr]) -> int:
-    """Which candidate a recorded outcome is of; of two that are the same, the first."""
-    (outcome,) = record.outcomes
-    for number, expression in under_way.items():
-        if str(expression) == outcome.expression:
-            return number
-    raise _other_arrival(name, record)
-
-
-def _other_arrival(name: str, record: GenerationRecord) -> ReplayError:
-    return ReplayError(
-        f"run '{name}' cannot go on: by arrival {record.generation} other candidates had been asked for than are asked for "
-        f"now (in the record, {record.outcomes[0].expression} arrives); {CHANGED}"
-    )
-
-
-def averaged(outcomes: Sequence[Outcome]) -> Outcome:
-    """One outcome for a candidate that was judged with several seeds.
-
-    The fitness is the mean, the learning rate the one most often best (of equals the lowest).  A candidate that fails
-    with any seed has failed: a failure is not averaged in.
-    """
-    failed = [outcome for outcome in outcomes if outcome.status is not Status.TRAINED]
-    if failed or len(outcomes) == 1:
-        return (failed or outcomes)[0]
-    rates = Counter(sorted(outcome.learning_rate or 0.0 for outcome in outcomes))
-    fitness = sum(outcome.fitness for outcome in outcomes) / len(outcomes)
-    return replace(outcomes[0], fitness=fitness, learning_rate=rates.most_common(1)[0][0])
-
-
-def asked_digest(asked: Sequence[Expr]) -> str:
-    """A short hash of what a generation asks for."""
-    return hashlib.blake2b("\n".join(map(str, asked)).encode(), digest_size=8).hexdigest()
-
-
-def _check_replay(name: str, record: GenerationRecord, asked: Sequence[Expr]) -> None:
-    if record.asked == asked_digest(asked):
-        return
-    there = [outcome.expression for outcome in record.outcomes]
-    here = [str(expression) for expression in asked]
-    first = next((i for i, (a, b) in enumerate(zip(there, here, strict=False)) if a != b), min(len(there), len(here)))
-    shown = [texts[first] if first < len(texts) else "nothing" for texts in (there, here)]
-    raise ReplayError(
-        f"run '{name}' cannot go on: in generation {record.generation}, candidate {first} is {shown[0]} in the record and "
-        f"{shown[1]} now; {CHANGED}"
-    )
+    def _check_generation(self, record: GenerationRecord, asked: Sequence[Expr]) -> None:
+        if record.asked == asked_digest(asked):
+            return
+        there = [outcome.expression for outcome in record.outcomes]
+        here = [str(expression) for expression in asked]
+        first = next((i for i, (a, b) in enumerate(zip(there, here, strict=False)) if a != b), min(len(there), len(here)))
+        shown = [texts[first] if first < len(texts) else "nothing" for texts in (there, here)]
+        raise ReplayError(
+            f"study '{self.name}' cannot go on: in generation {record.generation}, candidate {first} is {shown[0]} in the "
+            f"record and {shown[1]} now; {CHANGED}"
+        )

@@ -1,54 +1,96 @@
-"""What a run found."""
+"""The result of a study: its history, the best loss, and what the phases found."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
-import os
-import platform
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-
-import glo
-from glo.errors import RunError
+from glo.errors import ConfigError, RunError
 from glo.expr import describe, parse
-from glo.loss import ExpressionLoss
-from glo.records import FunnelCounts, Outcome, Phase, Stage, StageCount, new_counts
+from glo.records import FunnelCounts, Outcome, PhaseKind, Stage, Status
 from glo.search import tuned_positions
-from glo.store import GenerationRecord
-from glo.study.config import RunConfig
-from glo.study.loop import asked_digest
-from glo.study.phases import rank
+from glo.store import GenerationRecord, Store
+from glo.study.config import StudyConfig, validated
+from glo.study.history import funnel_table, in_generations, rank, summed_counts
+
+if TYPE_CHECKING:
+    import pandas
+    import torch
+
+    from glo.loss import ExpressionLoss
 
 
 @dataclass(frozen=True)
-class Discovery:
-    """A run that has ended, and the best loss it found.
+class Trial:
+    """One candidate of a study and its outcome.
 
     Attributes:
-        name: of the run in its store.
-        config: all it depended on.
+        number: in the study, from 0.
+        generation, phase, position: where it was asked for.
+        expression: the loss is minus its sum over classes.
+        fingerprint: of its derivative; losses with the same fingerprint train alike.
+        status: how the candidate ended.
+        stage: the stage of the funnel that decided.
+        reason: why it was not trained to the end; empty if it was.
+        fitness: validation metric, higher is better; 0 for an invalid candidate.
+        learning_rate: the rate of the ladder that reached the fitness.
+    """
+
+    number: int
+    generation: int
+    phase: PhaseKind
+    position: int
+    expression: str
+    fingerprint: str
+    status: Status
+    stage: Stage
+    reason: str
+    fitness: float
+    learning_rate: float | None
+
+    @property
+    def nodes(self) -> int:
+        """The size of the expression."""
+        return parse(self.expression).nodes
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A study as far as it is recorded.
+
+    Attributes:
+        name: of the study in its store.
+        config: all that the history depends on.
+        versions: of glo and the libraries, with which the study was begun.
         history: the generations, in order (of a steady-state search, `population` arrivals at a time).
     """
 
     name: str
-    config: RunConfig
+    config: StudyConfig
+    versions: Mapping[str, str]
     history: list[GenerationRecord]
 
     @property
-    def best(self) -> Outcome:
-        """The trained candidate of highest fitness; of equals the smallest expression, then the earliest.
+    def trials(self) -> list[Trial]:
+        """Every candidate of every generation, in order."""
+        placed = [(record, position, outcome) for record in self.history for position, outcome in enumerate(record.outcomes)]
+        return [
+            Trial(number, record.generation, record.phase, position, **asdict(outcome))
+            for number, (record, position, outcome) in enumerate(placed)
+        ]
+
+    @property
+    def best(self) -> Trial:
+        """The trained candidate of highest fitness; of several the smallest expression, then the earliest.
 
         Raises:
             RunError: if nothing could be trained.
         """
         finalists = self.finalists(1)
         if not finalists:
-            raise RunError(f"run '{self.name}' found no loss that trains: search longer, or with other options")
+            raise RunError(f"study '{self.name}' found no loss that trains: search longer, or with other options")
         return finalists[0]
 
     @property
@@ -58,6 +100,7 @@ class Discovery:
 
     @property
     def fitness(self) -> float:
+        """The validation metric of the best loss."""
         return self.best.fitness
 
     @property
@@ -65,40 +108,79 @@ class Discovery:
         """The learning rate at which the best loss reached its fitness."""
         return self.best.learning_rate
 
-    @property
-    def funnel(self) -> FunnelCounts:
-        """What each stage of the funnel did, over all generations."""
-        return _summed(self.history)
-
-    def finalists(self, count: int) -> list[Outcome]:
+    def finalists(self, count: int) -> list[Trial]:
         """The best trained candidates, best first, each fingerprint once.
 
-        Where a phase has confirmed some on fresh seeds, only these: its means are not flattered by having been the best.
+        Where a phase has confirmed some on fresh seeds, only these: their means are not the best of many.
         """
-        confirmed = [record for record in self.history if record.phase is Phase.CONFIRMATION]
-        outcomes = [outcome for record in confirmed or self.history for outcome in record.outcomes]
-        return rank(outcomes)[:count]
+        trials = self.trials
+        confirmed = [trial for trial in trials if trial.phase is PhaseKind.CONFIRMATION]
+        return rank(confirmed or trials)[:count]
+
+    def pareto(self) -> list[Trial]:
+        """The trained candidates that no other beats in both size and fitness: smallest first, fitter with size."""
+        front: list[Trial] = []
+        for trial in sorted(rank(self.trials), key=lambda t: (t.nodes, -t.fitness)):
+            if not front or trial.fitness > front[-1].fitness:
+                front.append(trial)
+        return front
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The trials as a pandas DataFrame, a row for each.
+
+        Raises:
+            ConfigError: if pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ConfigError("a data frame needs pandas: pip install pandas, or use .trials") from None
+        return pandas.DataFrame([asdict(trial) | {"nodes": trial.nodes} for trial in self.trials])
+
+    def loss(self, weight: torch.Tensor | None = None) -> ExpressionLoss:
+        """The best loss as a module, in place of `nn.CrossEntropyLoss`.
+
+        It trains as the search did: with the task's link and the search's eps and class reduction.
+
+        Args:
+            weight: of each class, shape (C).
+        """
+        from glo.loss import ExpressionLoss
+
+        training = self.config.training
+        return ExpressionLoss(
+            self.expression,
+            weight=weight,
+            class_reduction=training.class_reduction,
+            eps=training.eps,
+            link=self.config.task.link,
+        )
+
+    @property
+    def funnel(self) -> FunnelCounts:
+        """The counts of each stage of the funnel, over all generations."""
+        return summed_counts(self.history)
 
     @property
     def seeds(self) -> int:
-        """Over how many seeds the fitness of the best is averaged."""
+        """The number of seeds over which the fitness of the best is averaged."""
         return self.config.repeats if self.tuning is None else self.config.coefficients.confirmations
 
     @property
     def enumerated(self) -> list[Outcome]:
-        """What the enumeration judged, if there was one: the best first, those that failed last."""
-        records = [record for record in self.history if record.phase is Phase.ENUMERATION]
+        """The outcomes of the enumeration, if there was one: the best first, those that failed last."""
+        records = [record for record in self.history if record.phase is PhaseKind.ENUMERATION]
         outcomes = [outcome for record in records for outcome in record.outcomes]
         ranked = rank(outcomes)
         return ranked + [outcome for outcome in outcomes if outcome not in ranked]
 
     @property
     def tuning(self) -> dict[str, Any] | None:
-        """What tuning the coefficients came to, as JSON-like data; None if it has not ended, or there was none.
+        """What tuning the coefficients found, as JSON-like data; None if it has not ended, or there was none.
 
-        Mean fitness over fresh seeds of the start, the best sample and the mean of the search distribution.
+        It has the mean fitness over fresh seeds of the start, the best sample and the mean of the search distribution.
         """
-        confirmed = next((record for record in self.history if record.phase is Phase.CONFIRMATION), None)
+        confirmed = next((record for record in self.history if record.phase is PhaseKind.CONFIRMATION), None)
         if confirmed is None:
             return None
         start = parse(confirmed.outcomes[0].expression)
@@ -116,12 +198,8 @@ class Discovery:
             ],
         }
 
-    def loss(self) -> ExpressionLoss:
-        """The best loss as a module, in place of `nn.CrossEntropyLoss`."""
-        return ExpressionLoss(self.expression, class_reduction=self.config.training.class_reduction)
-
     def history_rows(self) -> list[dict[str, Any]]:
-        """Every candidate of every generation; the same whenever the run is repeated."""
+        """Every candidate of every generation; the same whenever the study is repeated."""
         return [
             {"generation": record.generation, "phase": record.phase.value, "position": position, **asdict(outcome)}
             for record in self.history
@@ -129,7 +207,7 @@ class Discovery:
         ]
 
     def history_lines(self) -> list[str]:
-        """The history as tab-separated text, the names of the columns first; the same to the byte for a repeated run."""
+        """The history as tab-separated text, column names first; the same to the byte for a repeated study."""
         rows = self.history_rows()
         return ["\t".join(rows[0])] + ["\t".join(map(str, row.values())) for row in rows] if rows else []
 
@@ -152,72 +230,38 @@ class Discovery:
             "funnel": funnel_table(self.funnel),
             "seconds": sum(record.seconds for record in self.history),
             "config": self.config.model_dump(mode="json"),
-            "versions": versions(),
-            "hardware": hardware(),
+            "versions": dict(self.versions),
         }
 
 
-def in_generations(config: RunConfig, history: Sequence[GenerationRecord]) -> list[GenerationRecord]:
-    """A history as it is shown: arrivals of a steady-state phase in the order in which they came, `population` at a time."""
-    if not config.genetic.steady_state:
-        return list(history)
-    size = config.genetic.population
-    arrivals = [record for record in history if record.phase is Phase.GENETIC]
-    blocks = [_together(arrivals[start : start + size]) for start in range(0, len(arrivals), size)]
-    records = blocks + [record for record in history if record.phase is not Phase.GENETIC]
-    return [replace(record, generation=number) for number, record in enumerate(records)]
+def recorded_result(store: Store, name: str) -> StudyResult:
+    """A study as far as it is recorded; nothing is computed, and its task is not loaded.
 
-
-def _together(records: Sequence[GenerationRecord]) -> GenerationRecord:
-    outcomes = [outcome for record in records for outcome in record.outcomes]
-    asked = asked_digest([parse(outcome.expression) for outcome in outcomes])
-    seconds = sum(record.seconds for record in records)
-    return replace(records[0], asked=asked, outcomes=outcomes, funnel=_summed(records), seconds=seconds)
-
-
-def _summed(records: Sequence[GenerationRecord]) -> FunnelCounts:
-    total = new_counts()
-    for record in records:
-        for stage, count in record.funnel.items():
-            total[stage].add(count)
-    return total
-
-
-def versions() -> dict[str, str]:
-    """The versions that a history depends on."""
-    return {
-        "glo": glo.__version__,
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "cma": importlib.metadata.version("cma"),
-    }
-
-
-def hardware() -> dict[str, str | int]:
-    """The machine, for the provenance of a number."""
-    gpu = {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
-    return {"platform": platform.platform(), "cores": os.cpu_count() or 1, "threads": torch.get_num_threads(), **gpu}
-
-
-def funnel_table(funnel: FunnelCounts) -> dict[str, dict[str, float]]:
-    """For each stage: candidates, rejected, seconds spent, and seconds saved.
-
-    What a stage saves is what its rejects would have cost in training, at the mean cost of those that were trained.
+    Raises:
+        RunError: if there is no such study.
     """
-    training = funnel[Stage.TRAINING]
-    trained = training.candidates + funnel[Stage.EARLY_STOP].rejected
-    mean = training.seconds / trained if trained else 0.0
-    return {
-        stage.value: {
-            "candidates": count.candidates,
-            "rejected": count.rejected,
-            "seconds": count.seconds,
-            "saved": _saved(stage, count, mean),
-        }
-        for stage, count in funnel.items()
-    }
+    record = store.run(name)
+    config = validated(record.config)
+    return StudyResult(name, config, record.versions, in_generations(config, store.generations(name)))
 
 
-def _saved(stage: Stage, count: StageCount, mean: float) -> float:
-    return 0.0 if stage in (Stage.TRAINING, Stage.EARLY_STOP) else count.rejected * mean
+def study_states(store: Store) -> list[dict[str, Any]]:
+    """The studies of a store, how far they are, and the best loss of each so far, as JSON-like data."""
+    states: list[dict[str, Any]] = []
+    for record in store.runs():
+        result = recorded_result(store, record.name)
+        best = next(iter(result.finalists(1)), None)
+        states.append(
+            {
+                "name": record.name,
+                "task": result.config.task.name,
+                "preset": result.config.preset,
+                "seed": result.config.seed,
+                "generations": len(result.history),
+                "planned": result.config.planned,
+                "fitness": best.fitness if best else None,
+                "expression": best.expression if best else None,
+                "created": record.created,
+            }
+        )
+    return states

@@ -1,299 +1,417 @@
-"""Discover a loss: the front door of the library."""
+"""A study: one search for one problem, named, in a store.  It is the public object of the library."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any
 
 from glo.catalog import NAMED, resolve
-from glo.errors import ReplayError, RunError
-from glo.execution import Where, trainers
+from glo.errors import ConfigError, ReplayError, RunError
+from glo.execution import Where, open_executor
 from glo.expr import Expr
-from glo.records import Phase, digest
+from glo.provenance import versions
+from glo.records import PhaseKind, digest, read_toml
 from glo.store import DEFAULT_STORAGE, RunRecord, Store
-from glo.study.config import RunConfig, compose, differences, read_settings, validated
-from glo.study.judges import Judges
-from glo.study.loop import OnGeneration, run_loop
-from glo.study.result import Discovery, in_generations, versions
+from glo.study.callbacks import Callback
+from glo.study.config import StudyConfig, changed, compose, differences, read_settings, task_config, validated
+from glo.study.history import in_generations
+from glo.study.loop import Listener, Loop
+from glo.study.result import StudyResult, Trial, recorded_result
 from glo.tasks import Task, load_task
 
+if TYPE_CHECKING:
+    import pandas
+    import torch
 
-class RunOptions(TypedDict, total=False):
-    """What every run can be given.
-
-    preset: "default", or "paper" for the paper's method to the letter.
-    seed: of everything random; by default 0.
-    name: of the run; by default made of what it does.
-    storage: the store, an SQLite file or a PostgreSQL database (postgresql://user@host/database).
-    settings: any other option, e.g. ["training.batch_size=50", "genetic.crossover=0.9"].
-    file: a TOML file of options.
-    task_options: of a built-in task, e.g. {"noise": 0.2}.
-    data_dir: where the task's files are.
-    device: "cpu", "cuda", or "auto" for the GPU if there is one.
-    cluster: where to train, instead of on this machine: "local:2", "cluster.toml" (see `glo.execution.place`).
-    slots: of a steady-state search, how many candidates are trained at once; by default one for each core.  With one, the
-        history depends on the seed alone; with more, on the order in which outcomes arrive, which is recorded.
-    on_generation: called after each generation, of a steady-state search after each arrival.
-    resume: whether a recorded run of this name may go on (the default); if not, that it exists is an error.
-    """
-
-    preset: str
-    seed: int
-    name: str | None
-    storage: str | Path
-    settings: Sequence[str]
-    file: str | Path | None
-    task_options: Mapping[str, Any] | None
-    data_dir: str | Path | None
-    device: str
-    cluster: Where
-    slots: int | None
-    on_generation: OnGeneration
-    resume: bool
+    from glo.compare import Comparison, ComparisonConfig
+    from glo.loss import ExpressionLoss
 
 
-def discover(
-    task: Task | str,
-    *,
-    generations: int | None = None,
-    population: int | None = None,
-    steps: int | None = None,
-    steady_state: bool | None = None,
-    tune: bool = False,
-    **options: Unpack[RunOptions],
-) -> Discovery:
-    """Search for a loss for a task; an unfinished run of the same name and configuration goes on where it stopped.
+class Study:
+    """One search for one problem, recorded in a store under a name.
+
+    Nothing is written before a phase starts.  `search`, `tune` and `enumerate` are phases: each goes on where it stopped if
+    it is called again, also in another process, and a phase that comes after another one starts from its best loss.
 
     Args:
         task: a `Task`, the name of a built-in one, or "module:attribute".
-        generations, population: of the genetic algorithm.
-        steps: of each training.
-        steady_state: whether each outcome makes room for the next candidate at once, without generations.
-        tune: whether the coefficients of the best loss are then tuned, as in the paper's Figure 1.
-        options: `RunOptions`.
+        name: by default made of the task, the first phase and the seed, e.g. "digits-default-0".
+        storage: an SQLite file or a PostgreSQL database (postgresql://user@host/database).
+        seed: from which every random number is derived.
+        preset: "default", or "paper" for the paper's method to the letter.
+        settings: any other option, e.g. ["training.batch_size=50", "genetic.crossover=0.9"].
+        file: a TOML file of options.
+        task_options: of a built-in task, e.g. {"noise": 0.2}.
+        data_dir: the folder of the task's data files.
+        device: "cpu", "cuda", or "auto" for the GPU if there is one.
+        cluster: where to train instead of on this machine, e.g. "local:2" or "cluster.toml"; or an open executor.
+        slots: of a steady-state search, how many candidates are under way at once; by default as many as are trained at
+            once.  With 1, the history depends on the seed alone; with more, on the order in which outcomes arrive, which is
+            recorded.
+        callbacks: follow the study while it runs.
+        load_if_exists: whether a recorded study of this name may go on; if not, its existence is an error.
 
     Raises:
-        ConfigError, TaskError, StoreError: for misuse; the message says what to do.
-        ReplayError: if a run of this name was recorded with another configuration or version; it names the difference.
+        ConfigError: for slots below 1.
+
+    Example:
+        study = glo.Study("digits", seed=1)
+        study.search(generations=5)
+        criterion = study.loss()
     """
-    overrides = {
-        "phases": [Phase.GENETIC, Phase.COEFFICIENTS] if tune else [Phase.GENETIC],
-        "generations": generations,
-        "genetic": {"population": population, "steady_state": steady_state},
-        "training": {"steps": steps},
-    }
-    return start_run(task, overrides, search_name(options.get("preset", "default"), steady_state), **options)
 
+    def __init__(
+        self,
+        task: Task | str,
+        *,
+        name: str | None = None,
+        storage: str | Path = DEFAULT_STORAGE,
+        seed: int = 0,
+        preset: str = "default",
+        settings: Sequence[str] = (),
+        file: str | Path | None = None,
+        task_options: Mapping[str, Any] | None = None,
+        data_dir: str | Path | None = None,
+        device: str = "auto",
+        cluster: Where = None,
+        slots: int | None = None,
+        callbacks: Sequence[Callback] = (),
+        load_if_exists: bool = True,
+    ) -> None:
+        if slots is not None and slots < 1:
+            raise ConfigError(f"slots are 1 or more, not {slots}")
+        self.storage, self.seed, self.preset = storage, seed, preset
+        self._given, self._name = task, name
+        self._settings, self._file = settings, file
+        self._task_options, self._data_dir = task_options, data_dir
+        self._device, self._cluster, self._slots = device, cluster, slots
+        self._callbacks, self._load_if_exists = tuple(callbacks), load_if_exists
+        self._stopped, self._by_name = False, True
 
-def tune_coefficients(
-    task: Task | str,
-    expression: str | Expr,
-    *,
-    which: str | None = None,
-    iterations: int | None = None,
-    population: int | None = None,
-    repeats: int | None = None,
-    steps: int | None = None,
-    learning_rates: Sequence[float] | None = None,
-    **options: Unpack[RunOptions],
-) -> Discovery:
-    """Tune the coefficients of a loss by CMA-ES (paper, section III.B); otherwise as `discover`.
+    def __repr__(self) -> str:
+        return f"Study({self.name!r}, storage={str(self.storage)!r})"
 
-    Args:
-        expression: a loss, by text or name.
-        which: "effective" or "all" coefficients.
-        iterations, population: of CMA-ES.
-        repeats: seeds over which each fitness is averaged; more than one is worth its time where fitness is noisy.
-        steps, learning_rates: of each training; with several rates, each candidate counts at its best.
+    @property
+    def name(self) -> str:
+        """The name in the store."""
+        return self._name or default_name(self._task_name, self.preset, self.seed)
 
-    Raises:
-        ConfigError: if the loss has no coefficient to tune; and as `discover`.
-    """
-    loss = resolve(expression)
-    tuning = {"expression": str(loss), "which": which, "iterations": iterations, "population": population}
-    overrides = {
-        "phases": [Phase.COEFFICIENTS],
-        "repeats": repeats,
-        "coefficients": tuning,
-        "training": {"steps": steps, "learning_rates": learning_rates},
-    }
-    return start_run(task, overrides, f"tune-{short_name(loss)}", **options)
+    @cached_property
+    def task(self) -> Task:
+        """The task; loaded when it is first used.
 
+        Raises:
+            TaskError: if it cannot be loaded.
+        """
+        if isinstance(self._given, Task):
+            return self._given
+        if not self._by_name:
+            raise RunError(
+                f"study '{self.name}' was started with a Task object in a script, which cannot be loaded by its name: "
+                f"go on there, with glo.load_study('{self.name}', ..., task=...)"
+            )
+        options = read_settings(self._settings).get("task", {}).get("options", {})
+        return load_task(self._given, {**options, **(self._task_options or {})}, self._data_dir)
 
-def enumerate_losses(
-    task: Task | str,
-    *,
-    max_depth: int | None = None,
-    repeats: int | None = None,
-    steps: int | None = None,
-    learning_rates: Sequence[float] | None = None,
-    **options: Unpack[RunOptions],
-) -> Discovery:
-    """Judge every loss up to a depth; otherwise as `discover`.
+    @classmethod
+    def _recorded(
+        cls, name: str, storage: str | Path, task: Task | None, data_dir: str | Path | None, device: str, cluster: Where,
+        slots: int | None, callbacks: Sequence[Callback],
+    ) -> Study:  # fmt: skip
+        """A study as it is recorded; see `load_study`."""
+        with closing(Store(storage, create=False)) as store:
+            config = validated(store.run(name).config)
+        study = cls(
+            task or config.task.name, name=name, storage=storage, seed=config.seed, preset=config.preset,
+            task_options=config.task.options, data_dir=data_dir, device=device, cluster=cluster, slots=slots,
+            callbacks=callbacks,
+        )  # fmt: skip
+        study._by_name = config.task.by_name
+        return study
 
-    Args:
-        max_depth: of the trees; by default 2.
-        repeats: seeds over which each fitness is averaged; by default 3.
-        steps, learning_rates: of each training.
-    """
-    overrides = {
-        "phases": [Phase.ENUMERATION],
-        "repeats": repeats,
-        "enumeration": {"max_depth": max_depth},
-        "training": {"steps": steps, "learning_rates": learning_rates},
-    }
-    return start_run(task, overrides, "enumerate", {"repeats": 3}, **options)
+    def search(
+        self,
+        *,
+        generations: int | None = None,
+        population: int | None = None,
+        steps: int | None = None,
+        steady_state: bool | None = None,
+        tune: bool = False,
+    ) -> StudyResult:
+        """Search for a loss by genetic programming (paper, section III.A).
 
+        An option that is None has its recorded value if the study was begun before, else the preset's.
 
-def start_run(
-    task: Task | str,
-    overrides: Mapping[str, Any],
-    what: str,
-    defaults: Mapping[str, Any] | None = None,
-    *,
-    preset: str = "default",
-    seed: int = 0,
-    name: str | None = None,
-    storage: str | Path = DEFAULT_STORAGE,
-    settings: Sequence[str] = (),
-    file: str | Path | None = None,
-    task_options: Mapping[str, Any] | None = None,
-    data_dir: str | Path | None = None,
-    device: str = "auto",
-    cluster: Where = None,
-    slots: int | None = None,
-    on_generation: OnGeneration = lambda record, replayed: None,
-    resume: bool = True,
-) -> Discovery:
-    """Start a run, or go on with it, and end it; the arguments are those of `RunOptions`.
+        Args:
+            generations, population: of the genetic algorithm.
+            steps: of each training.
+            steady_state: whether each outcome makes room for the next candidate at once, without generations.
+            tune: whether the coefficients of the best loss are then tuned, as in the paper's Figure 1.
 
-    Args:
-        task: what is searched for.
-        overrides: values of `RunConfig` that win over preset, file and settings; None for not given.
-        what: the run does, as part of its default name.
-        defaults: values of `RunConfig` that everything else wins over.
-    """
-    chosen = {**read_settings(settings).get("task", {}).get("options", {}), **(task_options or {})}
-    task_name = task.name if isinstance(task, Task) else task
-    loaded = task if isinstance(task, Task) else load_task(task, chosen, data_dir)
-    config = compose(loaded, task_name, chosen, preset, file, settings, {"seed": seed, **overrides}, defaults)
-    store = Store(storage)
-    try:
-        name = name or default_name(config.task.name, what, seed)
-        with store.lock(name):
-            if any(record.name == name for record in store.runs()):
-                _check_same(store.run(name), config)
-                if not resume:
-                    raise RunError(f"there is already a run '{name}' in {store}: glo resume {name}, or use another --name")
+        Raises:
+            ConfigError, TaskError, StoreError: for misuse; the message says what to do.
+            ReplayError: if the study was recorded with another configuration or version; it names the difference.
+        """
+        overrides = {
+            "generations": generations,
+            "genetic": {"population": population, "steady_state": steady_state},
+            "training": {"steps": steps},
+        }
+        kinds = [PhaseKind.GENETIC, PhaseKind.COEFFICIENTS] if tune else [PhaseKind.GENETIC]
+        return self._run(kinds, overrides, f"{self.preset}-steady" if steady_state else self.preset)
+
+    def tune(
+        self,
+        expression: str | Expr | None = None,
+        *,
+        which: str | None = None,
+        iterations: int | None = None,
+        population: int | None = None,
+        repeats: int | None = None,
+        steps: int | None = None,
+        learning_rates: Sequence[float] | None = None,
+    ) -> StudyResult:
+        """Tune the coefficients of a loss by CMA-ES (paper, section III.B); otherwise as `search`.
+
+        Args:
+            expression: a loss, by text or name; by default the best that the study has found.
+            which: "effective" or "all" coefficients.
+            iterations, population: of CMA-ES.
+            repeats: seeds over which each fitness is averaged; more than one is worth its time where fitness is noisy.
+            steps, learning_rates: of each training; with several rates, each candidate counts at its best.
+
+        Raises:
+            ConfigError: if the loss has no coefficient to tune; and as `search`.
+        """
+        loss = None if expression is None else resolve(expression)
+        text = None if loss is None else str(loss)
+        overrides = {
+            "repeats": repeats,
+            "coefficients": {"expression": text, "which": which, "iterations": iterations, "population": population},
+            "training": {"steps": steps, "learning_rates": learning_rates},
+        }
+        return self._run([PhaseKind.COEFFICIENTS], overrides, "tune" if loss is None else f"tune-{short_name(loss)}")
+
+    def enumerate(
+        self,
+        *,
+        max_depth: int | None = None,
+        repeats: int | None = None,
+        steps: int | None = None,
+        learning_rates: Sequence[float] | None = None,
+    ) -> StudyResult:
+        """Evaluate every loss up to a depth; otherwise as `search`.
+
+        Args:
+            max_depth: of the trees; by default 2.
+            repeats: seeds over which each fitness is averaged; by default 3.
+            steps, learning_rates: of each training.
+        """
+        overrides = {
+            "repeats": repeats,
+            "enumeration": {"max_depth": max_depth},
+            "training": {"steps": steps, "learning_rates": learning_rates},
+        }
+        return self._run([PhaseKind.ENUMERATION], overrides, "enumerate", {"repeats": 3})
+
+    def resume(self) -> StudyResult:
+        """Go on with the phases that are recorded; the study ends as if it had never been interrupted.
+
+        Raises:
+            RunError: if the study is not in the store.
+        """
+        return self._run([], {}, self.preset)
+
+    def stop(self) -> None:
+        """End the study after the generation or arrival that is under way; to be called by a callback."""
+        self._stopped = True
+
+    @property
+    def result(self) -> StudyResult:
+        """The study as far as it is recorded.
+
+        Raises:
+            RunError: if nothing is recorded yet.
+        """
+        with closing(Store(self.storage, create=False)) as store:
+            return recorded_result(store, self.name)
+
+    @property
+    def best(self) -> Trial:
+        """The trained candidate of highest fitness; see `StudyResult.best`."""
+        return self.result.best
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every candidate so far, in order."""
+        return self.result.trials
+
+    def pareto(self) -> list[Trial]:
+        """The candidates that no other beats in both size and fitness; see `StudyResult.pareto`."""
+        return self.result.pareto()
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The trials as a pandas DataFrame; see `StudyResult.to_frame`."""
+        return self.result.to_frame()
+
+    def loss(self, weight: torch.Tensor | None = None) -> ExpressionLoss:
+        """The best loss as a module that trains as the search did; see `StudyResult.loss`."""
+        return self.result.loss(weight)
+
+    def compare(
+        self, losses: Sequence[str | Expr] = (), config: ComparisonConfig | None = None, *, finalists: int = 1
+    ) -> Comparison:
+        """Compare the best loss of this study with the baselines on the test split, trained as in the search.
+
+        Args:
+            losses: more losses to compare, by text or name.
+            config: how; by default `ComparisonConfig()`.
+            finalists: how many of the best losses of the search to compare.
+
+        Raises:
+            TaskError: if the task has no test split.
+            RunError: if the study has found no loss yet.
+        """
+        from glo.compare import compare_losses  # it imports scipy, which a search does not need
+
+        result = self.result
+        found = [trial.expression for trial in result.finalists(finalists) or [result.best]]
+        return compare_losses(
+            self.task, [*found, *losses], config, training=result.config.training, device=self._device,
+            cluster=self._cluster,
+        )  # fmt: skip
+
+    @property
+    def _task_name(self) -> str:
+        return self._given.name if isinstance(self._given, Task) else self._given
+
+    def _run(
+        self,
+        kinds: Sequence[PhaseKind],
+        overrides: Mapping[str, Any],
+        what: str,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> StudyResult:
+        """Start the study, or go on with it, and end it.
+
+        Args:
+            kinds: of the phases; those that are not recorded yet are added.
+            overrides: values of `StudyConfig` that win over preset, file and settings; None means not given.
+            what: the first phase does, as part of the default name.
+            defaults: values of `StudyConfig` that everything else wins over.
+        """
+        self._stopped = False
+        self._name = self._name or default_name(self._task_name, what, self.seed)
+        with closing(Store(self.storage, create=bool(kinds))) as store, store.lock(self.name):
+            record = next((record for record in store.runs() if record.name == self.name), None)
+            if record is None:
+                if not kinds:
+                    store.run(self.name)  # raises, and lists the studies that exist
+                config = self._composed(kinds, overrides, defaults)
+            elif not self._load_if_exists:
+                raise RunError(
+                    f"there is already a study '{self.name}' in {store}: glo resume {self.name}, or use another --name"
+                )
             else:
-                store.create_run(name, config.model_dump(mode="json"), versions())
-            return _run(store, name, config, loaded, cluster, device, slots, on_generation)
-    finally:
-        store.close()
+                config = self._continued(record, kinds, overrides)
+            with open_executor(self._cluster, self._device) as executor:
+                if record is None:
+                    store.create_run(self.name, config.model_dump(mode="json"), versions())
+                elif config != validated(record.config):
+                    store.extend_run(self.name, config.model_dump(mode="json"))
+                history = Loop(self.name, config, self.task, store, executor, self._slots, self._listener()).run()
+        known = versions() if record is None else record.versions
+        result = StudyResult(self.name, config, known, in_generations(config, history))
+        self._tell(lambda callback: callback.on_end(self, result))
+        return result
+
+    def _composed(
+        self, kinds: Sequence[PhaseKind], overrides: Mapping[str, Any], defaults: Mapping[str, Any] | None
+    ) -> StudyConfig:
+        """The configuration of a new study."""
+        chosen = {**overrides, "phases": list(kinds), "seed": self.seed}
+        return compose(self.task, self.preset, self._file, self._settings, chosen, defaults)
+
+    def _continued(self, record: RunRecord, kinds: Sequence[PhaseKind], overrides: Mapping[str, Any]) -> StudyConfig:
+        """The recorded configuration, with a phase added if it is a new one.
+
+        Raises:
+            ReplayError: if anything else than an added phase differs from the record.
+        """
+        recorded = validated(record.config)
+        added = [kind for kind in kinds if kind not in recorded.phases]
+        asked = {
+            **overrides,
+            "phases": [*recorded.phases, *added],
+            "seed": self.seed,
+            "preset": self.preset,
+            "task": task_config(self.task).model_dump(mode="json"),
+        }
+        config = changed(recorded, read_toml(self._file), read_settings(self._settings), asked)
+        allowed = {kind.value: getattr(config, kind.value) for kind in added if kind is not PhaseKind.GENETIC}
+        if PhaseKind.GENETIC in added:
+            allowed |= {"genetic": config.genetic, "generations": config.generations}
+        compared = recorded.model_copy(update={**allowed, "phases": config.phases})
+        differing = [
+            f"{key} {record.versions.get(key, '?')} there and {now} here"
+            for key, now in versions().items()
+            if record.versions.get(key) != now
+        ]
+        differing += differences(compared.model_dump(mode="json"), config.model_dump(mode="json"))
+        if differing:
+            raise ReplayError(
+                f"study '{record.name}' was recorded differently: {'; '.join(differing)}; "
+                "use what was recorded, or start a new study under another name"
+            )
+        return config
+
+    def _listener(self) -> Listener:
+        """Forwards the loop's events to all callbacks."""
+
+        return Listener(
+            lambda generation: self._tell(lambda callback: callback.on_replay(self, generation)),
+            lambda outcome: self._tell(lambda callback: callback.on_outcome(self, outcome)),
+            lambda generation: self._tell(lambda callback: callback.on_generation(self, generation)),
+            lambda: self._stopped,
+        )
+
+    def _tell(self, call: Callable[[Callback], None]) -> None:
+        for callback in self._callbacks:
+            call(callback)
 
 
-def resume_run(
+def load_study(
     name: str,
     storage: str | Path = DEFAULT_STORAGE,
+    *,
+    task: Task | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     cluster: Where = None,
     slots: int | None = None,
-    on_generation: OnGeneration = lambda record, replayed: None,
-) -> Discovery:
-    """Go on with a recorded run; it ends as if it had never been interrupted.
+    callbacks: Sequence[Callback] = (),
+) -> Study:
+    """A recorded study, to look at or to go on with (`resume`).
+
+    Args:
+        name, storage: where it is recorded.
+        task: needed to go on with a study that was started with a `Task` object; one with a named task finds it itself.
+        data_dir, device, cluster, slots, callbacks: as for `Study`.
 
     Raises:
-        RunError: if there is no such run, or another process works on it.
-        ReplayError: if the code, its libraries or the task's data have changed; the message names the difference.
+        RunError: if there is no such study.
     """
-    store = Store(storage, create=False)
-    try:
-        record = store.run(name)
-        config = validated(record.config)
-        with store.lock(name):
-            task = load_task(config.task.name, config.task.options, data_dir)
-            current = config.model_copy(update={"task": config.task.model_copy(update={"digest": task.digest()})})
-            _check_same(record, current)
-            return _run(store, name, config, task, cluster, device, slots, on_generation)
-    finally:
-        store.close()
-
-
-def recorded_discovery(store: Store, name: str) -> Discovery:
-    """A run as far as it is recorded; nothing is computed.
-
-    Raises:
-        RunError: if there is no such run.
-    """
-    config = validated(store.run(name).config)
-    return Discovery(name, config, in_generations(config, store.generations(name)))
-
-
-def run_states(store: Store) -> list[dict[str, Any]]:
-    """What runs a store has, how far they have come, and the best loss of each so far."""
-    states: list[dict[str, Any]] = []
-    for record in store.runs():
-        discovery = recorded_discovery(store, record.name)
-        best = next(iter(discovery.finalists(1)), None)
-        states.append(
-            {
-                "name": record.name,
-                "task": discovery.config.task.name,
-                "preset": discovery.config.preset,
-                "seed": discovery.config.seed,
-                "generations": len(discovery.history),
-                "planned": discovery.config.planned,
-                "fitness": best.fitness if best else None,
-                "expression": best.expression if best else None,
-                "created": record.created,
-            }
-        )
-    return states
-
-
-def _run(
-    store: Store,
-    name: str,
-    config: RunConfig,
-    task: Task,
-    cluster: Where,
-    device: str,
-    slots: int | None,
-    on_generation: OnGeneration,
-) -> Discovery:
-    with trainers(cluster, device) as make_trainer:
-        judges = Judges(task, config.funnel, make_trainer, store, slots)
-        history = run_loop(config, judges, store, name, on_generation)
-    return Discovery(name, config, in_generations(config, history))
-
-
-def _check_same(record: RunRecord, config: RunConfig) -> None:
-    changed = [f"{key} {before} there and {now} here" for key, before, now in _changed_versions(record.versions)]
-    # An option that the record does not know had its default then.
-    changed += differences(validated(record.config).model_dump(mode="json"), config.model_dump(mode="json"))
-    if changed:
-        raise ReplayError(
-            f"run '{record.name}' was recorded differently: {'; '.join(changed)}; "
-            "use what was recorded, or start a new run under another name"
-        )
-
-
-def _changed_versions(recorded: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    return [(key, recorded.get(key, "?"), now) for key, now in versions().items() if recorded.get(key) != now]
-
-
-def search_name(preset: str, steady_state: bool | None) -> str:
-    """What a search is called in its run's name."""
-    return f"{preset}-steady" if steady_state else preset
+    return Study._recorded(name, storage, task, data_dir, device, cluster, slots, callbacks)
 
 
 def default_name(task: str, what: str, seed: int) -> str:
-    """The name of a run that was given none, e.g. "digits-default-0"."""
+    """The name of a study that was given none, e.g. "digits-default-0"."""
     return f"{task.replace(':', '.')}-{what}-{seed}"
 
 
 def short_name(loss: Expr) -> str:
-    """What a loss is called in a run's name: its own name, else a hash of its text."""
+    """A loss's part of a study's name: its own name, else a hash of its text."""
     return next((name for name, named in NAMED.items() if named == loss), digest(str(loss))[:8])

@@ -1,0 +1,22 @@
+from . import catalog, errors, expr, loss, tasks, testing
+from .compare import Comparison, ComparisonConfig, compare_losses
+from .expr import Expr, parse
+from .loss import ExpressionLoss
+from .study import (
+    Callback,
+    Study,
+    StudyResult,
+    Trial,
+    discover,
+    enumerate_losses,
+    load_study,
+    tune_coefficients,
+)
+from .tasks import Task, load_task
+from .version import __version__ as __version__
+
+__all__ = [
+    "Callback", "Comparison", "ComparisonConfig", "Expr", "ExpressionLoss", "Study", "StudyResult", "Task", "Trial",
+    "__version__", "catalog", "compare_losses", "discover", "enumerate_losses", "errors", "expr", "load_study", "load_task",
+    "loss", "parse", "tasks", "testing", "tune_coefficients",
+]  # fmt: skip

@@ -1,0 +1,13 @@
+from .callbacks import Callback
+from .config import PRESETS, StudyConfig, TaskConfig, compose, read_settings
+from .history import asked_digest, funnel_table, rank
+from .loop import Loop
+from .result import StudyResult, Trial, recorded_result, study_states
+from .shortcuts import discover, enumerate_losses, tune_coefficients
+from .study import Study, default_name, load_study, short_name
+
+__all__ = [
+    "PRESETS", "Callback", "Loop", "Study", "StudyConfig", "StudyResult", "TaskConfig", "Trial", "asked_digest", "compose",
+    "default_name", "discover", "enumerate_losses", "funnel_table", "load_study", "rank", "read_settings",
+    "recorded_result", "short_name", "study_states", "tune_coefficients",
+]  # fmt: skip

@@ -1,0 +1,96 @@
+"""The history of a study: its generations in order, and the ranking of its outcomes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol, TypeVar
+
+from glo.expr import Expr, parse
+from glo.records import FunnelCounts, PhaseKind, Stage, StageCount, Status, new_counts
+from glo.store import GenerationRecord
+from glo.study.config import StudyConfig
+
+
+class Ranked(Protocol):
+    """An outcome, or anything else with the fields that a ranking looks at."""
+
+    @property
+    def expression(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def status(self) -> Status: ...
+    @property
+    def fitness(self) -> float: ...
+
+
+AnyRanked = TypeVar("AnyRanked", bound=Ranked)
+
+
+def rank(outcomes: Sequence[AnyRanked]) -> list[AnyRanked]:
+    """The trained ones, each fingerprint once, best first.
+
+    Equal fitness: the smaller expression first, then the earlier one.
+    """
+    distinct: dict[str, AnyRanked] = {}
+    for outcome in outcomes:
+        if outcome.status is Status.TRAINED:
+            distinct.setdefault(outcome.fingerprint, outcome)
+    return sorted(distinct.values(), key=lambda o: (-o.fitness, parse(o.expression).nodes))
+
+
+def asked_digest(asked: Sequence[Expr]) -> str:
+    """A short hash of the expressions that a search asked for."""
+    return hashlib.blake2b("\n".join(map(str, asked)).encode(), digest_size=8).hexdigest()
+
+
+def in_generations(config: StudyConfig, history: Sequence[GenerationRecord]) -> list[GenerationRecord]:
+    """The history to show: the arrivals of a steady-state phase are grouped, `population` at a time, in their order."""
+    if not config.genetic.steady_state:
+        return list(history)
+    size = config.genetic.population
+    arrivals = [record for record in history if record.phase is PhaseKind.GENETIC]
+    groups = [_grouped(arrivals[start : start + size]) for start in range(0, len(arrivals), size)]
+    records = groups + [record for record in history if record.phase is not PhaseKind.GENETIC]
+    return [replace(record, generation=number) for number, record in enumerate(records)]
+
+
+def _grouped(records: Sequence[GenerationRecord]) -> GenerationRecord:
+    outcomes = [outcome for record in records for outcome in record.outcomes]
+    asked = asked_digest([parse(outcome.expression) for outcome in outcomes])
+    seconds = sum(record.seconds for record in records)
+    return replace(records[0], asked=asked, outcomes=outcomes, funnel=summed_counts(records), seconds=seconds)
+
+
+def summed_counts(records: Sequence[GenerationRecord]) -> FunnelCounts:
+    """The counts of the funnel over several generations."""
+    total = new_counts()
+    for record in records:
+        for stage, count in record.funnel.items():
+            total[stage].add(count)
+    return total
+
+
+def funnel_table(funnel: FunnelCounts) -> dict[str, dict[str, float]]:
+    """For each stage: candidates, rejected, seconds spent, and seconds saved.
+
+    A stage saves what training its rejects would have cost, at the mean cost of the trainings that were made.
+    """
+    training = funnel[Stage.TRAINING]
+    trained = training.candidates + funnel[Stage.EARLY_STOP].rejected
+    mean = training.seconds / trained if trained else 0.0
+    return {
+        stage.value: {
+            "candidates": count.candidates,
+            "rejected": count.rejected,
+            "seconds": count.seconds,
+            "saved": _saved(stage, count, mean),
+        }
+        for stage, count in funnel.items()
+    }
+
+
+def _saved(stage: Stage, count: StageCount, mean: float) -> float:
+    return 0.0 if stage in (Stage.TRAINING, Stage.EARLY_STOP) else count.rejected * mean
