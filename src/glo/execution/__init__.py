@@ -1,11 +1,12 @@
 """Where networks are trained: in this process, in forked ones, or on a cluster."""
 
 from glo.execution.children import can_fork, spare_processes
-from glo.execution.local import MakeTrainer, Trainer, Trains, TrainsInFlow, TrainsInParts, collect, each_seed
-from glo.execution.place import Here, Where, trainers
-from glo.execution.protocol import Flow, InChildren, InTurn
+from glo.execution.key import result_key
+from glo.execution.local import ForkingExecutor, InlineExecutor, local_executor
+from glo.execution.open import Where, open_executor
+from glo.execution.protocol import Batch, Executor, Key, in_order, train
 
 __all__ = [
-    "Flow", "Here", "InChildren", "InTurn", "MakeTrainer", "Trainer", "Trains", "TrainsInFlow", "TrainsInParts", "Where",
-    "can_fork", "collect", "each_seed", "spare_processes", "trainers",
+    "Batch", "Executor", "ForkingExecutor", "InlineExecutor", "Key", "Where", "can_fork", "in_order", "local_executor",
+    "open_executor", "result_key", "spare_processes", "train",
 ]  # fmt: skip

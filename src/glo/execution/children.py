@@ -1,4 +1,4 @@
-"""Work in child processes, one core each: a training of a small network fills one core well and two badly."""
+"""Work in forked child processes of one thread each: the training of a small network uses one core well and two badly."""
 
 from __future__ import annotations
 
@@ -20,25 +20,33 @@ from typing import Any, TypeVar
 
 import torch
 
-from glo.training.steps import TimedOut
+from glo.records import Failure, Status
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 PR_SET_PDEATHSIG = 1  # prctl(2)
-# mallopt(3).  A child gives nothing back before it ends: each step would ask for the same pages again.  Dask's workers are
-# told to give back what is above 64 KiB, which made trainings in their children take nearly twice as long.
+# mallopt(3).  A child keeps its freed memory until it ends, else each step would request the same pages again.  Dask sets
+# the trim threshold of its workers to 64 KiB, which made trainings in their children take nearly twice as long.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-KEPT, MAPPED = 2**30, 2**25  # bytes; no block smaller than 32 MiB, glibc's limit, is mapped by itself
-# A child that another thread forks meanwhile would keep the pipe of this one open.  Each fork also reaps the children
-# that have ended, of all threads: between its reaping and its noting the status, an exit status reads as unknown.
-ONE_FORK = threading.Lock()
+KEPT, MAPPED = 2**30, 2**25  # bytes; only blocks of 32 MiB, the most that glibc allows, and more are mapped separately
+# Held while a pipe is open for a fork: a child that another thread forks at that time would inherit the pipe and keep it
+# open.  A fork also reaps the ended children of all threads; until it has stored an exit status, the status reads as None.
+FORK_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Died:
-    """What is left of a child that ended without a result: its exit status, negative for a signal."""
+    """A child ended without a result.
+
+    Attributes:
+        status: its exit status; negative for a signal.
+    """
 
     status: int | None
+
+    def failure(self) -> Failure:
+        """The result of a training whose process died."""
+        return Failure(Status.CRASHED, str(self))
 
     def __str__(self) -> str:
         if self.status is not None and self.status < 0:
@@ -48,9 +56,13 @@ class Died:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """What is left of a child that was killed because it took longer than it may, in seconds."""
+    """A child was killed because it took longer than its limit in seconds."""
 
     limit: float
+
+    def failure(self) -> Failure:
+        """The result of a training that took too long."""
+        return Failure(Status.TIMED_OUT, str(self))
 
     def __str__(self) -> str:
         return f"not ended after {self.limit:g} s"
@@ -58,37 +70,32 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True)
 class _Child:
-    """A child at work: under which number, and until when it may."""
+    """A running child, its number, and the time at which it is killed."""
 
     number: int
     process: BaseProcess
     deadline: float
 
 
-def in_words(lost: Died | Overdue) -> str:
-    """Why a training has no result: its process is gone."""
-    return TimedOut(lost) if isinstance(lost, Overdue) else str(lost)
-
-
 def spare_processes(device: torch.device | str) -> int:
-    """How many processes may train at once: as many as PyTorch may use threads, where forking is safe; else 1.
+    """How many processes may train at once: PyTorch's number of threads if forking is safe, else 1.
 
-    A forked child cannot use CUDA, nor autograd once a GPU was seen, and on systems other than Linux the libraries
+    A forked child cannot use CUDA, nor autograd if its parent has seen a GPU; on systems other than Linux the libraries
     below PyTorch do not survive a fork.
     """
     return torch.get_num_threads() if can_fork(device) else 1
 
 
 def can_fork(device: torch.device | str) -> bool:
-    """Whether forking is safe, and allowed: a child has no children of its own."""
+    """Whether forking is safe and allowed: a daemonic process, as a child is, may not have children."""
     forks = sys.platform == "linux" and not multiprocessing.current_process().daemon and not torch.cuda.is_available()
     return forks and torch.device(device).type == "cpu"
 
 
 class Children:
-    """Forked children at work, each with one thread.  They are killed when this process dies.
+    """Forked child processes of one thread each.  They are killed when this process dies.
 
-    Children are forked, so that work need not be picklable; a result must be.
+    Since children are forked, their work need not be picklable; its result must be.
 
     Args:
         limit: seconds after which a child is killed.
@@ -103,8 +110,12 @@ class Children:
         return len(self._running)
 
     def start(self, number: int, work: Callable[[], Any]) -> None:
-        """`work()` in a new child."""
-        with ONE_FORK:
+        """Call `work()` in a new child.
+
+        Args:
+            number: `next` returns it with the result.
+        """
+        with FORK_LOCK:
             ours, theirs = self._context.Pipe(duplex=False)
             process = self._context.Process(target=_work, args=(theirs, work), daemon=True)
             process.start()
@@ -112,12 +123,12 @@ class Children:
         self._running[ours] = _Child(number, process, time.monotonic() + self._limit)
 
     def next(self) -> tuple[int, Any]:
-        """Wait for a child that ends: its number and result, or `Died`, or `Overdue`.
+        """Wait for the next child to end and return its number and its result, `Died` or `Overdue`.
 
         An exception of its work is raised here.
         """
         if not self._running:
-            raise RuntimeError("no child is at work: nothing would ever end")
+            raise RuntimeError("no child is running")
         connection, child = min(self._running.items(), key=lambda item: item[1].deadline)
         patience = None if self._limit == math.inf else max(0.0, child.deadline - time.monotonic())
         for ready in wait(list(self._running), patience):
@@ -129,30 +140,30 @@ class Children:
         return child.number, Overdue(self._limit)
 
     def kill(self) -> None:
-        """End those that are still at work."""
+        """Kill all children that are still running."""
         for connection, child in self._running.items():
             _kill(connection, child.process)
         self._running.clear()
 
 
 def import_before_forking() -> None:
-    """The first optimizer of a process imports for most of a second: better here than in each child."""
+    """Create an optimizer: the first of a process imports modules for most of a second, here instead of in each child."""
     torch.optim.SGD([torch.zeros(1)], 0.1)
 
 
 def in_processes(
     work: Callable[[Part], Result], parts: Sequence[Part], processes: int, limit: float = math.inf
 ) -> Iterator[tuple[int, Result | Died | Overdue]]:
-    """`work(part)` for each part, each in a forked child with one thread, at most `processes` at once.
+    """Call `work(part)` for each part in a forked child of one thread, with at most `processes` children at once.
 
-    Children are forked, so that work and parts need not be picklable; a result must be.  If the caller stops early, or is
+    Since children are forked, work and parts need not be picklable; a result must be.  If the caller stops early or is
     killed, so are the children.  An exception of `work` is raised here.
 
     Args:
         limit: seconds after which a child is killed.
 
     Yields:
-        (position of the part, result), as they are done.
+        (position of the part, result), in the order in which they end.
     """
     waiting, children = deque(enumerate(parts)), Children(limit)
     try:
@@ -176,7 +187,7 @@ def _received(connection: Connection, process: BaseProcess) -> Any:
         result, error = connection.recv()
     except EOFError:
         process.join()
-        with ONE_FORK:
+        with FORK_LOCK:
             return Died(process.exitcode)
     finally:
         connection.close()
@@ -190,13 +201,13 @@ def _work(connection: Connection, work: Callable[[], Any]) -> None:
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if (parent := multiprocessing.parent_process()) is None or os.getppid() != parent.pid:
-        return  # it was killed before it was listened for
+        return  # it was killed before prctl asked for the signal
     libc.mallopt(M_TRIM_THRESHOLD, KEPT)
     libc.mallopt(M_MMAP_THRESHOLD, MAPPED)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it as well, and kills
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives Ctrl-C too, and kills its children
     torch.set_num_threads(1)
     try:
         answer = work(), None
-    except Exception as error:  # noqa: BLE001 - it is raised again in the parent
+    except Exception as error:  # noqa: BLE001 - the parent raises it
         answer = None, error
     connection.send(answer)

@@ -1,95 +1,115 @@
-"""Trainings that are begun whenever there is room, and end in any order: what a steady-state search needs."""
+"""The executor: all there is to "run this somewhere".
+
+Trainings are submitted in batches under a key, and results come back by key and position, in the order in which they end:
+
+    executor.submit("generation 3", Batch(task, config, trainings, seeds))
+    key, results = executor.next()          # {position: result}, some of the batch or all of it
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from glo.execution.children import Children, Died, Overdue, in_words
-from glo.training.steps import Result, Training
+from glo.records import Result, Training, TrainingConfig
+from glo.tasks import Task
+
+Key = Hashable
 
 
-class Flow(Protocol):
-    """Trains for several candidates at a time.  A candidate has a number, and some trainings."""
+@dataclass(frozen=True)
+class Batch:
+    """Trainings that are submitted together; an executor may train those of one seed as one population.
+
+    Attributes:
+        task: model and data.
+        config: how each network is trained; the ladder of learning rates is not used, each training has its own rate.
+        trainings: what to train; at least one.
+        seeds: one for each training: of its initial weights, batches and dropout.
+        test: whether to measure on the test split too.
+
+    Raises:
+        ValueError: if there is no training, or not one seed for each.
+        TaskError: if the test split is needed and the task has none.
+    """
+
+    task: Task
+    config: TrainingConfig
+    trainings: Sequence[Training]
+    seeds: Sequence[int]
+    test: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.trainings or len(self.trainings) != len(self.seeds):
+            raise ValueError(f"a batch needs a training and one seed for each, not {len(self.trainings)}, {len(self.seeds)}")
+        if self.test or (self.config.curve_every and self.config.curve_on == "test"):
+            self.task.split("test")
+
+    def __len__(self) -> int:
+        return len(self.trainings)
+
+
+class Executor(Protocol):
+    """Trains networks somewhere: in this process, in forked processes, on a cluster.
+
+    Not thread-safe: one thread submits and waits.  The result of a training depends on its batch's task and configuration
+    and on its own loss, rate and seed; not on the executor, nor on what else is trained at the same time.
+    `glo.testing.ExecutorContract` tests an implementation.
+    """
 
     @property
     def slots(self) -> int:
-        """How many candidates are worth having under way now; it may change."""
+        """How many batches are worth having under way at once; on a cluster it changes as workers come and go."""
         ...
 
-    def begin(self, number: int, trainings: Sequence[Training], seeds: Sequence[int]) -> None:
-        """Begin with a candidate; never waits, however many are under way.
+    @property
+    def device(self) -> str:
+        """The device that networks are trained on, wherever that is: "cpu" or "cuda"."""
+        ...
 
-        Args:
-            seeds: one for each training.
+    def submit(self, key: Key, batch: Batch) -> None:
+        """Begin with a batch; never waits, however much is under way.
+
+        Raises:
+            ValueError: if a batch of this key is under way.
         """
         ...
 
-    def next(self) -> tuple[int, list[Result]]:
-        """Wait for whichever candidate ends first: its number, and the results of its trainings in order."""
+    def next(self) -> tuple[Key, dict[int, Result]]:
+        """Wait for results: the key of their batch, and the results by their position in it.
+
+        Each position is returned once; a batch has ended when all have been.  A training that fails is a `Failure`.
+
+        Raises:
+            RuntimeError: if nothing is under way.
+            ClusterError: if the cluster is lost.
+        """
         ...
 
     def close(self) -> None:
-        """Give up what is under way."""
+        """Give up what is under way; the executor may be used again."""
         ...
 
 
-Train = Callable[[Sequence[Training], Sequence[int]], list[Result]]
-
-
-class InTurn:
-    """One candidate after the other, in this process."""
-
-    slots = 1
-
-    def __init__(self, train: Train) -> None:
-        self._train = train
-        self._waiting: deque[tuple[int, Sequence[Training], Sequence[int]]] = deque()
-
-    def begin(self, number: int, trainings: Sequence[Training], seeds: Sequence[int]) -> None:
-        self._waiting.append((number, trainings, seeds))
-
-    def next(self) -> tuple[int, list[Result]]:
-        number, trainings, seeds = self._waiting.popleft()
-        return number, self._train(trainings, seeds)
-
-    def close(self) -> None:
-        self._waiting.clear()
-
-
-class InChildren:
-    """Each candidate in a forked child with one thread; one whose process dies has results in words.
+def train(
+    executor: Executor, batch: Batch, on_done: Callable[[int], None] = lambda done: None, key: Key = "train"
+) -> list[Result]:
+    """Submit one batch and wait for all its results, in order.
 
     Args:
-        train: what a child does.
-        slots: how many children at once.
+        executor: with nothing under way.
+        on_done: called with the number of trainings that have ended, whenever some have.
     """
+    executor.submit(key, batch)
+    results: dict[int, Result] = {}
+    while len(results) < len(batch):
+        _, some = executor.next()
+        results |= some
+        on_done(len(results))
+    return in_order(results)
 
-    def __init__(self, train: Train, slots: int) -> None:
-        self.slots = slots
-        self._train = train
-        self._waiting: deque[tuple[int, Sequence[Training], Sequence[int]]] = deque()
-        self._sizes: dict[int, int] = {}  # trainings of each candidate that is in a child
-        self._children = Children()
 
-    def begin(self, number: int, trainings: Sequence[Training], seeds: Sequence[int]) -> None:
-        self._waiting.append((number, trainings, seeds))
-        self._start()
-
-    def next(self) -> tuple[int, list[Result]]:
-        number, found = self._children.next()
-        size = self._sizes.pop(number)
-        self._start()
-        return number, [in_words(found)] * size if isinstance(found, (Died, Overdue)) else found
-
-    def close(self) -> None:
-        self._waiting.clear()
-        self._children.kill()
-
-    def _start(self) -> None:
-        while self._waiting and len(self._children) < self.slots:
-            number, trainings, seeds = self._waiting.popleft()
-            self._sizes[number] = len(trainings)
-            self._children.start(number, partial(self._train, trainings, seeds))
+def in_order(results: Mapping[int, Result]) -> list[Result]:
+    """Results by position as a list."""
+    return [results[position] for position in range(len(results))]

@@ -1,0 +1,23 @@
+"""The one key of everything that is remembered: fitness of a loss, and results of single trainings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from glo.provenance import versions
+from glo.records import TrainingConfig, digest
+from glo.tasks import Task
+
+
+def result_key(task: Task, training: TrainingConfig, seed: int, device: str, **more: Any) -> str:
+    """A digest of all that a training's result depends on: 16 hexadecimal digits.
+
+    Args:
+        task: its data, model and metric count (`Task.digest`).
+        training: all options count but the limit of memory, which only decides in how many chunks networks are trained.
+        seed: of initial weights, batches and dropout.
+        device: only its kind counts; where trainings are executed does not.
+        more: JSON-like; what else the remembered value depends on.
+    """
+    settings = training.model_dump(mode="json", exclude={"memory_mb"})
+    return digest([task.digest(), settings, seed, device.partition(":")[0], versions(), more])
