@@ -1,4 +1,4 @@
-"""Searches: they ask for expressions and are told outcomes; they never see a network, data or a machine."""
+"""Searches: they suggest expressions and learn from their outcomes; they never see a network, data or a machine."""
 
 from glo.search.coefficients import CoefficientConfig, CoefficientSearch, tuned_positions
 from glo.search.config import PAPER_WEIGHTS, GeneticConfig

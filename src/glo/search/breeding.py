@@ -1,4 +1,4 @@
-"""New trees, random or bred from a population: what the generational and the steady-state search have in common."""
+"""New trees, random or bred from a population, for the generational and the steady-state search."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from glo.search.protocol import Screen
 from glo.search.selection import Select, roulette, tournament
 from glo.search.variation import crossover, mutate
 
-BATCH = 500  # random trees screened at once; of the paper's, one or two in a hundred are viable
+BATCH = 500  # random trees to screen in one call; with the paper's options one or two in a hundred are viable
 
 
 class Breeding:
-    """Makes trees; with `config.viable` each passes the screen, with a fingerprint that was not seen before.
+    """Makes new trees.  With `config.viable`, each passes the screen and has a fingerprint that this search has not seen.
 
     Args:
         config: the options; the defaults are the paper's.
-        screen: says which expressions are worth a training; needed for `config.viable`.
+        screen: decides which expressions are worth a training; needed for `config.viable`.
 
     Raises:
         ConfigError: for `config.viable` without a screen.
@@ -30,28 +30,32 @@ class Breeding:
 
     def __init__(self, config: GeneticConfig, screen: Screen | None) -> None:
         if config.viable and screen is None:
-            raise ConfigError("genetic.viable needs a screen, which says what is viable")
+            raise ConfigError("genetic.viable needs a screen, which decides which expressions are viable")
         self._config = config
         self._screen = screen if config.viable else None
         self._elements = Elements(config.weights)
         self._select: Select = roulette if config.selection == "roulette" else tournament(config.tournament_size)
-        self._depth = config.initial_depth  # of random trees; the different losses of a depth run out
-        self._screened: set[Expr] = set()  # a tree is new once: most children are like one that was there before
+        self._depth = config.initial_depth  # of random trees; grows if there are too few viable trees of one depth
+        self._screened: set[Expr] = set()  # trees that were screened before: most children repeat one of them
         self._seen: set[str] = set()
 
     def random(self, rng: Generator, count: int) -> list[Expr]:
-        """Random trees; where viable ones run out while `attempts` last, children of those, and then any."""
+        """Random trees.
+
+        With a screen, these are viable random trees; if `attempts` batches do not give enough, children of viable trees; if
+        these are too few as well, random trees that need not be viable.
+        """
         if self._screen is None:
             return [self._random(rng, self._depth) for _ in range(count)]
         found: list[Expr] = []
         start = self._depth
         for attempt in range(self._config.attempts):
-            # There are only so many different losses of a depth; where they run out, trees may be one deeper.
+            # The number of different losses of one depth is limited, so allow deeper trees from time to time.
             self._depth = start + attempt // 10
             found += self._novel([self._random(rng, self._depth) for _ in range(BATCH)])
             if len(found) >= count:
                 break
-        # Of the random trees that are new one or two in a hundred are viable, of the children of viable ones one in five.
+        # One or two in a hundred new random trees are viable, but one in five new children of viable trees.
         for _ in range(self._config.attempts):
             if not found or len(found) >= count:
                 break
@@ -62,10 +66,12 @@ class Breeding:
     def bred(
         self, rng: Generator, population: Sequence[Expr], fitnesses: Sequence[float], count: int, at_once: int = 0
     ) -> list[Expr]:
-        """Children of parents selected by fitness, `count` or more; where viable ones run out while `attempts` last, any.
+        """Children of parents selected by fitness: `count` or more.
+
+        With a screen, these are viable children; if `attempts` batches do not give enough, the rest need not be viable.
 
         Args:
-            at_once: how many are screened together, if more than `count`.
+            at_once: number of children to screen in one call, if larger than `count`.
         """
         children: list[Expr] = []
         if self._screen is not None:
@@ -78,14 +84,14 @@ class Breeding:
         return children
 
     def _random(self, rng: Generator, depth: int) -> Expr:
-        """A random tree within the limits; a leaf always is."""
+        """A random tree within `max_nodes` and `max_depth`; drawing ends, because a leaf is within them."""
         tree = self._elements.tree(rng, min(depth, self._config.max_depth))
         while tree.nodes > self._config.max_nodes:
             tree = self._elements.tree(rng, min(depth, self._config.max_depth))
         return tree
 
     def _children(self, rng: Generator, population: Sequence[Expr], fitnesses: Sequence[float], count: int) -> list[Expr]:
-        """Parents by selection, then crossover (both children are kept), then mutation."""
+        """Select two parents, cross them (both children are kept), and mutate each child."""
         parents = self._select(fitnesses, rng)
         children: list[Expr] = []
         while len(children) < count:
@@ -93,12 +99,12 @@ class Breeding:
             bred = crossover(mother, father, rng) if rng.random() < self._config.crossover else (mother, father)
             for parent, child in zip((mother, father), bred, strict=True):
                 mutant = mutate(child, self._config, self._elements, rng)
-                small = mutant.nodes <= self._config.max_nodes and mutant.depth <= self._config.max_depth
-                children.append(mutant if small else parent)
+                fits = mutant.nodes <= self._config.max_nodes and mutant.depth <= self._config.max_depth
+                children.append(mutant if fits else parent)
         return children[:count]
 
     def _novel(self, candidates: list[Expr]) -> list[Expr]:
-        """Those that pass the screen with a fingerprint that this search has not seen."""
+        """The candidates that pass the screen and have a fingerprint that this search has not seen."""
         assert self._screen is not None  # noqa: S101 - callers check
         kept: list[Expr] = []
         new = [candidate for candidate in dict.fromkeys(candidates) if candidate not in self._screened]

@@ -25,23 +25,23 @@ class GeneticConfig(Config):
 
     Attributes:
         population: trees per generation.
-        steady_state: whether each outcome makes room for the next candidate at once, so that nobody waits for the slowest
-            of a generation; there are as many candidates in all, and elites need no place of their own.
-        elites: the best trees, copied unchanged into the next generation.
-        initial_depth: maximum depth of a random tree; the paper's 2.
-        weights: of each operator and leaf when one is drawn at random; an operator that is not named is not used.  A table
-            that names neither x nor y changes the paper's: {"tanh": 1} adds an operator, {"square": 0} takes one away.
-        selection: "roulette" (in proportion to fitness; uniform where all are 0) or "tournament".
-        tournament_size: trees that compete for each place under "tournament".
+        steady_state: whether to replace trees one at a time, as outcomes arrive, so that no worker waits for the slowest of
+            a generation.  The number of candidates is the same; `elites` is not used, because the best trees stay anyway.
+        elites: number of best trees that are copied unchanged into the next generation.
+        initial_depth: maximum depth of a random tree; the paper's is 2.
+        weights: of each operator and leaf in random draws; an operator without a weight is not used.  A table without x
+            and y modifies the paper's: {"tanh": 1} adds an operator, {"square": 0} removes one.
+        selection: "roulette" (in proportion to fitness; uniform if all are 0) or "tournament".
+        tournament_size: number of trees in each tournament.
         crossover: probability that two parents exchange subtrees (else they are copied).
         integer_step: probability that an integer leaf moves by one.
-        replacement: probability that a node is replaced by another of the same number of children.
-        shrink: probability that an operator and all below it are replaced by a leaf.
+        replacement: probability that a node is replaced by another with the same number of children.
+        shrink: probability that an operator and its subtree are replaced by a leaf.
         grow: probability that a leaf is replaced by a random element with random leaves.
-        max_nodes, max_depth: a child beyond them is replaced by its parent.
-        viable: whether the first generation, and children while `attempts` last, must pass the funnel's cheap stages with
-            a fingerprint that this search has not seen.
-        attempts: how many times random trees that are not viable are drawn anew, and children that are not bred anew.
+        max_nodes, max_depth: limits of a tree; a larger child is replaced by its parent.
+        viable: whether random trees and children must pass the cheap checks of the funnel and have a fingerprint that this
+            search has not seen, as long as `attempts` allows.
+        attempts: how many batches of random trees, or of children, to make until enough of them are viable.
     """
 
     population: PositiveInt = 80
@@ -63,11 +63,12 @@ class GeneticConfig(Config):
 
     @field_validator("weights", mode="before")
     @classmethod
-    def _changed(cls, weights: Any) -> Any:
-        changes = (
+    def _completed(cls, weights: Any) -> Any:
+        """Add the paper's weights to a table without x and y."""
+        partial = (
             isinstance(weights, Mapping) and len(weights) > 0 and not any(variable in weights for variable in VARIABLES)
         )
-        return {**PAPER_WEIGHTS, **weights} if changes else weights
+        return {**PAPER_WEIGHTS, **weights} if partial else weights
 
     @field_validator("weights")
     @classmethod

@@ -12,8 +12,8 @@ from glo.expr import OPERATORS, Expr
 from glo.records import Config, Outcome
 from glo.search.protocol import Screen
 
-MOST = 2_000_000  # trees; a tree takes about 0.1 ms to screen
-SCREENED = 1000  # at once
+MAX_TREES = 2_000_000  # it takes about 0.1 ms to screen a tree
+BATCH = 1000  # trees to screen in one call
 EXPONENTS = tuple(Expr(str(number)) for number in (2, 3, 4))
 
 
@@ -21,8 +21,8 @@ class EnumerationConfig(Config):
     """How far to enumerate.
 
     Attributes:
-        max_depth: of the trees; with the paper's operators there are 25,844 of depth 2.
-        batch: losses asked at once; what is recorded survives a crash.
+        max_depth: of the trees; with the paper's operators there are 25,844 up to depth 2.
+        batch: losses per generation; a crash loses only the current generation.
     """
 
     max_depth: int = Field(default=2, ge=1, le=6)
@@ -34,8 +34,8 @@ class EnumerationSearch:
 
     Args:
         config: the options.
-        weights: the operators and leaves to use, those with a weight above 0.
-        screen: says which expressions are worth a training, and which are the same loss.
+        weights: the operators and leaves with a weight above 0 are used.
+        screen: decides which expressions are worth a training, and which are the same loss.
 
     Raises:
         ConfigError: as `enumerable`.
@@ -53,25 +53,25 @@ class EnumerationSearch:
         return not self._next
 
     def ask(self) -> list[Expr]:
-        # Screened one batch ahead, so that all screening is done, and counted, before the last batch is judged.
+        # Screen one batch ahead, so that all trees are screened, and counted, before the last batch is evaluated.
         self._after = list(itertools.islice(self._screened, self._batch))
         return list(self._next)
 
-    def tell(self, outcomes: Sequence[Outcome]) -> None:  # noqa: ARG002 - nothing depends on it
+    def tell(self, outcomes: Sequence[Outcome]) -> None:  # noqa: ARG002 - outcomes change nothing
         self._next = self._after
 
 
 def enumerable(config: EnumerationConfig, weights: Mapping[str, float]) -> list[str]:
-    """The operators and leaves that are used.
+    """The operators and leaves with a weight above 0.
 
     Raises:
-        ConfigError: if there are too many trees of them.
+        ConfigError: if they make too many trees.
     """
     symbols = [symbol for symbol, weight in weights.items() if weight > 0]
     count = count_trees(symbols, config.max_depth)
-    if count > MOST:
+    if count > MAX_TREES:
         raise ConfigError(
-            f"there are {count:.3g} expressions up to depth {config.max_depth}, and {MOST:,} is the most that can be "
+            f"there are {count:.3g} expressions up to depth {config.max_depth}, and {MAX_TREES:,} is the most that can be "
             "enumerated: lower the depth, or use fewer operators, e.g. --set genetic.weights.square=0"
         )
     return symbols
@@ -80,7 +80,7 @@ def enumerable(config: EnumerationConfig, weights: Mapping[str, float]) -> list[
 def _distinct(trees: Iterator[Expr], screen: Screen) -> Iterator[Expr]:
     """The first tree of each fingerprint that passes the screen."""
     seen: set[str] = set()
-    while batch := list(itertools.islice(trees, SCREENED)):
+    while batch := list(itertools.islice(trees, BATCH)):
         for tree, fingerprint in zip(batch, screen(batch), strict=True):
             if fingerprint is not None and fingerprint not in seen:
                 seen.add(fingerprint)
@@ -89,7 +89,7 @@ def _distinct(trees: Iterator[Expr], screen: Screen) -> Iterator[Expr]:
 
 def all_trees(symbols: Sequence[str], max_depth: int) -> Iterator[Expr]:
     """Every tree of these operators and leaves, once, in order of depth."""
-    shallower: list[Expr] = []  # all trees that are not as deep as the last ones
+    shallower: list[Expr] = []  # all trees that are less deep than those in `last`
     last = [Expr(symbol) for symbol in symbols if symbol not in OPERATORS]
     yield from last
     operators = [symbol for symbol in symbols if symbol in OPERATORS]
@@ -104,7 +104,7 @@ def all_trees(symbols: Sequence[str], max_depth: int) -> Iterator[Expr]:
 
 
 def _nodes(symbol: str, known: Sequence[Expr], deepest: set[Expr]) -> Iterator[Expr]:
-    """The operator on all arguments of which at least one is among the deepest."""
+    """The operator on all combinations of known trees that contain one of the deepest."""
     operator = OPERATORS[symbol]
     choices = [EXPONENTS if i in operator.constant_arguments else known for i in range(operator.arity)]
     for children in itertools.product(*choices):
@@ -113,7 +113,7 @@ def _nodes(symbol: str, known: Sequence[Expr], deepest: set[Expr]) -> Iterator[E
 
 
 def count_trees(symbols: Sequence[str], max_depth: int) -> int:
-    """How many trees there are, without making them."""
+    """The number of trees that `all_trees` yields, computed without making them."""
     leaves = sum(symbol not in OPERATORS for symbol in symbols)
     count = leaves
     for _ in range(max_depth):

@@ -26,7 +26,7 @@ class Elements:
             self._choices[arity] = symbols, [total / sums[-1] for total in sums]
 
     def draw(self, rng: Generator, arity: int | None = None) -> str | None:
-        """A symbol; of the given arity if any, or None where the search uses none of that arity."""
+        """Draw a symbol, of the given arity if one is given; None if no symbol of that arity has a weight."""
         symbols, cumulative = self._choices[arity]
         # rng.choice(symbols, p=...) takes 20 times as long, and a search draws a million times.
         return symbols[bisect_right(cumulative, rng.random())] if symbols else None
@@ -41,7 +41,7 @@ class Elements:
         return self.grown(rng, self.draw(rng) or "x", max_depth)
 
     def grown(self, rng: Generator, symbol: str, max_depth: int) -> Expr:
-        """A node of the given symbol, with random trees below it; 1 deep, these are leaves."""
+        """A node with the given symbol and random subtrees, which are leaves if `max_depth` is 1."""
         if symbol not in OPERATORS:
             return Expr(symbol)
         operator = OPERATORS[symbol]

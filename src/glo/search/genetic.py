@@ -14,13 +14,13 @@ from glo.search.protocol import Screen
 
 
 class GeneticSearch:
-    """Generations of trees; the best are kept, the others bred from parents selected by fitness.
+    """Each generation keeps the best trees, and breeds the others from parents selected by fitness.
 
     Args:
         config: the options; the defaults are the paper's.
-        seed: of the run.
-        generations: how many to ask for.
-        screen: says which expressions are worth a training; needed for `config.viable`.
+        seed: the study's seed.
+        generations: number of generations.
+        screen: decides which expressions are worth a training; needed for `config.viable`.
 
     Raises:
         ConfigError: for `config.viable` without a screen.

@@ -1,4 +1,11 @@
-"""What every search is: it asks for expressions to be judged, and is told what came of them."""
+"""The protocol of a search.
+
+    while not search.done:
+        expressions = search.ask()
+        search.tell([evaluate(expression) for expression in expressions])
+
+The genetic algorithm, CMA-ES and enumeration are all searches, so the same loop runs them.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +15,33 @@ from typing import Protocol
 from glo.expr import Expr
 from glo.records import Outcome
 
-# For each expression, its fingerprint if it passes the cheap stages of the funnel, else None.
+# For each expression: its fingerprint if it passes the cheap checks of the funnel, else None.
 Screen = Callable[[Sequence[Expr]], list[str | None]]
 
 
 class Search(Protocol):
-    """A search knows nothing of networks, data or machines.
+    """Suggests expressions, and learns from their outcomes.  A search never sees a network, data or a machine.
 
-    `ask` depends only on the search's own configuration and seed and on what it was told before; this is what makes
-    resuming a run a replay.  `ask` and `tell` alternate until `done`.
+    `ask` and `tell` are called in turns until `done`.  `ask` may depend only on the configuration and seed of the search and
+    on the outcomes told so far; all random numbers come from generators derived from the seed.  So a study is resumed by
+    telling a new search the recorded outcomes.
+
+    Every search must pass `glo.testing.SearchContract`.
     """
 
     @property
     def done(self) -> bool:
-        """Whether there is nothing more to ask."""
+        """Whether the search has ended: all outcomes are told, and `ask` is not called again."""
         ...
 
     def ask(self) -> list[Expr]:
-        """The next expressions to judge."""
+        """Return the next expressions to evaluate, at least one; the list belongs to the caller."""
         ...
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
-        """The outcomes of what was asked last, in the same order."""
+        """Receive the outcomes of the expressions that `ask` returned last.
+
+        Args:
+            outcomes: one for each expression, in the same order, whatever its status: a failed candidate has fitness 0.
+        """
         ...

@@ -1,4 +1,4 @@
-"""A few expressions, asked once: the last word on the finalists of another search."""
+"""A given list of expressions as a `Search`, to confirm the finalists of another search."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from glo.records import Outcome
 
 
 class Shortlist:
-    """Asks for the given expressions, in one round."""
+    """Asks for the given expressions once."""
 
     def __init__(self, expressions: Sequence[Expr]) -> None:
         self._expressions = list(expressions)
@@ -21,5 +21,5 @@ class Shortlist:
     def ask(self) -> list[Expr]:
         return list(self._expressions)
 
-    def tell(self, outcomes: Sequence[Outcome]) -> None:  # noqa: ARG002 - nothing depends on it
+    def tell(self, outcomes: Sequence[Outcome]) -> None:  # noqa: ARG002 - outcomes change nothing
         self._expressions = []

@@ -1,4 +1,4 @@
-"""The genetic algorithm without generations: each outcome makes room for the next candidate at once."""
+"""The genetic algorithm without generations: the population changes with each outcome."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from glo.search.breeding import Breeding
 from glo.search.config import GeneticConfig
 from glo.search.protocol import Screen
 
-CHILDREN = 50  # screened at once: one costs nearly as much; a few of them are viable and new
+CHILDREN = 50  # to screen in one call, which costs hardly more than one child; only a few are viable and new
 
 
 class SteadyStateSearch:
-    """A population of which the worst makes room for what is better, one candidate at a time (docs/decisions/0014).
+    """Each outcome enters the population, and the worst member leaves it (docs/decisions/0014-steady-state.md).
 
-    It may be asked for one more candidate before the last ones are told, and is told one outcome at a time, in the order
-    in which they come; so that asked and told in turns it is a `Search` like any other.  The first candidates are the first
-    generation that `GeneticSearch` would ask for.  What is asked depends on the seed, on how many were asked before, and on
-    what was told, in its order.
+    `ask` returns one candidate, and may be called again before the outcomes of earlier candidates are told (until
+    `exhausted`); outcomes are told one by one, in the order of their arrival.  If `ask` and `tell` are called in turns, this
+    is an ordinary `Search`.  The first candidates are the first generation of `GeneticSearch`.  `ask` depends on the seed,
+    on the number of candidates asked for, and on the outcomes told so far, in their order.
 
     Args:
-        config, seed, screen: as for `GeneticSearch`; elites need no place of their own.
-        generations: there are `generations * config.population` candidates.
+        config, seed, screen: as for `GeneticSearch`; `config.elites` is not used.
+        generations: the number of candidates is `generations * config.population`.
 
     Raises:
         ConfigError: for `config.viable` without a screen.
@@ -39,9 +39,9 @@ class SteadyStateSearch:
         self._breeding = Breeding(config, screen)
         self._asked = self._told = 0
         self._first: list[Expr] = []
-        self._next: deque[Expr] = deque()  # made, and not yet asked
-        self._population: dict[Expr, float] = {}  # in the order of their outcomes
-        self._worst: list[tuple[float, int, Expr]] = []  # the same as a heap; of equals the oldest is first
+        self._next: deque[Expr] = deque()  # candidates that are made but not yet asked for
+        self._population: dict[Expr, float] = {}  # fitness by expression, in the order of arrival
+        self._worst: list[tuple[float, int, Expr]] = []  # the population as a heap: the worst first, then the oldest
 
     @property
     def done(self) -> bool:
@@ -49,7 +49,7 @@ class SteadyStateSearch:
 
     @property
     def exhausted(self) -> bool:
-        """Whether all has been asked, if not yet told."""
+        """Whether all candidates have been asked for; some of their outcomes may be pending."""
         return self._asked >= self._total
 
     def ask(self) -> list[Expr]:
@@ -59,15 +59,17 @@ class SteadyStateSearch:
         return [self._next.popleft()]
 
     def _made(self, rng: Generator) -> list[Expr]:
-        """The next candidates.  To screen several at once is cheaper, and few of them will know less than if they were made
-        one by one: as many at once as half of those under way, whose outcomes none of them knows.
+        """Make the next candidates, several in one call, because screening a batch is cheaper.
+
+        A candidate that is made early misses the outcomes that arrive before it is asked for.  In a batch of about half as
+        many candidates as are pending, these are few compared with the pending outcomes, which it misses anyway.
         """
         if self._asked == 0:
             self._first = self._breeding.random(generator(self._seed, "generation", 0), self._size)
             return list(self._first)
         count = max(1, min(1 + (self._asked - self._told) // 2, self._total - self._asked))
         parents = self._population
-        if len(parents) < self._size // 2:  # so many at once that few have come back: their children would be alike
+        if len(parents) < self._size // 2:  # few outcomes have arrived yet, and children of few parents would be alike
             parents = dict.fromkeys(self._first, 1.0)
         return self._breeding.bred(rng, list(parents), list(parents.values()), count, at_once=min(CHILDREN, len(parents)))
 
@@ -75,7 +77,7 @@ class SteadyStateSearch:
         for outcome in outcomes:
             self._told += 1
             expression = parse(outcome.expression)
-            if expression in self._population:  # one of each: else copies of the best would soon be all there is
+            if expression in self._population:  # no duplicates: copies of the best would soon fill the population
                 continue
             self._population[expression] = outcome.fitness
             heapq.heappush(self._worst, (outcome.fitness, self._told, expression))

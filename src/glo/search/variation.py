@@ -14,14 +14,14 @@ Path = tuple[int, ...]
 
 
 def crossover(a: Expr, b: Expr, rng: Generator) -> tuple[Expr, Expr]:
-    """Exchange the subtrees below a random node of each parent; every node is as likely as any other."""
+    """Exchange the subtrees at a random node of each parent; all nodes are equally likely."""
     paths_a, paths_b = list(crossover_points(a)), list(crossover_points(b))
     path_a, path_b = paths_a[rng.integers(len(paths_a))], paths_b[rng.integers(len(paths_b))]
     return with_subtree(a, path_a, subtree(b, path_b)), with_subtree(b, path_b, subtree(a, path_a))
 
 
 def crossover_points(expr: Expr, path: Path = ()) -> Iterator[Path]:
-    """Paths of all nodes, but for arguments that must stay constants."""
+    """Paths of all nodes except arguments that must stay constants."""
     yield path
     for position, child in enumerate(expr.children):
         if position not in OPERATORS[expr.symbol].constant_arguments:
@@ -45,8 +45,8 @@ def with_subtree(expr: Expr, path: Path, replacement: Expr) -> Expr:
 def mutate(expr: Expr, config: GeneticConfig, elements: Elements, rng: Generator) -> Expr:
     """Apply the four mutations to every node, children before parents.
 
-    At each node, in the paper's order: an integer moves by one; the node is replaced by one with as many children; an
-    operator with all below it becomes a leaf, or a leaf grows into an element with leaves.
+    At each node, in the paper's order: an integer moves by one; the node is replaced by another with the same number of
+    children; an operator and its subtree become a leaf, or a leaf grows into an element with leaves.
     """
     children = tuple(
         _mutate_constant(child, config, rng)
@@ -70,7 +70,7 @@ def _mutate_constant(node: Expr, config: GeneticConfig, rng: Generator) -> Expr:
 
 
 def _replaced(node: Expr, elements: Elements, rng: Generator) -> Expr:
-    """Another element with the same number of children; one that needs a constant where there is none is left alone."""
+    """A random element with the same children; the node itself if the element needs a constant where there is none."""
     symbol = elements.draw(rng, arity=len(node.children))
     if symbol is None:
         return node
