@@ -1,4 +1,4 @@
-"""Work in child processes: the same results, each part in a process of one thread; a death is told, none outlives us."""
+"""Work in child processes: results are those of this process, deaths are reported, and no child outlives its parent."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ import pytest
 import torch
 from torch import nn
 
-from glo.execution import Trainer
+from glo.execution import Batch, ForkingExecutor, local_executor, train
 from glo.execution.children import Died, Overdue, in_processes, spare_processes
 from glo.expr import parse
-from glo.records import TrainingConfig
+from glo.records import Failure, Status, Training, TrainingConfig
 from glo.tasks import Task
-from glo.training import Training
 
 CONFIG = TrainingConfig(steps=40, batch_size=10, learning_rates=(0.1,))
 LOSSES = ["x*log(y)", "x*y", "x*sqrt(y)", "log(y) - x/y", "x + y*x", "x*log(y)*2", "square(x)*y", "x*log(x*y)", "x - y/x"]
@@ -55,30 +54,27 @@ def cnn() -> nn.Module:
 @pytest.mark.parametrize("seeds", [[3], [3, 4], [3, 4, 5]])
 def test_results_do_not_depend_on_the_number_of_processes(model: Callable[[], nn.Module], seeds: list[int]) -> None:
     trainings = [training for training in TRAININGS for _ in seeds]
-    each = seeds * len(TRAININGS)
+    batch = Batch(task_of(model), CONFIG, trainings, seeds * len(TRAININGS), test=True)
     done: list[int] = []
-    found = [
-        Trainer(task_of(model), CONFIG, processes=n).train(trainings, each, test=True, on_done=done.append)
-        for n in (1, 2, 3)
-    ]
+    found = [train(local_executor("cpu", processes), batch, done.append) for processes in (1, 2, 3)]
     assert found[0] == found[1] == found[2]
     assert len({str(result) for result in found[0]}) > 3
     assert done.count(len(trainings)) == 3
 
 
-def test_each_part_in_a_process_of_one_thread() -> None:
+def test_each_part_has_a_process_of_one_thread() -> None:
     found = dict(in_processes(lambda part: (part, os.getpid(), torch.get_num_threads()), [5, 6, 7], 2))
     assert [found[position][0] for position in range(3)] == [5, 6, 7]  # pyright: ignore[reportIndexIssue]
     assert len({process for _, process, _ in found.values()} | {os.getpid()}) == 4  # pyright: ignore[reportGeneralTypeIssues]
     assert {threads for *_, threads in found.values()} == {1}  # pyright: ignore[reportGeneralTypeIssues]
 
 
-def test_no_more_at_once_than_asked(tmp_path: Path) -> None:
+def test_no_more_processes_run_at_once_than_asked_for(tmp_path: Path) -> None:
     def count(part: int) -> int:
         mine = tmp_path / str(part)
         mine.touch()
         started, most = time.monotonic(), 0
-        # Until another was seen, however slow the machine, and then a little longer, to see a third; the last may be alone.
+        # Wait until another one is seen, however slow the machine, and a little longer for a third; the last one is alone.
         while (waited := time.monotonic() - started) < 0.05 or (most < 2 and waited < 3):
             most = max(most, len(list(tmp_path.iterdir())))
         mine.unlink()
@@ -92,7 +88,7 @@ def test_an_exception_is_raised_here() -> None:
         list(in_processes(lambda part: 1 // part, [1, 0], 2))
 
 
-def test_a_death_is_told_and_costs_only_its_part() -> None:
+def test_a_death_is_reported_and_costs_only_its_part() -> None:
     def die(part: int) -> int:
         if part == 1:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -105,8 +101,8 @@ def test_a_death_is_told_and_costs_only_its_part() -> None:
     assert [str(found[i]) for i in (1, 2)] == ["its process was killed by SIGKILL", "its process exited with 3"]
 
 
-def test_who_takes_too_long_is_killed_and_costs_only_its_part(tmp_path: Path) -> None:
-    """Also one that would not be asked: SIGTERM and SIGINT are ignored."""
+def test_a_child_that_takes_too_long_is_killed_and_costs_only_its_part(tmp_path: Path) -> None:
+    """Even if it ignores SIGTERM and SIGINT."""
 
     def work(part: int) -> int:
         if part == 1:
@@ -123,7 +119,7 @@ def test_who_takes_too_long_is_killed_and_costs_only_its_part(tmp_path: Path) ->
     assert not alive(int((tmp_path / "pid").read_text()))
 
 
-def test_a_limit_is_of_each_part_and_not_of_all() -> None:
+def test_the_limit_applies_to_each_part_and_not_to_all_together() -> None:
     def work(part: int) -> int:
         time.sleep(0.3)
         return part
@@ -132,8 +128,8 @@ def test_a_limit_is_of_each_part_and_not_of_all() -> None:
     assert dict(in_processes(work, range(4), 1, limit=1.0)) == {part: part for part in range(4)}
 
 
-def test_threads_may_fork_at_once_and_each_notices_a_death() -> None:
-    """A pipe that another thread's child has inherited would stay open, and the death unnoticed until that child ends."""
+def test_threads_may_fork_concurrently_and_each_notices_a_death() -> None:
+    """If a child inherited the pipe of another thread's child, a death would go unnoticed until it ends."""
 
     def work(part: int) -> int:
         if part % 2:
@@ -154,7 +150,7 @@ def test_threads_may_fork_at_once_and_each_notices_a_death() -> None:
 
 
 def deadly(predictions: torch.Tensor, targets: torch.Tensor) -> float:
-    """Kills the process of a network that is nearly always wrong, as only the loss below makes it."""
+    """Kill the process of a network that is nearly always wrong, as only the second loss below makes it."""
     accuracy = float((predictions.argmax(1) == targets).float().mean())
     if accuracy < 0.1:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -162,17 +158,18 @@ def deadly(predictions: torch.Tensor, targets: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("model", [mlp, cnn])
-def test_a_deadly_candidate_is_a_result_in_words(model: Callable[[], nn.Module]) -> None:
-    """Trained with others at first, it takes them with it; alone, only itself."""
+def test_a_candidate_that_kills_its_process_is_a_failure(model: Callable[[], nn.Module]) -> None:
+    """Trained as one population at first, all die; trained one by one, only the candidate that kills."""
     losses = ["x*log(y)", "0 - x*y", "x*y", "x*sqrt(y)", "square(x)*y"]
     trainings = [Training(parse(loss), 0.1) for loss in losses]
     config = CONFIG.model_copy(update={"steps": 200})
-    found = Trainer(task_of(model, metric=deadly), config, processes=2).train(trainings, 0)
-    assert [isinstance(result, str) for result in found] == [False, True, False, False, False]
-    assert found[1] == "its process was killed by SIGKILL"
+    batch = Batch(task_of(model, metric=deadly), config, trainings, seeds=[0] * len(trainings))
+    found = train(ForkingExecutor(2), batch)
+    assert [isinstance(result, Failure) for result in found] == [False, True, False, False, False]
+    assert found[1] == Failure(Status.CRASHED, "its process was killed by SIGKILL")
 
 
-def test_nobody_waits_for_what_is_not_wanted(tmp_path: Path) -> None:
+def test_a_caller_that_stops_early_waits_for_no_child(tmp_path: Path) -> None:
     def work(part: int) -> int:
         if part:
             (tmp_path / "pid").write_text(str(os.getpid()))
@@ -190,7 +187,7 @@ ORPHAN = """
 import os, sys, time
 from glo.execution.children import in_processes
 def work(part):
-    os.write(1, f"{os.getpid()}\\n".encode())  # both write to one pipe: each in one piece
+    os.write(1, f"{os.getpid()}\\n".encode())  # both children write to one pipe: each writes its line at once
     time.sleep(60)
 list(in_processes(work, [0, 1], 2))
 """
@@ -210,17 +207,17 @@ EARLY_ORPHAN = """
 import ctypes, os, time
 from glo.execution.children import in_processes
 parent, library = os.getpid(), ctypes.CDLL
-def listen_late(name):
+def ask_late(name):
     os.write(1, f"{os.getpid()}\\n".encode())
     while os.getppid() == parent:
         time.sleep(0.01)
     return library(name)
-ctypes.CDLL = listen_late
+ctypes.CDLL = ask_late
 list(in_processes(lambda part: time.sleep(600), [0], 1))
 """
 
 
-def test_a_child_whose_parent_is_killed_before_it_listens_does_not_outlive_it() -> None:
+def test_a_child_whose_parent_is_killed_before_it_asks_for_the_signal_does_not_outlive_it() -> None:
     parent = subprocess.Popen([sys.executable, "-c", EARLY_ORPHAN], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
@@ -238,21 +235,21 @@ def faults():
 def work(part):
     before = faults()
     for _ in range(200):
-        torch.ones(2**18)  # 256 pages, and given back
+        torch.ones(2**18)  # 256 pages, freed again
     return faults() - before
 ((_, found),) = in_processes(work, [None], 1)
 print(found)
 """
 
 
-def test_children_keep_their_memory_where_the_environment_tells_to_give_it_back() -> None:
-    """As dask tells its workers: each step of a training would fetch its pages anew, 51,200 times here."""
+def test_children_keep_freed_memory_though_the_environment_asks_to_return_it() -> None:
+    """Dask sets this for its workers: each step of a training would request its pages again, 51,200 times here."""
     environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "65536"}
     found = subprocess.run([sys.executable, "-c", THRIFTY], env=environment, capture_output=True, text=True, check=True)
     assert int(found.stdout) < 5_000
 
 
-def test_as_many_as_threads_and_one_on_a_gpu() -> None:
+def test_one_process_for_each_thread_but_one_on_a_gpu() -> None:
     torch.set_num_threads(3)
     assert spare_processes("cpu") == (1 if torch.cuda.is_available() else 3)
     assert spare_processes("cuda") == 1
@@ -266,7 +263,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def alive(process: int) -> bool:
-    """Whether it runs; a zombie that nobody waited for does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

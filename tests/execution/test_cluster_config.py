@@ -1,4 +1,4 @@
-"""What --cluster may say, files of machines, certificates, and what is refused; nothing here starts a cluster."""
+"""Configurations of clusters, hosts files and certificates, and the errors in them; no cluster is started here."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_texts(text: str, config: ClusterConfig) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "local:x", "local:-1", "pbs", "ssh:", "ssh", "http://node:1", "cluster.yaml"])
-def test_other_texts_are_refused_with_what_there_is(text: str) -> None:
+def test_other_texts_are_refused_and_the_choices_named(text: str) -> None:
     with pytest.raises(ConfigError, match=rf"there is no cluster '{re.escape(text)}'.*local:N.*TOML"):
         read_cluster(text)
 
@@ -118,15 +118,15 @@ def test_a_file_of_machines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["one two", "one slots=x", "one slot=2", "one:port", "@one", "one slots"])
-def test_another_line_is_named(line: str, tmp_path: Path) -> None:
+def test_a_wrong_line_is_named(line: str, tmp_path: Path) -> None:
     file = tmp_path / "hosts.txt"
     file.write_text(f"good\n{line}\n")
     with pytest.raises(ConfigError, match=rf"hosts.txt, line 2: a machine is .*, not '{re.escape(line)}'"):
         read_hosts(file)
 
 
-def test_no_machine_at_all(tmp_path: Path) -> None:
-    (tmp_path / "hosts.txt").write_text("# nobody\n")
+def test_a_hosts_file_without_a_machine(tmp_path: Path) -> None:
+    (tmp_path / "hosts.txt").write_text("# none\n")
     for name, message in (("hosts.txt", "names no machine"), ("missing.txt", "cannot be read")):
         with pytest.raises(ConfigError, match=message):
             read_hosts(tmp_path / name)
@@ -139,7 +139,7 @@ def test_no_machine_at_all(tmp_path: Path) -> None:
         ("127.8.8.8", True),
         ("localhost", True),
         ("[::1]", True),
-        ("0.0.0.0", False),  # noqa: S104 - asked about, not listened at
+        ("0.0.0.0", False),  # noqa: S104 - nothing listens there
         ("192.0.2.1", False),
     ],
 )
@@ -147,26 +147,26 @@ def test_only_here(host: str, here: bool) -> None:
     assert only_here(host) is here
 
 
-def test_a_host_that_is_not_there() -> None:
+def test_a_host_that_does_not_exist() -> None:
     with pytest.raises(ConfigError, match=r"there is no host 'nowhere\.invalid'"):
         only_here("nowhere.invalid")
 
 
 class TestCertificates:
-    """As `glo cluster certs` makes them."""
+    """The certificates that `glo cluster certs` creates."""
 
     @pytest.fixture(autouse=True)
     def _needs_cryptography(self) -> None:
         pytest.importorskip("cryptography", reason="certificates need glo[cluster]")
 
-    def test_only_their_owner_reads_them(self, tmp_path: Path) -> None:
+    def test_only_their_owner_can_read_them(self, tmp_path: Path) -> None:
         folder = tmp_path / "certs"
         write_certificates(folder)
         assert sorted(path.name for path in folder.iterdir()) == ["ca.pem", "cert.pem", "key.pem"]
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert stat.S_IMODE((folder / "key.pem").stat().st_mode) == 0o600
 
-    def test_the_certificate_is_signed_by_the_authority_and_by_no_other(self, tmp_path: Path) -> None:
+    def test_the_certificate_is_signed_by_its_authority_and_no_other(self, tmp_path: Path) -> None:
         from cryptography import x509
         from cryptography.exceptions import InvalidSignature
 
@@ -183,26 +183,26 @@ class TestCertificates:
         assert authority.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
         assert not own.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
 
-    def test_none_is_overwritten(self, tmp_path: Path) -> None:
+    def test_existing_ones_are_not_overwritten(self, tmp_path: Path) -> None:
         write_certificates(tmp_path)
         before = (tmp_path / "key.pem").read_bytes()
-        with pytest.raises(ConfigError, match=r"ca\.pem is there already"):
+        with pytest.raises(ConfigError, match=r"ca\.pem exists already"):
             write_certificates(tmp_path)
         assert (tmp_path / "key.pem").read_bytes() == before
 
-    def test_a_key_that_others_may_read_is_refused(self, tmp_path: Path) -> None:
+    def test_a_key_that_other_users_can_read_is_refused(self, tmp_path: Path) -> None:
         write_certificates(tmp_path)
         assert security_options(tmp_path)["tls_worker_key"] == str(tmp_path / "key.pem")
         (tmp_path / "key.pem").chmod(0o640)
-        with pytest.raises(ConfigError, match=r"others than its owner may read .*key\.pem: chmod 600"):
+        with pytest.raises(ConfigError, match=r"other users can read .*key\.pem: chmod 600"):
             security_options(tmp_path)
 
-    def test_missing_ones_are_named_with_how_to_make_them(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match=r"there is no .*ca\.pem: make it with glo cluster certs"):
+    def test_missing_ones_are_named_with_the_command_that_creates_them(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"there is no .*ca\.pem: create it with glo cluster certs"):
             security_options(tmp_path)
 
 
-# Without the packages of glo[cluster], whatever is installed here.
+# Hides the packages of glo[cluster], which may be installed here.
 WITHOUT = """
 import sys
 for name in ("asyncssh", "cryptography", "dask", "dask_jobqueue", "distributed"):

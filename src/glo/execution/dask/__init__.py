@@ -1,7 +1,7 @@
-"""Training on a cluster by dask.  Only this package knows dask, and only when a cluster is opened."""
+"""Training on a cluster by dask.  Only this package imports dask, and only when a cluster is opened."""
 
 from glo.execution.dask.certificates import write_certificates
 from glo.execution.dask.config import ClusterConfig, read_cluster
-from glo.execution.dask.open import check_cluster, cluster_trainers
+from glo.execution.dask.open import check_cluster, cluster_executor
 
-__all__ = ["ClusterConfig", "check_cluster", "cluster_trainers", "read_cluster", "write_certificates"]
+__all__ = ["ClusterConfig", "check_cluster", "cluster_executor", "read_cluster", "write_certificates"]

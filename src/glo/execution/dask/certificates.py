@@ -1,6 +1,6 @@
-"""Certificates: between machines, only whoever holds the certificate of the run is listened to.
+"""Certificates for TLS: a scheduler and its workers accept only peers that hold the certificate of the run.
 
-Dask authenticates both ends of every connection before it reads anything from it.
+Dask authenticates both ends of a connection before it reads anything from it.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from pathlib import Path
 from glo.errors import ConfigError
 from glo.execution.dask.config import MORE_PACKAGES
 
-CERTS = Path("glo-certs")  # where they are looked for, unless a folder is given
+CERTS = Path("glo-certs")  # the default folder
 AUTHORITY, CERTIFICATE, KEY = "ca.pem", "cert.pem", "key.pem"
 
 
 def write_certificates(folder: Path, days: int = 30) -> None:
-    """Write an authority's certificate, and the one certificate that it signs, with its key, into a folder.
+    """Write the certificate of a new authority, and one certificate that it has signed with its key, into a folder.
 
-    The folder and the key can be read by their owner only.
+    Only their owner can read the folder and the key.
 
     Raises:
-        ConfigError: if the folder has certificates already, or cannot be written.
+        ConfigError: if the folder contains certificates already, or cannot be written.
     """
     try:
-        contents = zip((AUTHORITY, CERTIFICATE, KEY), _made(days), strict=True)
+        contents = zip((AUTHORITY, CERTIFICATE, KEY), _created(days), strict=True)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, content in contents:
             with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -34,18 +34,18 @@ def write_certificates(folder: Path, days: int = 30) -> None:
     except ImportError as error:
         raise ConfigError(MORE_PACKAGES.format(error)) from None
     except FileExistsError as error:
-        raise ConfigError(f"{error.filename} is there already: give another --out, or delete it first") from None
+        raise ConfigError(f"{error.filename} exists already: give another --out, or delete it first") from None
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be written: {error.strerror}") from None
 
 
-def _made(days: int) -> tuple[bytes, bytes, bytes]:
-    """Authority, certificate and its key in PEM.  The authority's own key is kept nowhere: nothing else can be signed."""
+def _created(days: int) -> tuple[bytes, bytes, bytes]:
+    """Authority, certificate and key as PEM.  The authority's own key is not kept, so that nothing else can be signed."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)  # clocks of a cluster differ
+    begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)  # the clocks of machines differ
     root, own = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     issuer, subject = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]) for name in ("glo authority", "glo"))
 
@@ -61,17 +61,17 @@ def _made(days: int) -> tuple[bytes, bytes, bytes]:
 
 
 def security_options(folder: Path) -> dict[str, str | bool]:
-    """What `dask.distributed.Security` is given, for certificates in a folder.
+    """Options of `dask.distributed.Security` for the certificates in a folder.
 
     Raises:
-        ConfigError: if one is missing, or others may read the key.
+        ConfigError: if a file is missing, or other users can read the key.
     """
     authority, certificate, key = (str((folder / name).absolute()) for name in (AUTHORITY, CERTIFICATE, KEY))
     for file in (authority, certificate, key):
         if not Path(file).is_file():
-            raise ConfigError(f"there is no {file}: make it with glo cluster certs --out {folder}")
+            raise ConfigError(f"there is no {file}: create it with glo cluster certs --out {folder}")
     if stat.S_IMODE(Path(key).stat().st_mode) & 0o077:
-        raise ConfigError(f"others than its owner may read {key}: chmod 600 it, or make new ones with glo cluster certs")
+        raise ConfigError(f"other users can read {key}: chmod 600 it, or create new certificates with glo cluster certs")
     own = {"cert": certificate, "key": key}
     roles = {f"tls_{role}_{part}": file for role in ("client", "scheduler", "worker") for part, file in own.items()}
     return {"require_encryption": True, "tls_ca_file": authority, **roles}

@@ -1,4 +1,4 @@
-"""A cluster that is open: its scheduler is reached, its workers are like the driver, and it trains."""
+"""Open a cluster: start or reach its scheduler, and check that its workers fit the driver."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,44 +19,25 @@ from distributed.utils import silence_logging_cmgr
 from glo.errors import ClusterError, ConfigError, GloError
 from glo.execution.dask.certificates import CERTS, security_options, write_certificates
 from glo.execution.dask.config import AddressConfig, ClusterConfig, JobsConfig, SharedConfig
-from glo.execution.dask.courier import asking
+from glo.execution.dask.executor import DaskExecutor, scheduler_needed
 from glo.execution.dask.hosts import only_here
 from glo.execution.dask.start import close, settings, start, submit
-from glo.execution.dask.trainer import ClusterTrainer
-from glo.execution.dask.worker import check_versions, describe, versions
-from glo.records import TrainingConfig
-from glo.tasks import Task
+from glo.execution.dask.worker import check_versions, describe
+from glo.provenance import versions
 
-CONNECT = 10.0  # seconds that reaching a scheduler may take which somebody else started
+CONNECT_TIMEOUT = 10.0  # seconds to reach a scheduler that somebody else started
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Makes trainers: a `glo.training.MakeTrainer`.
+    """An open cluster.
 
     Attributes:
-        workers: what those are that were there at first, by address.
-        device: where they train.
+        workers: descriptions of the workers that were there at the start, by address.
     """
 
-    client: Client
-    config: ClusterConfig
+    executor: DaskExecutor
     workers: dict[str, dict[str, Any]]
-    device: str
-    most: int = field(default=0)
-
-    @property
-    def abreast(self) -> bool:
-        return True
-
-    def __call__(self, task: Task, config: TrainingConfig, /) -> ClusterTrainer:
-        return ClusterTrainer(self.client, self.config, self.device, self.slots, task, config)
-
-    def slots(self) -> int:
-        """How many parts are trained at once, or may be when all jobs run that are allowed."""
-        with asking(self.client):
-            there: Any = self.client.nthreads()
-        return max(self.most, sum(there.values()))
 
 
 @contextmanager
@@ -67,16 +48,16 @@ def open_cluster(
 
     Args:
         device: of the workers: "cpu", "cuda", or "auto" for a GPU if they have one.
-        on_script: told the script of the jobs, where there are jobs.
+        on_script: called with the job script, if the workers are jobs of a batch system.
 
     Raises:
-        ClusterError: if it cannot be reached, if no worker comes, or if one is not like the driver.
-        ConfigError: for plain text where others may listen.
+        ClusterError: if the scheduler cannot be reached, no worker connects, or a worker does not fit the driver.
+        ConfigError: for plain text on a network where others may listen.
     """
     with ExitStack() as stack:
         security = _security(config, stack)
         stack.enter_context(dask.config.set(settings(config)))
-        stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # what is to be known is said by errors of glo
+        stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # glo's own errors say what went wrong
         secured = Security(**security) if security else None
         started: SpecCluster | str
         if isinstance(config, AddressConfig):
@@ -85,27 +66,28 @@ def open_cluster(
             started = start(config, security)
             stack.callback(close, started)
         if isinstance(config, JobsConfig):
-            assert isinstance(started, SpecCluster)  # noqa: S101 - it was started here
+            assert isinstance(started, SpecCluster)  # noqa: S101 - `start` returned it
             on_script(started.job_script())  # pyright: ignore[reportAttributeAccessIssue]
             submit(started, max(1, config.min_jobs))
         client = stack.enter_context(_connected(started, secured, config.patience))
-        cluster = _inspected(client, config, device)
+        cluster = _checked(client, config, device)
         if isinstance(config, JobsConfig) and isinstance(started, SpecCluster):
             started.adapt(minimum_jobs=config.min_jobs, maximum_jobs=config.max_jobs)  # pyright: ignore[reportCallIssue]
         yield cluster
 
 
 def _security(config: ClusterConfig, stack: ExitStack) -> dict[str, Any]:
-    """Options of `Security`; empty for plain text, where that is allowed.
+    """Options of `Security`; none for plain text, if that is allowed.
 
-    Certificates that are made for the run are deleted at its end.
+    Args:
+        stack: deletes the certificates that are made for this run when it closes.
     """
     if isinstance(config, AddressConfig) and config.address.startswith("tcp://"):
         host = config.address.removeprefix("tcp://").rpartition(":")[0]
         if not config.insecure and not only_here(host):
             raise ConfigError(
-                f"{config.address} is plain text, which anyone on the way can read and change: start the scheduler with "
-                "--tls-* and certificates of glo cluster certs, or say --insecure"
+                f"{config.address} is plain text, which anyone on the network can read and change: start the scheduler "
+                "with --tls-* and certificates of glo cluster certs, or give --insecure"
             )
         return {}
     if isinstance(config, AddressConfig):
@@ -123,8 +105,9 @@ def _security(config: ClusterConfig, stack: ExitStack) -> dict[str, Any]:
 
 @contextmanager
 def _connected(started: SpecCluster | str, security: Security | None, patience: float) -> Iterator[Client]:
-    """Its client; a scheduler in this process is there, however long a busy machine takes to say so."""
-    where, timeout = (started, CONNECT) if isinstance(started, str) else (started.scheduler_address, patience)
+    """A client of the scheduler."""
+    # A scheduler in this process exists, however long it takes to answer on a busy machine.
+    where, timeout = (started, CONNECT_TIMEOUT) if isinstance(started, str) else (started.scheduler_address, patience)
     try:
         client = Client(started, security=security, set_as_default=False, timeout=timeout)
     except (OSError, TimeoutError) as error:
@@ -135,7 +118,8 @@ def _connected(started: SpecCluster | str, security: Security | None, patience: 
         client.close()
 
 
-def _inspected(client: Client, config: ClusterConfig, device: str) -> Cluster:
+def _checked(client: Client, config: ClusterConfig, device: str) -> Cluster:
+    """The cluster, once at least one worker is there and all fit the driver and each other."""
     workers: dict[str, dict[str, Any]] = {}
     while not workers:
         workers = _described(client, config, device)
@@ -145,21 +129,22 @@ def _inspected(client: Client, config: ClusterConfig, device: str) -> Cluster:
             raise ClusterError(f"worker {address} on {worker['host']} cannot train: {worker['error']}")
     devices = {worker["device"] for worker in workers.values()}
     if len(devices) > 1:
-        raise ClusterError("some workers have a GPU and some have none, and would not train alike: say --device cpu or cuda")
-    most = config.max_jobs * config.slots if isinstance(config, JobsConfig) else 0
-    return Cluster(client, config, workers, devices.pop(), most)
+        raise ClusterError("some workers have a GPU and some have none, so results would differ: give --device cpu or cuda")
+    max_slots = config.max_jobs * config.slots if isinstance(config, JobsConfig) else 0
+    return Cluster(DaskExecutor(client, config, devices.pop(), max_slots), workers)
 
 
 def _described(client: Client, config: ClusterConfig, device: str) -> dict[str, dict[str, Any]]:
-    """What those workers are that are there, by address; none if all that were have gone meanwhile."""
+    """Descriptions of the workers by address; empty if all workers have gone in the meantime."""
     try:
         client.wait_for_workers(1, timeout=config.patience)
     except TimeoutError:
+        logs = f"the batch system and {config.log_directory}/" if isinstance(config, JobsConfig) else "the machines"
         raise ClusterError(
-            f"no worker has come within {config.patience:g} s: look at what {_witnesses(config)} say, and whether workers "
-            "can reach host or interface of the scheduler (more time: patience)"
+            f"no worker has connected within {config.patience:g} s: see what {logs} report, and whether workers can reach "
+            "the host or interface of the scheduler (to wait longer, set patience)"
         ) from None
-    with asking(client):
+    with scheduler_needed(client):
         answers: Any = client.run(describe, device, on_error="return")
         there: Any = client.nthreads()
     for address, answer in answers.items():
@@ -167,7 +152,3 @@ def _described(client: Client, config: ClusterConfig, device: str) -> dict[str, 
             hint = "" if isinstance(answer, GloError) else "; install the same there as here"
             raise ClusterError(f"worker {address} cannot work for this driver: {answer}{hint}")
     return {address: answer for address, answer in answers.items() if not isinstance(answer, Exception)}
-
-
-def _witnesses(config: ClusterConfig) -> str:
-    return f"the batch system and {config.log_directory}/" if isinstance(config, JobsConfig) else "the machines"

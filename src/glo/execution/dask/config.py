@@ -1,4 +1,4 @@
-"""Which cluster, and how it is used.  Nothing here needs dask."""
+"""The configuration of a cluster.  Nothing here needs dask."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ FORMS = "local:N, tcp://HOST:PORT, tls://HOST:PORT, ssh:HOSTS.txt, slurm, htcond
 
 
 class ClusterConfig(Config):
-    """What all clusters have in common.
+    """The options of every cluster.
 
     Attributes:
         time_limit: seconds that one training, or a population that is trained together, may take before it is killed.
-        retries: how often a training that was killed or has crashed is tried again, elsewhere where there is another place.
-        allowed_failures: how often a training may lose its worker (preempted, killed, gone) before it is given up.
+        retries: how many times to retry a training that timed out or crashed, on another worker if there is one.
+        allowed_failures: how many workers a training may lose (killed, preempted, unreachable) before it counts as crashed.
         patience: seconds to wait for a worker, at the start or when all are gone.
-        lost_after: seconds that a worker may be away, as while it is started again, before it is given up: a job of a batch
-            system is then cancelled and replaced.
+        lost_after: seconds that a worker may be unreachable, e.g. while it restarts, before it counts as lost: a job of a
+            batch system is then cancelled and replaced.
         certs: folder of `glo cluster certs`; by default certificates are made for the run.
-        insecure: plain text, whoever may listen.
+        insecure: allow plain text on any network.
     """
 
     time_limit: PositiveFloat = 3600.0
@@ -42,7 +42,7 @@ class LocalConfig(ClusterConfig):
     """Processes on this machine.
 
     Attributes:
-        workers: how many; where there are GPUs, each has one.
+        workers: how many; each has a GPU if the machine has any.
     """
 
     kind: Literal["local"] = "local"
@@ -50,7 +50,7 @@ class LocalConfig(ClusterConfig):
 
 
 class AddressConfig(ClusterConfig):
-    """A scheduler that runs already.
+    """A scheduler that is running already.
 
     Attributes:
         address: tls://HOST:PORT or tcp://HOST:PORT.
@@ -68,13 +68,13 @@ class AddressConfig(ClusterConfig):
 
 
 class SharedConfig(ClusterConfig):
-    """What clusters of several machines have in common; the scheduler is in the driver.
+    """The options of clusters of several machines.  The scheduler runs in the driver's process.
 
     Attributes:
-        host: address at which the scheduler listens for workers; by default only this machine can reach it.
-        interface: network interface to listen at, instead of a host.
-        shared: folder that the driver and all workers see, where the certificates of a run are kept.
-        python: on the workers, if it is elsewhere there.
+        host: address that the scheduler listens on; by default only this machine can reach it.
+        interface: network interface to listen on, instead of `host`.
+        shared: folder that the driver and all workers can read; it holds the certificates of a run.
+        python: path of Python on the workers, if it differs from the driver's.
     """
 
     host: str = LOOPBACK
@@ -87,8 +87,8 @@ class SSHConfig(SharedConfig):
     """Machines that can be reached by SSH.
 
     Attributes:
-        hosts: file with a machine on each line: `[USER@]HOST[:PORT] [slots=N] [gpus=N]`.
-        ssh_config: configuration of OpenSSH to use, instead of the user's own.
+        hosts: file with one machine on each line: `[USER@]HOST[:PORT] [slots=N] [gpus=N]`.
+        ssh_config: configuration file of OpenSSH, instead of the user's own.
     """
 
     kind: Literal["ssh"] = "ssh"
@@ -97,17 +97,17 @@ class SSHConfig(SharedConfig):
 
 
 class JobsConfig(SharedConfig):
-    """Jobs of a batch system; what is asked for is per job.
+    """Jobs of a batch system.  Cores, GPUs and memory are per job.
 
     Attributes:
-        cores: trainings at once in a job, one core each, where it has no GPU.
-        gpus: trainings at once in a job that has GPUs, one GPU each.
-        memory, disk, walltime, queue, account: as the batch system has them; disk is for HTCondor, queue, account and
-            walltime for SLURM.
+        cores: number of concurrent trainings in a job without GPUs, one core each.
+        gpus: number of concurrent trainings in a job with GPUs, one GPU each.
+        memory, disk, walltime, queue, account: in the batch system's own notation; disk is for HTCondor, queue, account
+            and walltime for SLURM.
         directives: further lines for the job, e.g. "--constraint=v100" (SLURM) or "+Flock = true" (HTCondor).
-        prologue: lines of shell before the worker starts, e.g. "module load cuda".
-        log_directory: where jobs write what they print; made if it is not there.
-        min_jobs, max_jobs: as many jobs as the work needs, within these; lost ones are replaced.
+        prologue: lines of shell to run before the worker starts, e.g. "module load cuda".
+        log_directory: folder for the output of jobs; it is created if needed.
+        min_jobs, max_jobs: limits on the number of jobs, which follows the work; lost jobs are replaced.
     """
 
     cores: PositiveInt = 1
@@ -127,7 +127,7 @@ class JobsConfig(SharedConfig):
 
     @property
     def slots(self) -> int:
-        """Trainings at once in a job."""
+        """Number of concurrent trainings in a job."""
         return self.gpus or self.cores
 
 
@@ -153,13 +153,13 @@ KINDS: dict[str, type[ClusterConfig]] = {
 
 
 def read_cluster(cluster: str | ClusterConfig, insecure: bool = False) -> ClusterConfig:
-    """A cluster from a text such as "local:2", or the name of a TOML file.
+    """Read a cluster's configuration from a text such as "local:2", or from a TOML file.
 
     Args:
-        insecure: whether plain text is allowed, whatever the file says.
+        insecure: allow plain text, even if the file does not.
 
     Raises:
-        ConfigError: if it is none of these; the message says what is wrong.
+        ConfigError: if there is no such cluster or an option is wrong; the message says which.
     """
     if isinstance(cluster, ClusterConfig):
         return cluster.model_copy(update={"insecure": True}) if insecure else cluster

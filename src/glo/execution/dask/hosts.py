@@ -1,4 +1,4 @@
-"""The machines of a cluster by SSH, and whether an address is only this machine's."""
+"""The hosts file of a cluster over SSH, and which addresses only this machine can reach."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ LINE = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[^\]\s]+\]|[^\s:@]+)(?::(?
 
 @dataclass(frozen=True)
 class Host:
-    """A machine, what is to be known to connect to it, and how much it trains at once."""
+    """A machine of a cluster.
+
+    Attributes:
+        connect: options of asyncssh.
+        slots: number of concurrent trainings, if it has no GPU.
+        gpus: number of workers with one GPU each.
+    """
 
     address: str
     connect: dict[str, Any]
@@ -25,10 +31,10 @@ class Host:
 
 
 def read_hosts(file: Path) -> list[Host]:
-    """The machines of a file: `[USER@]HOST[:PORT] [slots=N] [gpus=N]` on each line; the rest of a line after # is a comment.
+    """Read a hosts file: `[USER@]HOST[:PORT] [slots=N] [gpus=N]` on each line; # starts a comment.
 
     Raises:
-        ConfigError: naming the line that is something else.
+        ConfigError: if the file cannot be read or names no machine, or naming the line that is wrong.
     """
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
@@ -53,10 +59,10 @@ def _host(text: str, where: str) -> Host:
 
 
 def only_here(host: str) -> bool:
-    """Whether an address can be reached from this machine only.
+    """Whether only this machine can reach an address.
 
     Raises:
-        ConfigError: if there is no such host.
+        ConfigError: if the host cannot be resolved.
     """
     try:
         found = {info[4][0] for info in socket.getaddrinfo(host.strip("[]"), None)}

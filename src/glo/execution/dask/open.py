@@ -1,50 +1,50 @@
-"""The way in; dask is imported when a cluster is opened, and not before."""
+"""Open a cluster.  Dask is imported here, when that happens, and not before."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from glo.catalog import cross_entropy
 from glo.errors import ClusterError, ConfigError
-from glo.execution import MakeTrainer
 from glo.execution.dask.config import MORE_PACKAGES, ClusterConfig, JobsConfig, LocalConfig
-from glo.records import TrainingConfig
+from glo.execution.protocol import Batch, train
+from glo.records import Failure, Training, TrainingConfig
 from glo.tasks import load_task
-from glo.training import Training
 
 if TYPE_CHECKING:
     from glo.execution.dask.cluster import Cluster
+    from glo.execution.dask.executor import DaskExecutor
 
 
 @contextmanager
-def cluster_trainers(config: ClusterConfig, device: str = "auto") -> Iterator[MakeTrainer]:
-    """What makes trainers on a cluster, which is open for as long as the context lasts; see `open_cluster`."""
-    with _open(config, device, lambda script: None) as cluster:
-        yield cluster
+def cluster_executor(config: ClusterConfig, device: str = "auto") -> Iterator[DaskExecutor]:
+    """An executor on a cluster, which is open for as long as the context lasts; see `open_cluster`."""
+    with _open(config, device, lambda script: None) as cluster, closing(cluster.executor):
+        yield cluster.executor
 
 
 def check_cluster(
     config: ClusterConfig, device: str = "auto", on_script: Callable[[str], None] = lambda script: None
 ) -> dict[str, Any]:
-    """Start one worker, train a tiny network there, and say what came of it, as JSON-like data.
+    """Start one worker, train a tiny network on it, and return a report as JSON-like data.
 
     Args:
-        on_script: told the script of the jobs, where there are jobs.
+        on_script: called with the job script, if the workers are jobs of a batch system.
 
     Raises:
-        ClusterError: if it does not work; the message says what to do.
+        ClusterError: if the cluster does not work; the message says what to do.
     """
     one = {LocalConfig: {"workers": 1}, JobsConfig: {"min_jobs": 1, "max_jobs": 1}}
     few = next((update for kind, update in one.items() if isinstance(config, kind)), {})
     with _open(config.model_copy(update=few), device, on_script) as cluster:
         started = time.perf_counter()
-        trainer = cluster(load_task("digits"), TrainingConfig(steps=100))
-        (result,) = trainer.train([Training(cross_entropy, 1.0)], seed=0)
-        if isinstance(result, str):
-            raise ClusterError(f"a tiny training failed there: {result}")
+        batch = Batch(load_task("digits"), TrainingConfig(steps=100), [Training(cross_entropy, 1.0)], seeds=[0])
+        (result,) = train(cluster.executor, batch)
+        if isinstance(result, Failure):
+            raise ClusterError(f"a tiny training failed there: {result.reason}")
         return {
             "workers": [{"address": address, **about} for address, about in cluster.workers.items()],
             "accuracy": result.validation,

@@ -1,4 +1,4 @@
-"""Start the scheduler and workers of a cluster, each kind in its own way."""
+"""Start the scheduler and the workers of a cluster, by kind of cluster."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from glo.execution.dask.config import (
 from glo.execution.dask.hosts import read_hosts
 from glo.execution.dask.worker import named_gpus
 
-QUIET = f"{LOOPBACK}:0"  # where the pages of dask are served, for this machine only
+DASHBOARD = f"{LOOPBACK}:0"  # the address of dask's web pages; only this machine can reach it
 
 
 def start(config: ClusterConfig, security: Mapping[str, Any]) -> SpecCluster:
-    """A scheduler in this process, and workers; ended by `close`.
+    """Start a scheduler in this process, and workers; `close` ends them.
 
     Args:
-        security: options of `Security`; none for plain text.
+        security: options of `Security`; empty for plain text.
     """
     if isinstance(config, LocalConfig):
         return _start_local(config, security)
@@ -46,25 +46,25 @@ def start(config: ClusterConfig, security: Mapping[str, Any]) -> SpecCluster:
         return _start_ssh(config, security)
     if isinstance(config, JobsConfig):
         return _start_jobs(config, security)
-    raise TypeError(f"{type(config).__name__} is not started by glo")
+    raise TypeError(f"{type(config).__name__} cannot be started by glo")
 
 
 def settings(config: ClusterConfig) -> dict[str, Any]:
-    """Of dask, for scheduler and workers."""
+    """Settings of dask for the scheduler and the workers."""
     return {
-        "distributed.worker.daemon": False,  # a worker trains in children
-        "distributed.worker.profile.enabled": False,  # it would look every 10 ms at a thread that waits for its child
-        "distributed.admin.tick.interval": "1s",  # they would look 50 times a second whether they are alive
+        "distributed.worker.daemon": False,  # a worker trains in child processes
+        "distributed.worker.profile.enabled": False,  # it would sample every 10 ms a thread that waits for its child
+        "distributed.admin.tick.interval": "1s",  # the default measures the event loop's lag 50 times a second
         "distributed.admin.system-monitor.interval": "10s",
         "distributed.scheduler.allowed-failures": config.allowed_failures,
         "distributed.deploy.lost-worker-timeout": f"{config.lost_after}s",
-        "distributed.scheduler.unknown-task-duration": "60s",  # so that a few waiting trainings are worth another job
-        "distributed.admin.large-graph-warning-threshold": "1TB",  # a pickled task has its data with it
+        "distributed.scheduler.unknown-task-duration": "60s",  # so that a few pending trainings justify another job
+        "distributed.admin.large-graph-warning-threshold": "1TB",  # a pickled task contains its data
     }
 
 
 class LocalWorker(Subprocess):
-    """A worker in a process of its own on this machine, which does not run the user's script again."""
+    """A worker process on this machine.  Unlike those of dask's LocalCluster it does not run the user's script again."""
 
     def __init__(self, scheduler: str, options: Mapping[str, Any], name: str | int) -> None:
         self._scheduler, self._options = scheduler, {**options, "name": name}
@@ -83,7 +83,7 @@ class LocalWorker(Subprocess):
                 "PYTHONPATH": path,
             },
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=2,  # what a worker may print is no output of the driver
+            stdout=2,  # to stderr: the output of a worker is not the driver's
             start_new_session=True,  # Ctrl-C is for the driver, which then closes the workers
         )
 
@@ -94,7 +94,7 @@ def _start_local(config: LocalConfig, security: Mapping[str, Any]) -> SpecCluste
     for number in range(config.workers):
         options = _worker(1, security, _card(cards, number), config.workers, here=True)
         workers[number] = {"cls": LocalWorker, "options": {"options": options}}
-    return _specified(workers, {"host": LOOPBACK}, security)
+    return _spec_cluster(workers, {"host": LOOPBACK}, security)
 
 
 def _start_ssh(config: SSHConfig, security: Mapping[str, Any]) -> SpecCluster:
@@ -115,7 +115,7 @@ def _start_ssh(config: SSHConfig, security: Mapping[str, Any]) -> SpecCluster:
                     "remote_python": config.python,
                 },
             }
-    return _specified(workers, _listening(config), security)
+    return _spec_cluster(workers, _listening(config), security)
 
 
 def _start_jobs(config: JobsConfig, security: Mapping[str, Any]) -> SpecCluster:
@@ -130,13 +130,13 @@ def _start_jobs(config: JobsConfig, security: Mapping[str, Any]) -> SpecCluster:
         "memory": config.memory,
         "job_name": "glo",
         "job_script_prologue": prologue,
-        "worker_extra_args": [*local, "--dashboard-address", QUIET],
+        "worker_extra_args": [*local, "--dashboard-address", DASHBOARD],
         "log_directory": str(config.log_directory.absolute()),
         "python": config.python,
         "interface": config.interface,
         "protocol": "tls" if security else "tcp",
         "security": Security(**security) if security else None,
-        "scheduler_options": {**_listening(config), "port": 0, "dashboard_address": QUIET},
+        "scheduler_options": {**_listening(config), "port": 0, "dashboard_address": DASHBOARD},
         "n_workers": 0,
     }
     if isinstance(config, SlurmConfig):
@@ -149,33 +149,35 @@ def _start_jobs(config: JobsConfig, security: Mapping[str, Any]) -> SpecCluster:
             job_cpu=config.cores,
             job_extra_directives=directives,
         )
-    assert isinstance(config, HTCondorConfig)  # noqa: S101 - there are no others
+    assert isinstance(config, HTCondorConfig)  # noqa: S101 - the only other kind
     directives = dict(_pair(line) for line in config.directives)
     asked = {"RequestCpus": config.cores, **({"request_gpus": config.gpus} if config.gpus else {})}
     return HTCondorCluster(**common, disk=config.disk, job_extra_directives={**asked, **directives})
 
 
 def submit(cluster: SpecCluster, jobs: int) -> None:
-    """Ask the batch system for the first jobs.  What it says to later ones, asked for by `adapt`, nobody hears.
+    """Submit the first jobs to the batch system.  Errors of later jobs, which `adapt` submits, are not reported.
 
     Raises:
-        ClusterError: with its words, if it refuses them.
+        ClusterError: if the batch system refuses them, with its message.
     """
     for _ in range(jobs):
         cluster.worker_spec.update(cluster.new_worker_spec())
     try:
         cluster.sync(cluster._correct_state)
     except FileNotFoundError as error:
-        raise ClusterError(f"there is no {error.filename} on this machine: start glo where jobs are submitted") from None
+        raise ClusterError(
+            f"there is no {error.filename} on this machine: start glo on a machine that can submit jobs"
+        ) from None
     except RuntimeError as error:
-        words = " ".join(str(error).rpartition("stderr:")[2].split())
-        raise ClusterError(f"the batch system takes no such job: {words}") from None
+        message = " ".join(str(error).rpartition("stderr:")[2].split())
+        raise ClusterError(f"the batch system refuses the job: {message}") from None
 
 
 def close(cluster: SpecCluster) -> None:
-    """End a cluster and its workers.
+    """Close a cluster and its workers.
 
-    Its own `close` insists that all are closing, which jobs of a batch system never say of themselves.
+    Its own `close` asserts that all workers are closing, a status that jobs of a batch system never report.
     """
     for worker in list(cluster._created):
         worker.status = Status.closing
@@ -190,22 +192,24 @@ def _pair(line: str) -> tuple[str, str]:
 
 
 def _worker(slots: int, security: Mapping[str, Any], gpu: str | None, siblings: int, here: bool) -> dict[str, Any]:
-    """Options of a worker's nanny, as JSON; it has its share of the machine's memory.
+    """Options of a worker's nanny, as JSON-like data.  Each worker may use its share of the machine's memory.
 
     Args:
-        here: whether it listens on this machine only.
+        slots: number of concurrent trainings.
+        siblings: number of workers on its machine, with this one.
+        here: whether only this machine can reach it.
     """
     return {
         **({"host": LOOPBACK} if here else {}),
         "nthreads": slots,
         "memory_limit": 0.9 / siblings,
-        "dashboard_address": QUIET,
+        "dashboard_address": DASHBOARD,
         "security": dict(security) or None,
         "env": {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu},
     }
 
 
-def _specified(workers: dict[Any, Any], listening: Mapping[str, Any], security: Mapping[str, Any]) -> SpecCluster:
+def _spec_cluster(workers: dict[Any, Any], listening: Mapping[str, Any], security: Mapping[str, Any]) -> SpecCluster:
     secured = Security(**security) if security else None
     options = {
         **listening,
@@ -213,14 +217,14 @@ def _specified(workers: dict[Any, Any], listening: Mapping[str, Any], security: 
         "protocol": "tls" if security else "tcp",
         "security": secured,
         "dashboard": False,
-        "dashboard_address": QUIET,
+        "dashboard_address": DASHBOARD,
     }
     try:
         return SpecCluster(workers, {"cls": Scheduler, "options": options}, security=secured, name="glo")
     except Exception as error:
         raise ClusterError(
             f"the cluster cannot be started: {str(error) or type(error).__name__} (workers on other machines must be able "
-            "to reach the scheduler: give host or interface of this one)"
+            "to reach the scheduler: give the host or interface of this machine)"
         ) from error
 
 
@@ -229,12 +233,12 @@ def _listening(config: SharedConfig) -> dict[str, str]:
 
 
 def _is_local(config: SharedConfig) -> bool:
-    """Whether all of it is on this machine."""
+    """Whether the whole cluster is on this machine."""
     return config.interface is None and config.host == LOOPBACK
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs of this machine that may be used, by what CUDA_VISIBLE_DEVICES calls them."""
+    """The GPUs of this machine that may be used, as CUDA_VISIBLE_DEVICES names them."""
     if "CUDA_VISIBLE_DEVICES" in os.environ:
         return named_gpus()
     return [str(card) for card in range(torch.cuda.device_count())]

@@ -1,4 +1,4 @@
-"""What runs on a worker: a part of the trainings, in a child process that can be killed."""
+"""The worker's side: train the trainings of a job in a child process, which can be killed."""
 
 from __future__ import annotations
 
@@ -17,114 +17,135 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import cloudpickle
-import numpy as np
 import torch
 from distributed import Worker, get_worker
 
-import glo
 from glo.errors import ClusterError, TaskError
-from glo.execution import Trainer
 from glo.execution.children import Died, Overdue, import_before_forking, in_processes
-from glo.records import TrainingConfig
+from glo.provenance import versions
+from glo.records import Result, Training, TrainingConfig
 from glo.tasks import Task, TaskSource, load_task
-from glo.training import Result, Training, choose_device
+from glo.training import choose_device, train_networks
 from glo.training.memory import budget
 
 Answer = TypeVar("Answer")
-LOOK = 60.0  # seconds that looking for a GPU may take
-tasks: dict[str, Task] = {}  # by identity: each is loaded once in a process
+DEVICE_LIMIT = 60.0  # seconds that finding the device of a worker may take
+tasks: dict[str, Task] = {}  # by identity; a process loads each task once
 loading = threading.Lock()
+own_versions = functools.cache(versions)  # reading them takes 2 ms
 
 
 @dataclass(frozen=True)
-class Errand:
-    """What all parts of a job have in common.
+class TaskSpec:
+    """How a worker obtains a task.
 
     Attributes:
-        source: how the task is loaded; None if it comes pickled.
-        folder: of the driver, where modules of the user's own are.
-        digest: of the driver's task; the worker's must be the same.
-        identity: of the task; two whose code differs may have the same digest.
-        versions: of the driver.
-        limit: seconds that a part may take.
+        name: of the task.
+        source: how to load it by name; None if it is sent as pickled bytes.
+        folder: the driver's working directory, which may contain the user's own modules.
+        digest: of the driver's task; the worker's task must have the same.
+        identity: digest, source and a hash of the pickled bytes; two tasks that differ in code alone have the same digest.
     """
 
-    task: str
+    name: str
     source: TaskSource | None
     folder: str
     digest: str
     identity: str
-    training: TrainingConfig
-    device: str
-    versions: dict[str, str]
-    limit: float
 
 
 @dataclass(frozen=True)
-class Report:
-    """What came of a part, and where."""
+class WorkerJob:
+    """Trainings of one seed for one worker, with everything that they depend on.
+
+    Attributes:
+        together: whether to train them as one population.
+        versions: of the driver.
+        time_limit: seconds that all of them may take.
+    """
+
+    task: TaskSpec
+    config: TrainingConfig
+    trainings: list[Training]
+    seed: int
+    test: bool
+    together: bool
+    device: str
+    versions: dict[str, str]
+    time_limit: float
+
+
+@dataclass(frozen=True)
+class WorkerReport:
+    """The results of a job, or why there are none.
+
+    Attributes:
+        worker: its address.
+    """
 
     worker: str
     found: list[Result] | Died | Overdue
 
 
-def train_part(errand: Errand, packed: bytes | None, trainings: list[Training], seed: int, test: bool) -> Report:
-    """Train some networks of one seed; one that hangs or dies takes only its child with it.
+def train_job(job: WorkerJob, pickled: bytes | None) -> WorkerReport:
+    """Train the networks of a job.  One that hangs or dies takes only its child process with it.
 
     Args:
-        packed: the pickled task, if it is not loaded by name.
+        pickled: the task, if it is not loaded by name.
 
     Raises:
-        ClusterError: if versions differ.
-        TaskError: if the task cannot be loaded here, or is another.
+        ClusterError: if the driver's versions differ.
+        TaskError: if the task cannot be loaded here, or differs from the driver's.
     """
-    check_versions(errand.versions)
+    check_versions(job.versions)
     worker = get_worker()
-    task = _task(errand, packed)
-    share = _memory(worker)
+    task = _task(job.task, pickled)
+    share = _memory_share(worker)
 
-    def train(place: torch.device) -> list[Result]:
-        memory = min(budget(errand.training, place), share if place.type == "cpu" else sys.maxsize)
-        config = errand.training.model_copy(update={"memory_mb": max(1, memory // 2**20)})
-        return Trainer(task, config, place, processes=1).train(trainings, seed, test)
+    def train(device: torch.device) -> list[Result]:
+        memory = min(budget(job.config, device), share if device.type == "cpu" else sys.maxsize)
+        config = job.config.model_copy(update={"memory_mb": max(1, memory // 2**20)})
+        return train_networks(task, job.trainings, config, job.seed, device, job.test, job.together)
 
     with leased_gpu() as gpu:
-        return Report(worker.address, _in_child(train, errand.device, errand.limit, gpu))
+        return WorkerReport(worker.address, _in_child(train, job.device, job.time_limit, gpu))
 
 
 def describe(device: str, dask_worker: Worker) -> dict[str, Any]:
-    """What a worker is: its versions, and where it would train.
+    """The host, versions, slots and device of a worker, or an error that keeps it from training.
 
     Args:
-        dask_worker: given by dask.
+        dask_worker: filled in by dask.
     """
-    about = {"host": socket.gethostname(), "versions": versions(), "threads": dask_worker.state.nthreads}
+    about = {"host": socket.gethostname(), "versions": own_versions(), "threads": dask_worker.state.nthreads}
     about["gpus"] = os.environ.get("CUDA_VISIBLE_DEVICES")
     if multiprocessing.current_process().daemon:
-        return {**about, "error": "it may not have children: start it with DASK_DISTRIBUTED__WORKER__DAEMON=False"}
-    found = _in_child(_place, device, LOOK)
+        error = "it may not start child processes: start it with DASK_DISTRIBUTED__WORKER__DAEMON=False"
+        return {**about, "error": error}
+    found = _in_child(_describe_device, device, DEVICE_LIMIT)
     return {**about, **(found if isinstance(found, dict) else {"error": str(found)})}
 
 
-def _place(place: torch.device) -> dict[str, str]:
-    return {"device": place.type, "model": torch.cuda.get_device_name(place) if place.type == "cuda" else platform.machine()}
+def _describe_device(device: torch.device) -> dict[str, str]:
+    model = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {"device": device.type, "model": model}
 
 
 def _in_child(
     work: Callable[[torch.device], Answer], device: str, limit: float, gpu: str | None = None
 ) -> Answer | Died | Overdue:
-    """Only the child uses a GPU: a process that has used one cannot be forked.
+    """Do some work in a child process.  Only a child uses a GPU: a process that has used one cannot be forked.
 
     Args:
-        gpu: the only one that it sees; None for all that its parent may use.
+        gpu: the only GPU that the child sees; None for all that its parent may use.
     """
 
-    def begin(_: None) -> Answer:
+    def start(_: None) -> Answer:
         if gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = gpu
         return work(choose_device(device))
 
-    ((_, answer),) = in_processes(begin, [None], 1, limit)
+    ((_, answer),) = in_processes(start, [None], 1, limit)
     return answer
 
 
@@ -135,8 +156,8 @@ def named_gpus() -> list[str]:
 
 
 @functools.cache
-def gpus() -> queue.Queue[str] | None:
-    """Those GPUs of this process that are free; None where none is named."""
+def free_gpus() -> queue.Queue[str] | None:
+    """The named GPUs that no training of this process uses now; None if CUDA_VISIBLE_DEVICES names none."""
     if not (names := named_gpus()):
         return None
     free: queue.Queue[str] = queue.Queue()
@@ -147,8 +168,8 @@ def gpus() -> queue.Queue[str] | None:
 
 @contextmanager
 def leased_gpu() -> Iterator[str | None]:
-    """One of the GPUs, for one training; None where there are none to share out."""
-    if (free := gpus()) is None:
+    """A GPU for one training; waits until one is free.  None if CUDA_VISIBLE_DEVICES names none."""
+    if (free := free_gpus()) is None:
         yield None
         return
     gpu = free.get()
@@ -158,61 +179,55 @@ def leased_gpu() -> Iterator[str | None]:
         free.put(gpu)
 
 
-def versions() -> dict[str, str]:
-    """What driver and workers must have in common."""
-    return {
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "glo": glo.__version__,
-    }
+def check_versions(driver: dict[str, str], worker: dict[str, str] | None = None, where: str | None = None) -> None:
+    """Refuse to work with other versions.
 
-
-def check_versions(driver: dict[str, str], here: dict[str, str] | None = None, where: str | None = None) -> None:
-    """Refuse to work with another version.
+    Args:
+        worker: the versions of the worker; by default those of this process.
+        where: the worker's address and host; by default this host.
 
     Raises:
-        ClusterError: naming what differs.
+        ClusterError: naming the versions that differ.
     """
-    found = versions() if here is None else here
+    found = own_versions() if worker is None else worker
     differ = [name for name, ours in driver.items() if found.get(name) != ours]
     if differ:
         shown = "; ".join(f"{name} is {found.get(name)} there and {driver[name]} here" for name in differ)
         raise ClusterError(
-            f"worker {where or socket.gethostname()} is not like the driver: {shown}; install the same on both"
+            f"worker {where or socket.gethostname()} has other versions than the driver: {shown}; install the same on both"
         )
 
 
-def _task(errand: Errand, packed: bytes | None) -> Task:
+def _task(spec: TaskSpec, pickled: bytes | None) -> Task:
     with loading:
-        if errand.identity not in tasks:
-            tasks[errand.identity] = _loaded(errand, packed)
-        return tasks[errand.identity]
+        if spec.identity not in tasks:
+            tasks[spec.identity] = _loaded(spec, pickled)
+        return tasks[spec.identity]
 
 
-def _loaded(errand: Errand, packed: bytes | None) -> Task:
-    if errand.folder not in sys.path and Path(errand.folder).is_dir():
-        sys.path.insert(0, errand.folder)
+def _loaded(spec: TaskSpec, pickled: bytes | None) -> Task:
+    if spec.folder not in sys.path and Path(spec.folder).is_dir():
+        sys.path.insert(0, spec.folder)
     import_before_forking()
     try:
-        if errand.source is None:
-            task = cloudpickle.loads(packed or b"")
+        if spec.source is None:
+            task = cloudpickle.loads(pickled or b"")
         else:
-            task = load_task(errand.source.name, dict(errand.source.options), errand.source.data_dir)
+            task = load_task(spec.source.name, dict(spec.source.options), spec.source.data_dir)
     except (ImportError, AttributeError, TaskError) as error:
         raise TaskError(
-            f"task '{errand.task}' cannot be loaded on worker {socket.gethostname()}: {error}; what it needs must be "
-            f"installed there, or be in {errand.folder}"
+            f"task '{spec.name}' cannot be loaded on worker {socket.gethostname()}: {error}; its modules must be installed "
+            f"there, or be in {spec.folder}"
         ) from None
-    if (digest := task.digest()) != errand.digest:
+    if (digest := task.digest()) != spec.digest:
         raise TaskError(
-            f"task '{errand.task}' is another on worker {socket.gethostname()} ({digest} there, {errand.digest} here): its "
-            "data, model or metric differ"
+            f"task '{spec.name}' differs on worker {socket.gethostname()} ({digest} there, {spec.digest} here): its data, "
+            "model or metric is not the same"
         )
     return task
 
 
-def _memory(worker: Worker) -> int:
-    """Bytes that one training may take of what the worker may."""
+def _memory_share(worker: Worker) -> int:
+    """Bytes for one training: half of the worker's limit, divided by its slots."""
     limit = worker.memory_manager.memory_limit or sys.maxsize
     return limit // 2 // worker.state.nthreads
