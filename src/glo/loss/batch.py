@@ -1,8 +1,8 @@
 """The losses of a whole population, value and gradient, without a Python loop over its members.
 
-Since f works on each class by itself, its derivative comes from one forward pass of dual numbers, and the softmax's
-Jacobian product is explicit (`links`): no autograd through the loss.  For hard labels f is specialised to x = 0 and x = 1
-before anything is computed: two functions of one variable, of which much vanishes.
+f is applied to each class separately, so one forward pass with dual numbers gives its derivative, and the product with the
+softmax's Jacobian is explicit (`links`): there is no autograd through the loss.  For hard labels f is specialised to x = 0
+and x = 1 before anything is computed; many terms of these two functions of y vanish.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from glo.records import Link
 
 
 class PopulationLoss:
-    """One loss for each of P networks, for batches that all networks share.
+    """One loss for each of P networks, which share their batches.
 
-    Agrees with `ExpressionLoss` (reduction "mean"), each network by itself.
+    For each network, it agrees with `ExpressionLoss` (reduction "mean").
 
     Args:
         expressions: P expressions.
         link: how outputs become predictions.
         class_reduction: "sum" or "mean" over classes.
         eps: bound of the clamp of y.
-        device: where the outputs will be.
+        device: the device of the outputs.
     """
 
     def __init__(
@@ -50,17 +50,17 @@ class PopulationLoss:
         self._programs: dict[tuple[str, float | None], Program] = {}
 
     def gradient(self, z: Tensor, target: Tensor, weights: Tensor | float = 1.0) -> Tensor:
-        """Derivative of each network's loss by its own outputs.
+        """Derivative of each network's loss by its outputs.
 
         Args:
             z: outputs, shape (P, N, C).
             target: class indices (N), or labels (N, C); the same for all networks.
-            weights: factor of the derivative; of shape (P, 1, 1) for one for each network.
+            weights: factor of the derivative; a tensor of shape (P, 1, 1) has one for each network.
 
         Returns:
             Tensor of shape (P, N, C).
         """
-        # Classes before samples inside: a log-softmax over a short last dimension is 15 times slower on a CPU.
+        # Inside, classes come before samples: a log-softmax over a short last dimension is 15 times slower on a CPU.
         duals = LINKS[self._link].duals(z.transpose(1, 2).contiguous(), self._eps, 1)
         tangents = self._evaluate("tangent", duals, target).mul_(-self._scale(z) * weights)
         return LINKS[self._link].pullback(tangents, duals.raw, 1).transpose(1, 2)
@@ -82,23 +82,27 @@ class PopulationLoss:
         if target.is_floating_point():
             inputs["x"] = target.T.expand(shape).flatten(1)
             return self._run(what, None, inputs).reshape(shape)
-        places = target * shape[2] + torch.arange(shape[2], device=target.device)  # of the right classes, in (C, N)
+        right = target * shape[2] + torch.arange(shape[2], device=target.device)  # columns of the right classes, in (C, N)
         result = self._run(what, 0.0, inputs)
-        return result.index_copy_(1, places, self._run(what, 1.0, inputs, places)).reshape(shape)
+        return result.index_copy_(1, right, self._run(what, 1.0, inputs, right)).reshape(shape)
 
     def _run(
-        self, what: Literal["value", "tangent"], label: float | None, inputs: dict[str, Tensor], places: Tensor | None = None
+        self,
+        what: Literal["value", "tangent"],
+        label: float | None,
+        inputs: dict[str, Tensor],
+        columns: Tensor | None = None,
     ) -> Tensor:
-        """For inputs of shape (P, columns); of some of the columns only, if `places` are given."""
+        """Compute f or its derivative for inputs of shape (P, columns), or for only some of the columns."""
         key = (what, label)
         if key not in self._programs:
             self._programs[key] = self._compile(what, label, frozenset(inputs), inputs["y"].dtype)
         program = self._programs[key]
-        used = {name: inputs[name] if places is None else inputs[name].index_select(1, places) for name in program.inputs}
-        return program.run(used, len(places) if places is not None else inputs["y"].shape[1])
+        used = {name: inputs[name] if columns is None else inputs[name].index_select(1, columns) for name in program.inputs}
+        return program.run(used, len(columns) if columns is not None else inputs["y"].shape[1])
 
     def _trace(self, label: float | None, inputs: frozenset[str]) -> tuple[Graph, list[Dual]]:
-        """One graph of all expressions, for a label that is known or for any."""
+        """Trace all expressions into one graph, for a given hard label, or for an input x if `label` is None."""
         graph = Graph()
         probability = self._link is not Link.IDENTITY
         duals: list[Dual] = []

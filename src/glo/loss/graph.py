@@ -1,7 +1,7 @@
-"""Expressions as one graph of primitive array operations.
+"""Many expressions as one graph of primitive array operations.
 
-Tracing is running the operator table's own `value` and `partials` on symbols instead of arrays, so there is no second
-definition of any operator.
+Tracing calls the operator table's own `value` and `partials` with symbols instead of arrays, so no operator is defined a
+second time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-# What operators may be made of: how torch and numpy compute it.
+# The operations that operators may use, each as (function of torch, function of numpy).
 PRIMITIVES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "add": (torch.add, np.add),
     "sub": (torch.sub, np.subtract),
@@ -38,7 +38,7 @@ PRIMITIVES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One primitive operation on earlier nodes; or an input row ("y" of network 3); or a constant."""
+    """A primitive operation on earlier nodes, a row of an input ("y" of network 3), or a constant."""
 
     op: str
     arguments: tuple[int, ...] = ()
@@ -50,20 +50,20 @@ ZERO, ONE = Node("constant", constant=0.0), Node("constant", constant=1.0)
 
 
 class Graph:
-    """A hash-consed graph: an operation that is traced twice is one node.
+    """A hash-consed graph: equal operations on the same arguments are one node.
 
-    It knows of some nodes that they are finite, or positive too, whatever the inputs (overflow of float32 aside), and so
-    that 0 times or over them is 0: most of a loss vanishes where the label is 0.
+    The graph tracks which nodes are finite, or finite and positive, for all inputs (except for overflow of float32).  It
+    simplifies 0 times a finite node, and 0 over a positive one, to 0; so most of a loss vanishes where the label is 0.
     """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self._known: dict[tuple, int] = {}
+        self._indices: dict[tuple, int] = {}
         self._finite: set[int] = set()
         self._positive: set[int] = set()
 
     def input(self, name: str, row: int, positive: bool = False) -> Symbol:
-        """Row `row` of the input `name`; `positive` promises that all of it is above 0."""
+        """Row `row` of the input `name`; with `positive`, the caller promises that all its values are above 0."""
         symbol = self._intern(Node(name, row=row))
         self._finite.add(symbol.index)
         if positive:
@@ -79,7 +79,7 @@ class Graph:
         return symbol
 
     def apply(self, op: str, *arguments: Symbol | float) -> Symbol:
-        """The node of an operation: a constant if its arguments are, and no node at all for 1*a, a/1, 0*a and 0/a."""
+        """Add an operation; constant arguments give a constant, and 1*a, a/1, 0*a and 0/a are simplified."""
         symbols = [a if isinstance(a, Symbol) else self.constant(a) for a in arguments]
         operands = [self.nodes[symbol.index] for symbol in symbols]
         if all(operand.op == "constant" for operand in operands):
@@ -107,17 +107,17 @@ class Graph:
             self._positive.add(result)
 
     def _intern(self, node: Node) -> Symbol:
-        # repr tells 0.0 from -0.0, and makes NaN equal to itself.
+        # repr distinguishes 0.0 from -0.0, and makes NaN equal to itself.
         key = (node.op, node.arguments, node.row, repr(node.constant))
-        if key not in self._known:
-            self._known[key] = len(self.nodes)
+        if key not in self._indices:
+            self._indices[key] = len(self.nodes)
             self.nodes.append(node)
-        return Symbol(self, self._known[key])
+        return Symbol(self, self._indices[key])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Symbol:
-    """A node under construction; arithmetic on it adds nodes to its graph."""
+    """Refers to a node of a graph; arithmetic on symbols adds nodes to the graph."""
 
     graph: Graph
     index: int
@@ -166,7 +166,7 @@ class Symbol:
 
 
 class SymbolFunctions:
-    """Takes the place of numpy or torch while tracing."""
+    """Stands in for numpy or torch while expressions are traced."""
 
     names: ClassVar = ("log", "sqrt", "exp", "tanh", "abs", "sign", "minimum", "maximum")
 

@@ -1,7 +1,7 @@
 """Links: how a network's outputs z become predictions y, and how a derivative by y goes back to z.
 
-A loss of the language works on each class by itself, so its derivative G is taken by a coordinate u of that class alone:
-u = log(y) for softmax (so that y -> 0 is harmless), u = z otherwise.  `pullback` then gives the derivative by z.
+f is applied to each class separately, so its derivative G is taken by a coordinate u of that class alone: u = log(y) for
+softmax (so that y -> 0 is harmless), u = z otherwise.  `pullback` then gives the derivative by z.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn.functional import logsigmoid
 
 from glo.records import Link
 
-SMALLEST_LOG = -87.0  # the exponential of less is not a normal number, and takes a CPU ten times as long
+SMALLEST_LOG = -87.0  # exp of a smaller number is subnormal in float32, which takes a CPU ten times as long
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Predictions:
     """Predictions and their derivatives by u, all of the shape of z.
 
     Attributes:
-        raw: the prediction as it is.
-        y: the prediction, clamped to [eps, 1 - eps] for probabilities.
+        raw: the prediction before the clamp.
+        y: the prediction, clamped to [eps, 1 - eps] if it is a probability.
         dy: dy/du, 0 where clamped.
-        log_y: log of the unclamped y, or None where y is not a probability.
-        dlog_y: d(log_y)/du; None stands for 1.
+        log_y: log of the unclamped prediction, or None if it is not a probability.
+        dlog_y: d(log_y)/du; None means 1.
     """
 
     raw: Tensor
@@ -61,10 +61,10 @@ def _softmax_differentiable(z: Tensor, eps: float, dim: int) -> tuple[Tensor, Te
 
 
 def _where_inside(slope: Tensor, raw: Tensor, eps: float) -> Tensor:
-    """The slope of the clamp to [eps, 1 - eps] times `slope`, which is 0 outside.
+    """`slope` where `raw` is in [eps, 1 - eps], and 0 where the clamp is active.
 
-    One kernel, nine times faster on a CPU than a comparison and `torch.where`.  The bounds are exclusive in it, so it is
-    given the next numbers outside.
+    One kernel, nine times faster on a CPU than a comparison and `torch.where`.  Its bounds are exclusive, so it gets the
+    next floating-point numbers outside.
     """
     kind = np.float64 if raw.dtype == torch.float64 else np.float32
     low, high = np.nextafter(kind(eps), kind(-1)), np.nextafter(kind(1 - eps), kind(2))

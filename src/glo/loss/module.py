@@ -19,27 +19,27 @@ Reduction = Literal["mean", "sum", "none"]
 class ExpressionLoss(nn.Module):
     """Minus the sum over classes of f(x, y), with the calling convention of `nn.CrossEntropyLoss`.
 
-    `ExpressionLoss("x*log(y)")` is `nn.CrossEntropyLoss()`.  Computed in float32 (float64 for float64 input) also under
-    autocast; log(y) of the bare y comes from log-softmax, everywhere else y is clamped to [eps, 1 - eps].
+    `ExpressionLoss("x*log(y)")` equals `nn.CrossEntropyLoss()`.  It is computed in float32 (float64 for float64 input), also
+    under autocast.  log(y), where y is the leaf itself, comes from log-softmax; elsewhere y is clamped to [eps, 1 - eps].
 
     Args:
         expr: an expression, its text, or the name of a loss.
-        reduction: over samples: "mean" (weighted by the target's weight for class indices, as PyTorch does), "sum", "none".
+        reduction: over samples: "mean" (for class indices weighted by the target's weight, as in PyTorch), "sum" or "none".
         class_reduction: over classes: "sum" reproduces the paper's accuracies; "mean" divides by the number of classes.
-        weight: shape (C,), multiplies each class's term.
-        ignore_index: target index that does not count.
+        weight: shape (C,); multiplies the term of each class.
+        ignore_index: samples with this class index do not count.
         label_smoothing: in [0, 1), mixes the label with the uniform distribution (softmax) or with 1/2 (sigmoid).
         eps: bound of the clamp.
-        link: "softmax"; "sigmoid" for binary and multilabel; "identity" for regression (targets then have the
-            input's shape, as for `nn.BCEWithLogitsLoss` and `nn.MSELoss`, and ignore_index has no meaning).
+        link: "softmax"; "sigmoid" for binary and multilabel tasks; "identity" for regression.  With the last two, targets
+            have the input's shape, as for `nn.BCEWithLogitsLoss` and `nn.MSELoss`, and ignore_index has no effect.
 
     Raises:
         ExpressionError: for a bad expression.
         ConfigError: for a bad option.
 
     Shape:
-        softmax: input (C) or (N, C, d1, ...); target of class indices () or (N, d1, ...), or of probabilities, shaped as
-        the input.  Other links: input (N) or (N, C, ...), target of the same shape.
+        softmax: input (C) or (N, C, d1, ...); target: class indices () or (N, d1, ...), or probabilities of the input's
+        shape.  Other links: input (N) or (N, C, ...), target of the same shape.
         Output: scalar, or (N, d1, ...) for reduction "none".
     """
 
@@ -104,7 +104,7 @@ class ExpressionLoss(nn.Module):
         return self._reduce(losses, target, ignored)
 
     def _labels(self, z: Tensor, target: Tensor, dim: int, by_index: bool) -> Tensor:
-        """x, of the shape of z: one-hot or soft labels, smoothed if asked."""
+        """x, of the shape of z: one-hot or soft labels, smoothed by `label_smoothing`."""
         x = torch.zeros_like(z).scatter(dim, target.unsqueeze(dim), 1.0) if by_index else target.to(z.dtype)
         if self.label_smoothing:
             uniform = 1 / z.shape[dim] if self.link is Link.SOFTMAX else 0.5

@@ -1,8 +1,8 @@
 """Many different expressions as one short program of array operations.
 
-Evaluating 80 expressions one by one costs hundreds of tiny kernel calls.  In the graph of all of them, nodes of the same
-operation that are ready at the same time, from whatever expression, are computed by one call on all their rows: about 20
-calls where there were 80 levels and kinds (docs/decisions/0009-one-register.md).
+To evaluate 80 expressions one by one takes hundreds of tiny kernel calls.  In the graph of all expressions, nodes with the
+same operation whose arguments are ready, from different expressions, are computed by one call on all their rows, which makes
+about 20 calls (docs/decisions/0009-one-register.md).
 """
 
 from __future__ import annotations
@@ -21,9 +21,13 @@ from glo.loss.graph import PRIMITIVES, Graph, Symbol
 
 @dataclass(frozen=True)
 class Instruction:
-    """One call: for each operand as many rows of the register in, rows in a row out.
+    """One call of a function on rows of the register.
 
-    Operands that all lie in a row are slices; else they are gathered by one index, the rows of the first operand first.
+    Attributes:
+        function: of torch, with an argument `out`.
+        operands: a slice for each operand if all are consecutive rows; else one index of the rows to gather, those of the
+            first operand first.
+        out: the rows of the result, which are consecutive.
     """
 
     function: Callable[..., Any]
@@ -32,14 +36,15 @@ class Instruction:
 
 
 class Program:
-    """The graph nodes that some outputs need, each in a row of one register while it is needed.
+    """The operations that compute some nodes of a graph.  All values are rows of one tensor, the register.
 
-    Inputs and constants have rows as well, so that an operation never asks where its operands come from.
+    A node has a row as long as its value is needed.  Inputs and constants have rows too, so that all operands of an
+    operation are rows of the register.
 
     Args:
         graph: the traced graph.
         outputs: one node for each row of the result.
-        device, dtype: of the inputs that it will be run on.
+        device, dtype: of the inputs.
     """
 
     def __init__(
@@ -52,7 +57,7 @@ class Program:
         self._graph = graph
         self._options: dict[str, Any] = {"device": device, "dtype": dtype}
         self._rows: dict[int, int] = {}
-        self._taken: list[bool] = []  # of the rows of the register, which hold something that is still needed
+        self._taken: list[bool] = []  # for each row of the register, whether its value is still needed
         needed = self._needed(outputs)
         constants = [index for index in needed if graph.nodes[index].op == "constant"]
         self._constants = self._place(constants), [graph.nodes[index].constant for index in constants]
@@ -64,7 +69,7 @@ class Program:
 
     @property
     def inputs(self) -> list[str]:
-        """Names of the inputs that it needs."""
+        """Names of the inputs that the program needs."""
         return [name for name, _, _ in self._inputs]
 
     def run(self, inputs: dict[str, Tensor], columns: int) -> Tensor:
@@ -78,18 +83,18 @@ class Program:
         return self._register.index_select(0, self._outputs)
 
     def _allocate(self, columns: int) -> None:
-        """The register, a place for gathered operands, and each instruction as a call on fixed views of them."""
+        """Allocate the register and a buffer for gathered operands, and bind each instruction to views of them."""
         self._columns = columns
         self._register = torch.empty(len(self._taken), columns, **self._options)
         place, values = self._constants
         self._register[place] = torch.tensor(values, **self._options).reshape(-1, 1)
         longest = max((len(i.operands) for i in self.instructions if isinstance(i.operands, Tensor)), default=0)
-        room = torch.empty(longest, columns, **self._options)
+        buffer = torch.empty(longest, columns, **self._options)
         self._steps = []
         for instruction in self.instructions:
             rows, out = instruction.operands, self._register[instruction.out]
             if isinstance(rows, Tensor):
-                gathered = room[: len(rows)]
+                gathered = buffer[: len(rows)]
                 self._steps.append(partial(torch.index_select, self._register, 0, rows, out=gathered))
                 operands = gathered.split(len(out))
             else:
@@ -97,18 +102,18 @@ class Program:
             self._steps.append(partial(instruction.function, *operands, out=out))
 
     def _needed(self, outputs: Sequence[Symbol]) -> list[int]:
-        """The outputs and all that they depend on, arguments before what uses them."""
+        """The outputs and all nodes that they depend on, in topological order."""
         needed: set[int] = set()
-        left = [output.index for output in outputs]
-        while left:
-            index = left.pop()
+        pending = [output.index for output in outputs]
+        while pending:
+            index = pending.pop()
             if index not in needed:
                 needed.add(index)
-                left += self._graph.nodes[index].arguments
-        return sorted(needed)  # a node is traced after its arguments
+                pending += self._graph.nodes[index].arguments
+        return sorted(needed)  # a node has a higher index than its arguments
 
     def _place(self, indices: Sequence[int]) -> slice:
-        """Give nodes the first rows in a row that are free, at the end if there are none."""
+        """Give nodes the first free block of consecutive rows; if there is none, extend the register."""
         start, free = 0, 0
         while free < len(indices):
             row = start + free
@@ -120,7 +125,7 @@ class Program:
         return slice(start, start + len(indices))
 
     def _place_inputs(self, needed: Sequence[int]) -> list[tuple[str, Tensor, slice]]:
-        """For each input its rows that are needed, and where they go."""
+        """For each input: its name, the rows of it that are needed, and their rows in the register."""
         by_name: dict[str, list[int]] = defaultdict(list)
         for index in needed:
             node = self._graph.nodes[index]
@@ -132,7 +137,7 @@ class Program:
         ]
 
     def _instructions(self, order: Sequence[tuple[str, list[int]]], outputs: set[int]) -> list[Instruction]:
-        """The schedule with rows; a row is free again when the last that needs it is done, which keeps it all in cache."""
+        """Assign rows to the schedule.  A row is reused after its last use, which keeps the register in the CPU's cache."""
         nodes = self._graph.nodes
         last = {
             argument: number for number, (_, group) in enumerate(order) for i in group for argument in nodes[i].arguments
@@ -146,11 +151,11 @@ class Program:
         return instructions
 
     def _instruction(self, op: str, nodes: Sequence[int]) -> Instruction:
-        """The nodes get rows in the order of their operands, which then more often lie in a row too."""
+        """Place the nodes in the order of their operands, so that later operands are more often consecutive rows."""
         arguments = {index: self._graph.nodes[index].arguments for index in nodes}
         ordered = sorted(nodes, key=lambda index: [self._rows[argument] for argument in arguments[index]])
         columns = [[self._rows[i] for i in column] for column in zip(*(arguments[i] for i in ordered), strict=True)]
-        slices = tuple(in_a_row for column in columns if (in_a_row := _as_slice(column)))
+        slices = tuple(consecutive for column in columns if (consecutive := _as_slice(column)))
         operands = slices if len(slices) == len(columns) else self._index([row for column in columns for row in column])
         return Instruction(PRIMITIVES[op][0], operands, self._place(ordered))
 
@@ -159,16 +164,16 @@ class Program:
 
 
 def _as_slice(rows: Sequence[int]) -> slice | None:
-    """The rows as a slice, if they are one after the other."""
-    in_a_row = slice(rows[0], rows[0] + len(rows))
-    return in_a_row if list(rows) == list(range(in_a_row.start, in_a_row.stop)) else None
+    """The rows as a slice, if they are consecutive."""
+    consecutive = slice(rows[0], rows[0] + len(rows))
+    return consecutive if list(rows) == list(range(consecutive.start, consecutive.stop)) else None
 
 
 def schedule(graph: Graph, needed: Sequence[int]) -> list[tuple[str, list[int]]]:
-    """Operations in an order that computes many nodes at once: (operation, nodes), none before its arguments.
+    """An order of operations that computes many nodes per call: a list of (operation, nodes), arguments first.
 
-    Of the nodes that are ready, those with the longest way to go are urgent; the operation with the most urgent nodes is
-    next, with all nodes of it that are ready.
+    A node is ready if its arguments are computed; the height of a node is the longest path from it to an output.  The next
+    operation is the one with the most ready nodes of the greatest height; it is applied to all its ready nodes.
     """
     users: dict[int, list[int]] = defaultdict(list)
     missing: dict[int, int] = {}
