@@ -1,4 +1,4 @@
-"""Dask workers as jobs of a batch system, without glo: small, and on loopback."""
+"""Dask workers as jobs of a batch system, without glo: small ones, on loopback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dask_jobqueue.core import JobQueueCluster
 
 @contextlib.contextmanager
 def batch_client(kind: type[JobQueueCluster], logs: Path, **options: Any) -> Iterator[tuple[JobQueueCluster, Client]]:
-    """A cluster without workers, and its client; the workers' output goes to a folder."""
+    """A cluster without workers yet, and its client; the output of workers goes to a folder."""
     cluster = kind(
         cores=1,
         processes=1,

@@ -1,4 +1,4 @@
-"""The commands of glo as a user starts them, and what can be seen of a search from outside."""
+"""Run the commands of glo as a user does, and observe a study from outside."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TRAINED = "SELECT * FROM fitness_cache WHERE status = 'trained'"
 
 
 def wait_until(condition: Callable[[], Found | None], what: str = "") -> Found:
-    """What a condition answers, once that is something."""
+    """Wait until a condition returns something true, and return that."""
     deadline = time.monotonic() + PATIENCE
     while not (found := condition()):
         assert time.monotonic() < deadline, what
@@ -38,7 +38,7 @@ def wait_until(condition: Callable[[], Found | None], what: str = "") -> Found:
 
 
 def environment() -> dict[str, str]:
-    """That of this process; of one thread, and with wide lines."""
+    """The environment of this process, with one thread and wide lines."""
     return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
 
@@ -49,7 +49,7 @@ def start(*arguments: str, folder: Path) -> subprocess.Popen[str]:
 
 @contextmanager
 def started(*arguments: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A command at work, which does not outlive the block."""
+    """Start a command; it does not outlive the block."""
     process = start(*arguments, folder=folder)
     try:
         yield process
@@ -59,14 +59,14 @@ def started(*arguments: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def run(*arguments: str, folder: Path) -> tuple[int, str, str]:
-    """Exit code, output and errors of a command."""
+    """Run a command; returns its exit code, output and errors."""
     with started(*arguments, folder=folder) as process:
         out, err = process.communicate(timeout=PATIENCE)
         return process.returncode, out, err
 
 
 def wait_for_rows(process: subprocess.Popen[str], storage: Path, query: str) -> int:
-    """Until a command has written some to its store; if it ends before, the error has what it said."""
+    """Wait until a command has written rows to its store; if it ends before, the error shows its output."""
 
     def found() -> int:
         count = rows(storage, query)
@@ -77,15 +77,15 @@ def wait_for_rows(process: subprocess.Popen[str], storage: Path, query: str) -> 
 
 
 def numbers(summary: Any) -> Any:
-    """What is reported, without what may differ between two times or places."""
+    """A report without the values that may differ between two runs, or between two machines."""
     if not isinstance(summary, dict):
         return summary
-    apart = ("cluster", "seconds", "saved", "finished")
-    return {key: numbers(value) for key, value in summary.items() if key not in apart}
+    varying = ("cluster", "seconds", "saved", "finished")
+    return {key: numbers(value) for key, value in summary.items() if key not in varying}
 
 
 def gone(process: psutil.Process) -> bool:
-    """Whether nothing of a process runs any more."""
+    """Whether a process has ended."""
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -93,8 +93,8 @@ def gone(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def standing(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A scheduler and a worker of the user's own, with the address of the scheduler and its process."""
+def own_scheduler(folder: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A scheduler and a worker that the user has started; yields the address of the scheduler and its process."""
     variables = {**environment(), "DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
     common = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", *options]
     file = folder / "scheduler.json"

@@ -1,11 +1,11 @@
 """The real services that cluster tests run against: each is installed and started when a test first asks for it.
 
-A service that cannot be had here skips its tests, with the reason; where `GLO_REQUIRE_SERVICES` lists its name, as in
-`GLO_REQUIRE_SERVICES=sshd,slurm,postgresql`, they fail instead; what `GLO_SKIP_SERVICES` lists is not tried.  All are
-stopped at the end of the session.
+The tests of a service that is not available here are skipped, with the reason; if `GLO_REQUIRE_SERVICES` lists it, as in
+`GLO_REQUIRE_SERVICES=sshd,slurm,postgresql`, they fail instead.  Services that `GLO_SKIP_SERVICES` lists are not tried.  All
+are stopped at the end of the session.
 
-Several processes may share the tests (`make test-cluster`): what needs one service stays in one of them, and so does what
-shares the clusters of one file.
+Several processes may share the tests (`make test-cluster`): the tests of one service run in the same process, and so do the
+tests of one file, which share clusters.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from cluster.clusters import KINDS, Cluster
 from cluster.commands import SEARCH, run
-from cluster.places import KINDS, Place
 from cluster.services import htcondor, postgresql, slurm, sshd
 from cluster.services.provide import provided
 
@@ -31,9 +31,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def together(item: pytest.Item) -> str:
-    """The service that a test runs on, by its name or what it asks for; else its file."""
-    said = " ".join([item.name, *getattr(item, "fixturenames", [])])
-    return next((service for service in ("htcondor", "slurm", "ssh", "postgresql") if service in said), item.path.name)
+    """The service that a test needs, by the test's name or fixtures; else its file."""
+    names = " ".join([item.name, *getattr(item, "fixturenames", [])])
+    return next((service for service in ("htcondor", "slurm", "ssh", "postgresql") if service in names), item.path.name)
 
 
 @pytest.fixture(scope="session", name="sshd")
@@ -81,14 +81,14 @@ def htcondor_for_a_test(htcondor_server: htcondor.HTCondor, monkeypatch: pytest.
 
 
 @pytest.fixture
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """A cluster, by its name in `places.KINDS`."""
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Cluster:
+    """A cluster, by its name in `clusters.KINDS`."""
     return KINDS[request.param](tmp_path, request)
 
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Digest of the history of the search `SEARCH` on this machine, never interrupted."""
+    """The digest of the history of `SEARCH` on this machine without interruption."""
     code, out, err = run(*SEARCH, "--json", folder=tmp_path_factory.mktemp("whole"))
     assert code == 0, err
     return json.loads(out)["history_digest"]

@@ -1,6 +1,6 @@
-"""Tasks whose trainings hang, die or differ, for tests; workers import this module too.
+"""Tasks whose trainings hang, die or differ; workers import this module too.
 
-Each misbehaves with a network that is nearly always wrong, as only the loss `WRONG` makes it.
+Each misbehaves for a network that is nearly always wrong, which only the loss `WRONG` produces.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def model() -> nn.Module:
 
 
 def task(misbehave: Callable[[], object], name: str = "misbehaving") -> Task:
-    """Points around three centres, on which the wrong networks do something else than being measured."""
+    """Points around three centres; measuring a wrong network calls a function."""
 
     def metric(predictions: Tensor, targets: Tensor) -> float:
         accuracy = float((predictions.argmax(1) == targets).float().mean())
@@ -45,13 +45,13 @@ def dying() -> Task:
     return task(lambda: os.kill(os.getpid(), signal.SIGKILL))
 
 
-def murdering() -> Task:
-    """Takes the worker with it, not only the child that it is trained in."""
+def killing_workers() -> Task:
+    """Kills the worker, not only the child that trains."""
     return task(lambda: os.kill(os.getppid(), signal.SIGKILL))
 
 
 def slow(folder: str = "") -> Task:
-    """Each network takes its time, which is over as soon as the folder has a file `go`."""
+    """Measuring a network waits until the folder contains a file `go`."""
 
     def wait() -> None:
         deadline = time.monotonic() + 60
@@ -66,17 +66,17 @@ def slow(folder: str = "") -> Task:
 
 
 def different() -> Task:
-    """Other data in each process."""
+    """Different data in each process."""
     inputs, targets = points(os.getpid())
     return Task("different", model, (inputs, targets), points(2), training={"steps": 5})
 
 
-def where() -> Task:
-    """Its networks write down which GPU they see, and in which worker, in the folder that `GLO_TEST_SEEN` names."""
+def seen_gpus() -> Task:
+    """Each network records the GPU that it sees and its worker, in the folder that `GLO_TEST_SEEN` names."""
 
     def metric(predictions: Tensor, targets: Tensor) -> Tensor:
         seen = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
         Path(os.environ["GLO_TEST_SEEN"], f"{seen}-{os.getppid()}-{os.getpid()}").touch()
         return torch.tensor(0.5)
 
-    return Task("where", model, points(1), points(2), metric=metric, training={"batch_size": 20, "steps": 5})
+    return Task("seen-gpus", model, points(1), points(2), metric=metric, training={"batch_size": 20, "steps": 5})

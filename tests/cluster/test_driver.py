@@ -1,4 +1,4 @@
-"""A driver that is killed, a scheduler that is gone, strangers on the network: real processes, as a user starts them."""
+"""A driver that is killed, a scheduler that is gone, a peer without a certificate: real processes, as a user starts them."""
 
 from __future__ import annotations
 
@@ -15,66 +15,70 @@ pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
 
 import psutil
 
+from cluster.clusters import Cluster
 from cluster.commands import (
     PATIENCE,
     SEARCH,
     TRAINED,
     environment,
     gone,
+    own_scheduler,
     run,
-    standing,
     start,
     started,
     wait_for_rows,
     wait_until,
 )
-from cluster.family import listening, nannies, workers
-from cluster.places import Place
+from cluster.processes import listening, nannies, workers
 from glo.errors import ClusterError, ConfigError
-from glo.execution import Trainer, trainers
-from glo.execution.dask import write_certificates
+from glo.execution import Batch, InlineExecutor, open_executor, train
+from glo.execution.dask import cluster_executor, read_cluster, write_certificates
 from glo.execution.dask.config import AddressConfig, LocalConfig
 from glo.expr import parse
-from glo.records import Stage, TrainingConfig
+from glo.records import Stage, Training, TrainingConfig
 from glo.store import Store
-from glo.study import recorded_discovery
+from glo.study import recorded_result
 from glo.tasks import load_task
-from glo.training import Training
 from outside import GENERATIONS, rows
 
 pytestmark = pytest.mark.cluster
 
 
-@pytest.mark.parametrize("place", ["here", "local", "ssh", "slurm"], indirect=True)
-def test_a_driver_killed_within_a_generation_loses_nothing_that_ended(place: Place, whole: str, tmp_path: Path) -> None:
-    """And leaves nobody behind, nor jobs in a queue."""
+def one_training() -> Batch:
+    """A training that takes a moment."""
+    return Batch(load_task("digits"), TrainingConfig(steps=5), [Training(parse("x*log(y)"), 0.1)], seeds=[0])
+
+
+@pytest.mark.parametrize("cluster", ["here", "local", "ssh", "slurm"], indirect=True)
+def test_a_driver_killed_within_a_generation_loses_no_ended_training(cluster: Cluster, whole: str, tmp_path: Path) -> None:
+    """It leaves no processes behind, and no jobs in a queue."""
     storage = tmp_path / "glo.db"
-    with started(*SEARCH, *place.where, folder=tmp_path) as process:
+    with started(*SEARCH, *cluster.options, folder=tmp_path) as process:
         driver = psutil.Process(process.pid)
         wait_for_rows(process, storage, TRAINED)
-        driver.suspend()  # while its family is looked for
-        family = [*driver.children(recursive=True), *nannies(driver), *workers(driver)]
-        assert len(family) >= (4 if place.where else 0)
+        driver.suspend()  # while its processes are collected
+        processes = [*driver.children(recursive=True), *nannies(driver), *workers(driver)]
+        assert len(processes) >= (4 if cluster.options else 0)
     remembered = rows(storage, TRAINED)
     assert remembered
     assert rows(storage, GENERATIONS) == 0
-    wait_until(lambda: all(map(gone, family)) and not place.jobs(), "orphans")
+    wait_until(lambda: all(map(gone, processes)) and not cluster.jobs(), "orphans")
 
     code, out, err = run("resume", "run", "--json", folder=tmp_path)
     assert code == 0, err
     assert json.loads(out)["history_digest"] == whole
     store = Store(storage, create=False)
-    first = recorded_discovery(store, "run").history[0]
+    first = recorded_result(store, "run").history[0]
     store.close()
     assert first.funnel[Stage.CACHE].rejected >= remembered
     assert first.funnel[Stage.EARLY_STOP].candidates <= 3 * len(first.outcomes) - remembered
 
 
-@pytest.mark.parametrize("place", ["ssh_impatient"], indirect=True)
-def test_machines_that_are_all_gone_are_said_in_one_line_and_the_run_goes_on(
-    place: Place, whole: str, tmp_path: Path
+@pytest.mark.parametrize("cluster", ["ssh_impatient"], indirect=True)
+def test_losing_all_machines_is_an_error_of_one_line_and_the_run_goes_on(
+    cluster: Cluster, whole: str, tmp_path: Path
 ) -> None:
-    with started(*SEARCH, *place.where, folder=tmp_path) as process:
+    with started(*SEARCH, *cluster.options, folder=tmp_path) as process:
         driver = psutil.Process(process.pid)
         wait_for_rows(process, tmp_path / "glo.db", TRAINED)
         for each in [*workers(driver), *nannies(driver)]:
@@ -82,25 +86,26 @@ def test_machines_that_are_all_gone_are_said_in_one_line_and_the_run_goes_on(
         out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (2, "")
     assert err == (
-        "Error: no worker has been there for 10 s; what has ended is kept: go on with "
-        f"glo resume run --storage sqlite:///glo.db --device cpu --cluster {place.where[1]}\n"
+        "Error: the cluster has had no worker for 10 s; what has ended is kept: go on with "
+        f"glo resume run --storage sqlite:///glo.db --device cpu --cluster {cluster.options[1]}\n"
     )
     code, out, err = run("resume", "run", "--json", folder=tmp_path)
     assert code == 0, err
     assert json.loads(out)["history_digest"] == whole
 
 
-@pytest.mark.parametrize("comes_back", [True, False], ids=["who comes back", "who is gone"])
-def test_a_result_that_goes_with_its_worker_before_it_is_fetched(comes_back: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is trained anew by a worker that comes; nobody waits for ever for one that does not.
+@pytest.mark.parametrize("comes_back", [True, False], ids=["worker comes back", "worker is gone"])
+def test_a_result_that_is_lost_with_its_worker_before_it_is_fetched(
+    comes_back: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker trains again; if there is none, the driver does not wait for ever.
 
-    All clusters of this process lose their workers: there is one.
+    The test kills the workers of all clusters of this process: there is one.
     """
-    task, config, training = load_task("digits"), TrainingConfig(steps=5), Training(parse("x*log(y)"), 0.3)
-    with trainers("local:1", "cpu") as make_trainer:
-        trainer: Any = make_trainer(task, config)
-        trainer._config = LocalConfig(patience=600 if comes_back else 1)  # only now that there is a worker
-        client = trainer._client
+    batch = one_training()
+    with cluster_executor(LocalConfig(workers=1), "cpu") as executor:
+        executor._config = LocalConfig(patience=600 if comes_back else 1)  # only now that there is a worker
+        client = executor._client
         gather = client.gather
 
         def too_late(*arguments: Any, **options: Any) -> Any:
@@ -113,15 +118,30 @@ def test_a_result_that_goes_with_its_worker_before_it_is_fetched(comes_back: boo
 
         monkeypatch.setattr(client, "gather", too_late)
         if comes_back:
-            assert trainer.train([training], 0) == Trainer(task, config).train([training], 0)
+            assert train(executor, batch) == train(InlineExecutor(), batch)
         else:
-            with pytest.raises(ClusterError, match="no worker has been there for 1 s"):
-                trainer.train([training], 0)
-        assert client.gather == gather  # it was too late
+            with pytest.raises(ClusterError, match="the cluster has had no worker for 1 s"):
+                train(executor, batch)
+        assert client.gather == gather  # `too_late` was called
 
 
-def test_a_scheduler_that_goes_is_said_in_one_line_and_the_run_goes_on(whole: str, tmp_path: Path) -> None:
-    with standing(tmp_path) as (address, scheduler):
+def test_a_scheduler_that_dies_while_a_result_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with own_scheduler(tmp_path) as (address, scheduler), cluster_executor(read_cluster(address), "cpu") as executor:
+        client = executor._client
+        gather = client._gather
+
+        async def too_late(future: Any, *arguments: Any, **options: Any) -> Any:
+            await future._state.wait()
+            scheduler.kill()
+            return await gather(future, *arguments, **options)
+
+        monkeypatch.setattr(client, "_gather", too_late)
+        with pytest.raises(ClusterError, match="the scheduler of the cluster is gone"):
+            train(executor, one_training())
+
+
+def test_losing_the_scheduler_is_an_error_of_one_line_and_the_run_goes_on(whole: str, tmp_path: Path) -> None:
+    with own_scheduler(tmp_path) as (address, scheduler):
         process = start(*SEARCH, "--cluster", address, folder=tmp_path)
         storage = tmp_path / "glo.db"
         wait_for_rows(process, storage, "SELECT * FROM fitness_cache")
@@ -138,45 +158,41 @@ def test_a_scheduler_that_goes_is_said_in_one_line_and_the_run_goes_on(whole: st
 
 
 @pytest.mark.parametrize("noticed", [False, True], ids=["at once", "after a while"])
-def test_a_scheduler_that_goes_between_two_generations(noticed: bool, tmp_path: Path) -> None:
+def test_a_scheduler_that_dies_between_two_generations(noticed: bool, tmp_path: Path) -> None:
     """Whether or not dask's client has given up already."""
-    task, training = load_task("digits"), TrainingConfig(steps=5)
-    with standing(tmp_path) as (address, scheduler), trainers(address, "cpu") as make_trainer:
-        trainer = make_trainer(task, training)
-        assert trainer.train([Training(parse("x*log(y)"), 0.1)], 0) == Trainer(task, training).train(
-            [Training(parse("x*log(y)"), 0.1)], 0
-        )
+    batch = one_training()
+    with own_scheduler(tmp_path) as (address, scheduler), cluster_executor(read_cluster(address), "cpu") as executor:
+        assert train(executor, batch) == train(InlineExecutor(), batch)
         scheduler.kill()
         scheduler.wait()
         if noticed:
-            client = trainer._client  # pyright: ignore[reportAttributeAccessIssue]
-            wait_until(lambda: client.status == "closed")
+            wait_until(lambda: executor._client.status == "closed")
         with pytest.raises(ClusterError, match="the scheduler of the cluster is gone"):
-            trainer.train([Training(parse("x*log(y)"), 0.1)], 0)
+            train(executor, batch)
 
 
 @pytest.fixture
-def _soon_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dask goes on trying to connect for as long as it may."""
-    monkeypatch.setattr("glo.execution.dask.cluster.CONNECT", 2.0)
+def _short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask retries a connection until the timeout."""
+    monkeypatch.setattr("glo.execution.dask.cluster.CONNECT_TIMEOUT", 2.0)
 
 
-@pytest.mark.usefixtures("_soon_given_up")
-def test_a_scheduler_that_is_not_there(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_short_timeout")
+def test_a_scheduler_that_does_not_exist(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(ClusterError, match=f"there is no scheduler at {address}"), trainers(address):
+    with pytest.raises(ClusterError, match=f"there is no scheduler at {address}"), open_executor(address):
         pass
 
 
-@pytest.mark.usefixtures("_soon_given_up")
-def test_certificates_let_their_holder_in_and_no_stranger(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_short_timeout")
+def test_only_holders_of_the_certificates_can_connect(tmp_path: Path) -> None:
     assert run("cluster", "certs", folder=tmp_path)[0] == 0
     files = [f"glo-certs/{name}.pem" for name in ("ca", "cert", "key")]
     tls = [
         part for option, file in zip(("ca-file", "cert", "key"), files, strict=True) for part in (f"--tls-{option}", file)
     ]
-    with standing(tmp_path, *tls, "--protocol", "tls") as (address, _):
+    with own_scheduler(tmp_path, *tls, "--protocol", "tls") as (address, _):
         assert address.startswith("tls://127.0.0.1:")
         code, out, err = run("cluster", "check", address, "--json", folder=tmp_path)
         assert code == 0, err
@@ -185,22 +201,22 @@ def test_certificates_let_their_holder_in_and_no_stranger(tmp_path: Path) -> Non
         assert found["accuracy"] > 0.5
 
         write_certificates(tmp_path / "others")
-        stranger = AddressConfig(address=address, certs=tmp_path / "others")
-        with pytest.raises(ClusterError, match="does not know this certificate"), trainers(stranger):
+        other = AddressConfig(address=address, certs=tmp_path / "others")
+        with pytest.raises(ClusterError, match="does not know this certificate"), open_executor(other):
             pass
-        with pytest.raises(ClusterError, match="there is no scheduler"), trainers(address.replace("tls", "tcp")):
+        with pytest.raises(ClusterError, match="there is no scheduler"), open_executor(address.replace("tls", "tcp")):
             pass
 
 
 def test_everything_listens_on_this_machine_only() -> None:
-    """Of the driver and its workers, whatever listens."""
+    """Every listening socket of the driver and its workers."""
     me = psutil.Process()
-    before, strangers = set(listening(me)), me.children(recursive=True)  # the services of other tests
-    with trainers("local:2", "cpu"):
-        family = [me, *(child for child in me.children(recursive=True) if child not in strangers)]
-        places = {place for process in family for place in listening(process)} - before
-    assert len(places) >= 5  # the scheduler and its pages, two nannies, two workers
-    assert {host for host, _ in places} == {"127.0.0.1"}
+    before, services = set(listening(me)), me.children(recursive=True)  # the services of other tests
+    with open_executor("local:2", "cpu"):
+        processes = [me, *(child for child in me.children(recursive=True) if child not in services)]
+        addresses = {address for process in processes for address in listening(process)} - before
+    assert len(addresses) >= 5  # the scheduler and its pages, two nannies, two workers
+    assert {host for host, _ in addresses} == {"127.0.0.1"}
 
 
 def test_plain_text_on_a_public_network_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
@@ -209,7 +225,7 @@ def test_plain_text_on_a_public_network_is_refused_before_anything_is_sent(tmp_p
     assert "plain text" in err
     assert "--insecure" in err
     assert err.count("\n") == 1
-    with pytest.raises(ConfigError, match="plain text"), trainers("tcp://0.0.0.0:8786"):
+    with pytest.raises(ConfigError, match="plain text"), open_executor("tcp://0.0.0.0:8786"):
         pass
 
 
@@ -218,9 +234,9 @@ def test_a_script_without_a_main_guard_may_use_a_cluster(tmp_path: Path) -> None
     script = tmp_path / "script.py"
     script.write_text(
         "import glo\n"
-        "print('begun', flush=True)\n"
+        "print('started', flush=True)\n"
         "found = glo.discover('digits', generations=1, population=4, steps=20, device='cpu', cluster='local:1')\n"
         "print(len(found.history))\n"
     )
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=environment(), capture_output=True, text=True)
-    assert done.stdout == "begun\n1\n", done.stderr
+    assert done.stdout == "started\n1\n", done.stderr

@@ -1,4 +1,4 @@
-"""An experiment that is interrupted on a cluster goes on with what had arrived: nothing that ended is lost."""
+"""An experiment that is interrupted on a cluster goes on with the recorded results: no ended training is lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
 
 import psutil
 
-from cluster.commands import EXPERIMENT, PATIENCE, TRAININGS, numbers, run, standing, start, wait_for_rows, wait_until
+from cluster.commands import EXPERIMENT, PATIENCE, TRAININGS, numbers, own_scheduler, run, start, wait_for_rows, wait_until
 from images import need
 from outside import rows
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The experiment that is never interrupted, on this machine."""
+    """The experiment on this machine, without interruption."""
     need("mnist")
     code, out, err = run(*EXPERIMENT, folder=tmp_path_factory.mktemp("whole"))
     assert code == 0, err
@@ -31,25 +31,25 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def distinct(experiment: dict[str, Any]) -> int:
-    """How many trainings an experiment is made of: the same one may be asked for in two blocks."""
+    """The number of different trainings of an experiment: two blocks may request the same one."""
     return len({json.dumps({**training, "block": ""}) for training in experiment["runs"]})
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_experiment_goes_on_with_what_arrived(
+def test_an_interrupted_experiment_goes_on_with_the_recorded_results(
     how: signal.Signals, whole: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Ctrl-C says how to go on; a driver that is killed cannot.  No process is left over."""
+    """After Ctrl-C the command says how to go on; a driver that is killed cannot.  No process is left over."""
     storage = tmp_path / "results" / "glo.db"
     process = start(*EXPERIMENT, "--cluster", "local:2", folder=tmp_path)
     try:
         wait_for_rows(process, storage, TRAININGS)
-        family = psutil.Process(process.pid).children(recursive=True)
+        processes = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(how)
         out, err = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
-    wait_until(lambda: not [child for child in family if child.is_running() and child.status() != "zombie"], "orphans")
+    wait_until(lambda: not [child for child in processes if child.is_running() and child.status() != "zombie"], "orphans")
     assert 0 < rows(storage, TRAININGS) < distinct(whole)
     assert out == ""
     again = EXPERIMENT
@@ -63,9 +63,9 @@ def test_an_interrupted_experiment_goes_on_with_what_arrived(
     assert numbers(json.loads(out)) == numbers(whole)
 
 
-def test_a_scheduler_that_goes_ends_an_experiment_and_what_arrived_is_kept(whole: dict[str, Any], tmp_path: Path) -> None:
+def test_losing_the_scheduler_ends_an_experiment_and_keeps_its_results(whole: dict[str, Any], tmp_path: Path) -> None:
     storage = tmp_path / "results" / "glo.db"
-    with standing(tmp_path) as (address, scheduler):
+    with own_scheduler(tmp_path) as (address, scheduler):
         process = start(*EXPERIMENT, "--cluster", address, folder=tmp_path)
         wait_for_rows(process, storage, TRAININGS)
         scheduler.kill()

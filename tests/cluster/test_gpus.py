@@ -1,6 +1,6 @@
-"""Each training sees one GPU, and no two the same, of those that a batch system gives to its jobs.
+"""Each training sees one GPU of those that a batch system gives to its jobs, and no two trainings see the same.
 
-There is no GPU here: what the trainings see is what counts, and they train on the CPU.
+There is no GPU here: the tests look at what trainings see, and they train on the CPU.
 """
 
 from __future__ import annotations
@@ -14,32 +14,31 @@ pytest.importorskip("dask_jobqueue", reason="a cluster needs glo[cluster]")
 from cluster.commands import wait_until
 from cluster.services.htcondor import GPUS, HTCondor
 from cluster.services.slurm import Slurm
-from glo.execution import trainers
+from glo.execution import Batch, open_executor, train
 from glo.execution.dask.config import HTCondorConfig, JobsConfig, SlurmConfig
 from glo.expr import parse
-from glo.records import TrainingConfig
+from glo.records import Training, TrainingConfig
 from glo.tasks import load_task
-from glo.training import Training
 
 TESTS = Path(__file__).parents[1]
 
 
 def seen(config: JobsConfig, folder: Path, jobs: int, gpus: int) -> set[tuple[str, str]]:
-    """The worker and the GPUs of each training that took place, once all workers have trained."""
+    """The worker and the GPU of each training, once trainings have seen all GPUs."""
     prologue = (f"export GLO_TEST_SEEN={folder} PYTHONPATH={TESTS}:$PYTHONPATH",)
     places = {"shared": folder, "log_directory": folder / "logs", "prologue": prologue}
     config = config.model_copy(update={"memory": "1 GiB", "gpus": gpus, "min_jobs": jobs, "max_jobs": jobs, **places})
-    task, few = load_task("cluster.misbehaving:where"), [Training(parse("x*log(y)"), 0.3)] * 4
-    with trainers(config, "cpu") as make_trainer:
-        trainer = make_trainer(task, TrainingConfig(steps=5))
+    task, trainings = load_task("cluster.misbehaving:seen_gpus"), [Training(parse("x*log(y)"), 0.3)] * 4
+    batch = Batch(task, TrainingConfig(steps=5), trainings, seeds=[0, 1, 2, 3])
+    with open_executor(config, "cpu") as executor:
 
         def all_found() -> set[tuple[str, str]] | None:
-            trainer.train(few, [0, 1, 2, 3])
+            train(executor, batch)
             names = [path.name.rsplit("-", 2) for path in folder.glob("*-*-*") if path.is_file()]
             found = {(worker, gpu) for gpu, worker, _ in names}
             return found if len({gpu for _, gpu in found}) == jobs * gpus else None
 
-        return wait_until(all_found, "not all GPUs are used")
+        return wait_until(all_found, "some GPU is not used")
 
 
 @pytest.mark.parametrize(("jobs", "gpus"), [(2, 1), (1, 2)], ids=["in two jobs", "in one job"])

@@ -1,4 +1,4 @@
-"""The private HTCondor works with its commands and with dask-jobqueue; what glo does with it is tested by what it does."""
+"""The private HTCondor works with its commands and dask-jobqueue; other tests use it through glo."""
 
 from __future__ import annotations
 

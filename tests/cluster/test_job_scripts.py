@@ -1,4 +1,4 @@
-"""What is handed to a batch system, without one; and how a job shares out its GPUs."""
+"""The job scripts for batch systems, without one; and how a job assigns its GPUs to trainings."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from glo.execution.dask import ClusterConfig, write_certificates
 from glo.execution.dask.certificates import security_options
 from glo.execution.dask.config import HTCondorConfig, SlurmConfig
 from glo.execution.dask.start import close, settings, start
-from glo.execution.dask.worker import gpus, leased_gpu
+from glo.execution.dask.worker import free_gpus, leased_gpu
 
 pytestmark = pytest.mark.cluster
 
 
 def script(config: ClusterConfig, folder: Path) -> str:
-    """Of a job that is never submitted."""
+    """The script of a job that is not submitted."""
     write_certificates(folder)
     config = config.model_copy(update={"log_directory": folder / "logs"})
     with dask.config.set(settings(config)):
@@ -68,7 +68,7 @@ def test_a_directive_of_htcondor_is_a_pair(tmp_path: Path) -> None:
         script(HTCondorConfig(directives=("flock",)), tmp_path)
 
 
-def test_plain_text_only_where_it_was_said(tmp_path: Path) -> None:
+def test_plain_text_only_if_it_is_allowed(tmp_path: Path) -> None:
     text = script(SlurmConfig(insecure=True), tmp_path)
     assert "tcp://127.0.0.1:" in text
     assert "tls" not in text
@@ -76,13 +76,13 @@ def test_plain_text_only_where_it_was_said(tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _other_gpus() -> Iterator[None]:
-    gpus.cache_clear()
+    free_gpus.cache_clear()
     yield
-    gpus.cache_clear()
+    free_gpus.cache_clear()
 
 
 def test_each_training_of_a_job_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the job says which there are; a third waits until one is free."""
+    """The job names the GPUs; a third training waits until one is free."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a, GPU-b")
     third: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
@@ -102,7 +102,7 @@ def test_each_training_of_a_job_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("visible", [None, "", " "])
-def test_without_gpus_there_is_nothing_to_share_out(visible: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_gpus_none_is_assigned(visible: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 from cluster.services.postgresql import Postgresql
 
 
-def test_what_is_committed_in_one_connection_is_seen_in_another(postgresql: Postgresql) -> None:
+def test_rows_that_one_connection_commits_are_visible_in_another(postgresql: Postgresql) -> None:
     engine = sa.create_engine(postgresql.new_database(), poolclass=sa.NullPool)
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE TABLE losses (expression text)"))

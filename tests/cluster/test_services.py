@@ -1,4 +1,4 @@
-"""Services end with their tests, however these end; and one that is missing skips or fails as it should."""
+"""Services end with their tests, however these end; tests of a missing service are skipped, or fail where it is required."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
-def test_what_a_server_leaves_behind_ends_with_it(tmp_path: Path) -> None:
+def test_a_daemon_that_a_server_leaves_behind_ends_with_it(tmp_path: Path) -> None:
     with running(["sh", "-c", SERVER.format(folder=tmp_path)], tmp_path / "log") as alive:
         daemon = psutil.Process(pid_in(tmp_path))
         assert alive()
@@ -57,7 +57,7 @@ def test_a_server_ends_when_its_test_is_killed(tmp_path: Path) -> None:
     wait_for(lambda: not daemon.is_running())
 
 
-def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_reports_why(tmp_path: Path) -> None:
     log = tmp_path / "log"
     server = running(["sh", "-c", "echo no such port; exit 3"], log)
     with pytest.raises(RuntimeError, match="no such port"), server as alive:

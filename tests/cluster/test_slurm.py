@@ -1,4 +1,4 @@
-"""The private SLURM works with sbatch and with dask-jobqueue; what glo does with it is tested by what it does."""
+"""The private SLURM works with sbatch and dask-jobqueue; other tests use it through glo."""
 
 from __future__ import annotations
 

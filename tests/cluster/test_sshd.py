@@ -17,8 +17,8 @@ from cluster.services.sshd import Sshd
 def test_ssh_runs_a_command_on_each_host(sshd: Sshd) -> None:
     for host in sshd.hosts:
         ssh = ["ssh", "-F", str(sshd.config), host, "echo $SSH_CONNECTION"]
-        words = subprocess.run(ssh, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout.split()
-        assert words[2:] == [host, str(sshd.port)]
+        connection = subprocess.run(ssh, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout.split()
+        assert connection[2:] == [host, str(sshd.port)]
 
 
 def test_a_stranger_cannot_log_in(sshd: Sshd) -> None:

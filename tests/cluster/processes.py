@@ -1,6 +1,6 @@
-"""The processes of a cluster on this machine, found from outside, however they were started: ssh and batch systems too.
+"""The processes of a cluster on this machine, found from outside, however they were started: by ssh or a batch system too.
 
-A driver listens as a scheduler; nannies are told its address on their command line; a nanny's child is a worker, and the
+A driver listens as a scheduler.  The command line of a nanny has the scheduler's address; a nanny's child is a worker, and a
 worker's children train.
 """
 
@@ -14,10 +14,11 @@ import psutil
 
 from cluster.commands import gone, wait_until
 
-BEGUN = 0.05  # seconds that a child has computed which certainly trains; to be set up it takes some milliseconds
+TRAINING_SECONDS = 0.05  # CPU time of a child that is certainly training; its setup takes some milliseconds
 
 
 def listening(process: psutil.Process) -> list[tuple[str, int]]:
+    """The addresses that a process listens on."""
     try:
         return [(c.laddr.ip, c.laddr.port) for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
     except psutil.NoSuchProcess:
@@ -25,7 +26,7 @@ def listening(process: psutil.Process) -> list[tuple[str, int]]:
 
 
 def nannies(driver: psutil.Process) -> list[psutil.Process]:
-    """Those that were told to connect to a driver."""
+    """The nannies that connect to a driver."""
     schedulers = {f"tls://{host}:{port}" for host, port in listening(driver)}
     found: list[psutil.Process] = []
     for process in psutil.process_iter():
@@ -36,7 +37,7 @@ def nannies(driver: psutil.Process) -> list[psutil.Process]:
 
 
 def workers(driver: psutil.Process) -> list[psutil.Process]:
-    """The processes in which dask works: neither their nannies nor the children that train."""
+    """The workers of a driver: neither their nannies nor the children that train."""
     found: list[psutil.Process] = []
     for nanny in nannies(driver):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -45,16 +46,17 @@ def workers(driver: psutil.Process) -> list[psutil.Process]:
 
 
 def stopped_in_mid_training(driver: psutil.Process) -> tuple[psutil.Process, psutil.Process] | None:
-    """A worker, and a child of it that trains: it is stopped (SIGSTOP), so that it cannot end before its worker is ended.
+    """A worker and a child of it that trains.  The child is stopped (SIGSTOP), so that it cannot end before its worker.
 
-    One that has hardly computed yet goes on: stopped before it has asked to be killed with its worker, it would stay.
+    A child that has just started continues: it would outlive its worker if it were stopped before it has asked for the
+    signal that kills it with its worker.
     """
     for worker in workers(driver):
         with contextlib.suppress(psutil.NoSuchProcess):
             for child in worker.children():
                 child.suspend()
                 wait_until(lambda child=child: gone(child) or child.status() == psutil.STATUS_STOPPED)
-                if not gone(child) and sum(child.cpu_times()[:2]) >= BEGUN:
+                if not gone(child) and sum(child.cpu_times()[:2]) >= TRAINING_SECONDS:
                     return worker, child
                 child.resume()
     return None
@@ -62,18 +64,18 @@ def stopped_in_mid_training(driver: psutil.Process) -> tuple[psutil.Process, psu
 
 @contextlib.contextmanager
 def workers_killed(times: int) -> Iterator[list[int]]:
-    """`kill -9` of this many workers of this process, each while a child of it trains; gives the list of those killed."""
+    """`kill -9` this many workers of this process, each while a child of it trains; the list fills with their pids."""
     killed: list[int] = []
     stop = threading.Event()
 
-    def murder() -> None:
+    def kill_workers() -> None:
         while not stop.wait(0.05) and len(killed) < times:
             if caught := stopped_in_mid_training(psutil.Process()):
                 worker, _ = caught
                 worker.kill()
                 killed.append(worker.pid)
 
-    killer = threading.Thread(target=murder)
+    killer = threading.Thread(target=kill_workers)
     killer.start()
     try:
         yield killed
