@@ -40,6 +40,10 @@ class StoreError(GloError):
     """A store cannot be opened, is damaged, read-only or full, or was written by another version."""
 
 
+class MissingStoreError(StoreError):
+    """There is no store at this place yet."""
+
+
 class RunError(StoreError):
     """A run is unknown, already exists, is in use by another process, or cannot be recorded."""
 

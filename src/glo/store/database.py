@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from glo.errors import ConfigError, RunError, StoreError
+from glo.errors import ConfigError, MissingStoreError, RunError, StoreError
 from glo.records import Outcome
 from glo.store.backend import SETUP, LockHeld
 from glo.store.interrupts import interrupts_deferred
@@ -76,8 +76,8 @@ class Store:
                     self._create()
         self._check_version()
 
-    def _missing(self) -> StoreError:
-        return StoreError(f"there is no store {self}: give its --storage, or start with glo search")
+    def _missing(self) -> MissingStoreError:
+        return MissingStoreError(f"there is no store {self}: give its --storage, or start with glo search")
 
     def _tables(self) -> list[str]:
         with self._reading() as connection:

@@ -2,9 +2,11 @@ from .callbacks import Callback
 from .config import PRESETS, StudyConfig, TaskConfig, compose, read_settings
 from .history import asked_digest, funnel_table, rank
 from .loop import Loop
-from .result import StudyResult, Trial, recorded_result, study_states
+from .names import default_name, short_name
+from .record import recorded_result, study_states
+from .result import StudyResult, Trial
 from .shortcuts import discover, enumerate_losses, tune_coefficients
-from .study import Study, default_name, load_study, short_name
+from .study import Study, load_study
 
 __all__ = [
     "PRESETS", "Callback", "Loop", "Study", "StudyConfig", "StudyResult", "TaskConfig", "Trial", "asked_digest", "compose",

@@ -11,9 +11,9 @@ from glo.errors import ConfigError, RunError
 from glo.expr import describe, parse
 from glo.records import FunnelCounts, Outcome, PhaseKind, Stage, Status
 from glo.search import tuned_positions
-from glo.store import GenerationRecord, Store
-from glo.study.config import StudyConfig, validated
-from glo.study.history import funnel_table, in_generations, rank, summed_counts
+from glo.store import GenerationRecord
+from glo.study.config import StudyConfig
+from glo.study.history import funnel_table, rank, summed_counts
 
 if TYPE_CHECKING:
     import pandas
@@ -232,36 +232,3 @@ class StudyResult:
             "config": self.config.model_dump(mode="json"),
             "versions": dict(self.versions),
         }
-
-
-def recorded_result(store: Store, name: str) -> StudyResult:
-    """A study as far as it is recorded; nothing is computed, and its task is not loaded.
-
-    Raises:
-        RunError: if there is no such study.
-    """
-    record = store.run(name)
-    config = validated(record.config)
-    return StudyResult(name, config, record.versions, in_generations(config, store.generations(name)))
-
-
-def study_states(store: Store) -> list[dict[str, Any]]:
-    """The studies of a store, how far they are, and the best loss of each so far, as JSON-like data."""
-    states: list[dict[str, Any]] = []
-    for record in store.runs():
-        result = recorded_result(store, record.name)
-        best = next(iter(result.finalists(1)), None)
-        states.append(
-            {
-                "name": record.name,
-                "task": result.config.task.name,
-                "preset": result.config.preset,
-                "seed": result.config.seed,
-                "generations": len(result.history),
-                "planned": result.config.planned,
-                "fitness": best.fitness if best else None,
-                "expression": best.expression if best else None,
-                "created": record.created,
-            }
-        )
-    return states

@@ -8,18 +8,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glo.catalog import NAMED, resolve
-from glo.errors import ConfigError, ReplayError, RunError
+from glo.catalog import resolve
+from glo.errors import ConfigError, RunError
 from glo.execution import Where, open_executor
 from glo.expr import Expr
 from glo.provenance import versions
-from glo.records import PhaseKind, digest, read_toml
-from glo.store import DEFAULT_STORAGE, RunRecord, Store
+from glo.records import PhaseKind, read_toml
+from glo.store import DEFAULT_STORAGE, RunRecord, Store, check_name
 from glo.study.callbacks import Callback
-from glo.study.config import StudyConfig, changed, compose, differences, read_settings, task_config, validated
+from glo.study.config import StudyConfig, compose, read_settings, task_config, validated
 from glo.study.history import in_generations
 from glo.study.loop import Listener, Loop
-from glo.study.result import StudyResult, Trial, recorded_result
+from glo.study.names import default_name, short_name
+from glo.study.record import continued, find_record, recorded_result, refusal
+from glo.study.result import StudyResult, Trial
 from glo.tasks import Task, load_task
 
 if TYPE_CHECKING:
@@ -305,24 +307,25 @@ class Study:
         """
         self._stopped = False
         self._name = self._name or default_name(self._task_name, what, self.seed)
-        with closing(Store(self.storage, create=bool(kinds))) as store, store.lock(self.name):
-            record = next((record for record in store.runs() if record.name == self.name), None)
+        check_name(self._name)
+        record = find_record(self.storage, self._name)
+        if record is None and kinds:
+            config = self._composed(kinds, overrides, defaults)
+        elif record is None or not self._load_if_exists:
+            raise refusal(record, self._name, self.storage)
+        else:
+            config = self._continued(record, kinds, overrides)
+        with (
+            closing(Store(self.storage)) as store,
+            store.lock(self.name),
+            open_executor(self._cluster, self._device) as executor,
+        ):
             if record is None:
-                if not kinds:
-                    store.run(self.name)  # raises, and lists the studies that exist
-                config = self._composed(kinds, overrides, defaults)
-            elif not self._load_if_exists:
-                raise RunError(
-                    f"there is already a study '{self.name}' in {store}: glo resume {self.name}, or use another --name"
-                )
-            else:
-                config = self._continued(record, kinds, overrides)
-            with open_executor(self._cluster, self._device) as executor:
-                if record is None:
-                    store.create_run(self.name, config.model_dump(mode="json"), versions())
-                elif config != validated(record.config):
-                    store.extend_run(self.name, config.model_dump(mode="json"))
-                history = Loop(self.name, config, self.task, store, executor, self._slots, self._listener()).run()
+                store.create_run(self.name, config.model_dump(mode="json"), versions())
+            elif config != validated(record.config):
+                store.extend_run(self.name, config.model_dump(mode="json"))
+            loop = Loop(self.name, config, self.task, store, executor, self._slots, self._listener())
+            history = loop.run()
         known = versions() if record is None else record.versions
         result = StudyResult(self.name, config, known, in_generations(config, history))
         self._tell(lambda callback: callback.on_end(self, result))
@@ -336,37 +339,10 @@ class Study:
         return compose(self.task, self.preset, self._file, self._settings, chosen, defaults)
 
     def _continued(self, record: RunRecord, kinds: Sequence[PhaseKind], overrides: Mapping[str, Any]) -> StudyConfig:
-        """The recorded configuration, with a phase added if it is a new one.
-
-        Raises:
-            ReplayError: if anything else than an added phase differs from the record.
-        """
-        recorded = validated(record.config)
-        added = [kind for kind in kinds if kind not in recorded.phases]
-        asked = {
-            **overrides,
-            "phases": [*recorded.phases, *added],
-            "seed": self.seed,
-            "preset": self.preset,
-            "task": task_config(self.task).model_dump(mode="json"),
-        }
-        config = changed(recorded, read_toml(self._file), read_settings(self._settings), asked)
-        allowed = {kind.value: getattr(config, kind.value) for kind in added if kind is not PhaseKind.GENETIC}
-        if PhaseKind.GENETIC in added:
-            allowed |= {"genetic": config.genetic, "generations": config.generations}
-        compared = recorded.model_copy(update={**allowed, "phases": config.phases})
-        differing = [
-            f"{key} {record.versions.get(key, '?')} there and {now} here"
-            for key, now in versions().items()
-            if record.versions.get(key) != now
-        ]
-        differing += differences(compared.model_dump(mode="json"), config.model_dump(mode="json"))
-        if differing:
-            raise ReplayError(
-                f"study '{record.name}' was recorded differently: {'; '.join(differing)}; "
-                "use what was recorded, or start a new study under another name"
-            )
-        return config
+        """The recorded configuration, with a further phase if one of `kinds` is not recorded."""
+        own = {"seed": self.seed, "preset": self.preset, "task": task_config(self.task).model_dump(mode="json")}
+        given = (read_toml(self._file), read_settings(self._settings), overrides, own)
+        return continued(record, kinds, given)
 
     def _listener(self) -> Listener:
         """Forwards the loop's events to all callbacks."""
@@ -405,13 +381,3 @@ def load_study(
         RunError: if there is no such study.
     """
     return Study._recorded(name, storage, task, data_dir, device, cluster, slots, callbacks)
-
-
-def default_name(task: str, what: str, seed: int) -> str:
-    """The name of a study that was given none, e.g. "digits-default-0"."""
-    return f"{task.replace(':', '.')}-{what}-{seed}"
-
-
-def short_name(loss: Expr) -> str:
-    """A loss's part of a study's name: its own name, else a hash of its text."""
-    return next((name for name, named in NAMED.items() if named == loss), digest(str(loss))[:8])

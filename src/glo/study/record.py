@@ -1,0 +1,101 @@
+"""The record of a study: find it, read its result, and go on with its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from glo.errors import MissingStoreError, ReplayError, RunError
+from glo.provenance import versions
+from glo.records import PhaseKind
+from glo.store import RunRecord, Store, without_password
+from glo.study.config import StudyConfig, changed, differences, validated
+from glo.study.history import in_generations
+from glo.study.result import StudyResult
+
+
+def find_record(storage: str | Path, name: str) -> RunRecord | None:
+    """The record of a study; None if there is none, or no store yet."""
+    try:
+        with closing(Store(storage, create=False)) as store:
+            return next((record for record in store.runs() if record.name == name), None)
+    except MissingStoreError:
+        return None
+
+
+def refusal(record: RunRecord | None, name: str, storage: str | Path) -> RunError:
+    """The error for a study that is missing, or that exists and should not."""
+    where = without_password(storage)
+    if record is None:
+        return RunError(f"there is no study '{name}' in {where}: start it with search, tune or enumerate")
+    return RunError(f"there is already a study '{name}' in {where}: glo resume {name}, or use another --name")
+
+
+def continued(record: RunRecord, kinds: Sequence[PhaseKind], given: Sequence[Mapping[str, Any]]) -> StudyConfig:
+    """The configuration to go on with: the recorded one, with the phases that are not recorded yet.
+
+    The options of an added phase are free; all others must be as recorded.
+
+    Args:
+        record: of the study.
+        kinds: of the phases that are asked for.
+        given: layers of nested values that are asked for, a later one wins; None means as recorded.
+
+    Raises:
+        ReplayError: naming each version and option that differs from the record.
+    """
+    recorded = validated(record.config)
+    added = [kind for kind in kinds if kind not in recorded.phases]
+    config = changed(recorded, *given, {"phases": [*recorded.phases, *added]})
+    free: dict[str, Any] = {"phases": config.phases}
+    for kind in added:
+        free[kind.value] = getattr(config, kind.value)  # the table of its options has the name of the phase
+    if PhaseKind.GENETIC in added:
+        free["generations"] = config.generations
+    differing = [
+        f"{key} is {record.versions.get(key, '?')} there and {now} here"
+        for key, now in versions().items()
+        if record.versions.get(key) != now
+    ]
+    differing += differences(recorded.model_copy(update=free).model_dump(mode="json"), config.model_dump(mode="json"))
+    if differing:
+        raise ReplayError(
+            f"study '{record.name}' was recorded differently: {'; '.join(differing)}; "
+            "use what was recorded, or start a new study under another name"
+        )
+    return config
+
+
+def recorded_result(store: Store, name: str) -> StudyResult:
+    """A study as far as it is recorded; nothing is computed, and its task is not loaded.
+
+    Raises:
+        RunError: if there is no such study.
+    """
+    record = store.run(name)
+    config = validated(record.config)
+    return StudyResult(name, config, record.versions, in_generations(config, store.generations(name)))
+
+
+def study_states(store: Store) -> list[dict[str, Any]]:
+    """The studies of a store, how far they are, and the best loss of each so far, as JSON-like data."""
+    states: list[dict[str, Any]] = []
+    for record in store.runs():
+        result = recorded_result(store, record.name)
+        best = next(iter(result.finalists(1)), None)
+        states.append(
+            {
+                "name": record.name,
+                "task": result.config.task.name,
+                "preset": result.config.preset,
+                "seed": result.config.seed,
+                "generations": len(result.history),
+                "planned": result.config.planned,
+                "fitness": best.fitness if best else None,
+                "expression": best.expression if best else None,
+                "created": record.created,
+            }
+        )
+    return states
