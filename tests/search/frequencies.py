@@ -1,4 +1,4 @@
-"""Are these counts what those probabilities give?  Chi-square, for random generators tested with fixed seeds."""
+"""Chi-square tests of counts against probabilities, for random generators with fixed seeds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import chisquare
 
 K = TypeVar("K", bound=Hashable)
-# A right generator fails at one seed in ten thousand; the seeds are fixed, so it fails always or never.
+# A correct generator fails with one seed in ten thousand; seeds are fixed, so a test always fails or never.
 FALSE_ALARM = 1e-4
 
 
@@ -20,7 +20,7 @@ def normalised(weights: Mapping[K, float]) -> dict[K, float]:
 
 
 def assert_drawn_from(counts: Mapping[K, int], probabilities: Mapping[K, float]) -> None:
-    """Fail where the counts have an unlikely chi-square, or anything that has no probability."""
+    """Fail if the chi-square statistic is unlikely, or an outcome of probability 0 has occurred."""
     assert abs(sum(probabilities.values()) - 1) < 1e-9, "the test's own probabilities do not add up to 1"
     possible = [key for key, probability in probabilities.items() if probability > 0]
     assert not set(counts) - set(possible), f"impossible: {sorted(map(str, set(counts) - set(possible)))}"

@@ -1,6 +1,6 @@
-"""CMA-ES over coefficients: the contract of every search, where it starts, that it finds what is best, and what it reports.
+"""CMA-ES over coefficients: the contract of every search, its start, its convergence, its best sample and its mean.
 
-Baikal, log(y) - x/y, has neither a number nor a product, so every coefficient can be read off what is asked.
+Baikal, log(y) - x/y, has neither a number nor a product, so all coefficients can be read from an expression.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from glo.testing.search import AdaptiveSearchContract, Evaluate, failing, fake_fitness, history, trained
 from glo.catalog import baikal, cross_entropy
 from glo.errors import ConfigError
 from glo.expr import Expr, parse, with_coefficients
 from glo.records import Outcome, Stage, Status
 from glo.search import CoefficientConfig, CoefficientSearch, tuned_positions
+from glo.testing.search import AdaptiveSearchContract, Evaluate, failing, fake_fitness, history, trained
 
 ALL = list(range(6))
 TANGLED = parse("(x + (y + x*sqrt(y) + x))*sqrt(y)")
@@ -33,7 +33,7 @@ def search(positions: Sequence[int] = ALL, seed: int = 0, iterations: int = 4, *
 
 
 def read(asked: Expr) -> NDArray[np.float64]:
-    """The six coefficients of Baikal in an expression that was made of it."""
+    """The six coefficients of an expression that is Baikal with coefficients."""
     found: list[float] = []
 
     def visit(node: Expr, original: Expr) -> None:
@@ -53,7 +53,7 @@ def of_fitness(expression: Expr, fitness: float) -> Outcome:
 
 
 def near(positions: Sequence[int], target: Sequence[float]) -> Evaluate:
-    """The nearer the coefficients are to the target, the fitter: 1 at the target, 0 far away."""
+    """A fitness that falls with the distance to the target: 1 at the target, 0 far away."""
     return lambda e: of_fitness(e, float(1 / (1 + np.sum((read(e)[list(positions)] - target) ** 2))))
 
 
@@ -65,7 +65,7 @@ def distance(expression: Expr, positions: Sequence[int], target: Sequence[float]
 
 
 class TestAllOfBaikal(AdaptiveSearchContract):
-    """The paper's: a coefficient for each node."""
+    """A coefficient for each node, as in the paper."""
 
     def make(self, seed: int, rounds: int) -> CoefficientSearch:
         return search(ALL, seed, rounds)
@@ -87,29 +87,29 @@ class TestEffectiveOfNoisyDigits(AdaptiveSearchContract):
 
 
 class TestOneCoefficient(AdaptiveSearchContract):
-    """Baikal's only one that changes its shape."""
+    """The only coefficient of Baikal that changes its shape."""
 
     def make(self, seed: int, rounds: int) -> CoefficientSearch:
         return search(tuned_positions(baikal, "effective", on_ladder=True), seed, rounds)
 
 
-class TestNumbersOfTheirOwn(AdaptiveSearchContract):
-    """An expression with numbers, whose coefficients go into them; the exponent of a power is one."""
+class TestExpressionWithNumbers(AdaptiveSearchContract):
+    """Coefficients of numbers, including the exponent of a power, are folded into the numbers."""
 
     def make(self, seed: int, rounds: int) -> CoefficientSearch:
         start = parse("2*x*y**1.5 - min(3, y)/4")
         return CoefficientSearch(CoefficientConfig(iterations=rounds), start, range(start.nodes), seed)
 
 
-def test_active_or_plain_makes_a_difference() -> None:
-    """Only from the second generation on, when something has been told; active is the default."""
+def test_active_and_plain_cma_es_differ() -> None:
+    """They differ from the second generation on, after the first outcomes; active is the default."""
     active, plain, default = history(search(active=True)), history(search(active=False)), history(search())
     assert active[0] == plain[0]
     assert active[1:] != plain[1:]
     assert active == default
 
 
-# --- what is tuned --------------------------------------------------------------------------------------------------
+# --- the tuned coefficients -----------------------------------------------------------------------------------------
 
 TUNED: list[tuple[Expr, Literal["effective", "all"], bool, list[int]]] = [
     (baikal, "all", True, ALL),
@@ -117,7 +117,7 @@ TUNED: list[tuple[Expr, Literal["effective", "all"], bool, list[int]]] = [
     (baikal, "effective", True, [3]),
     (baikal, "effective", False, [0, 3]),
     (cross_entropy, "all", True, [0, 1, 2, 3]),
-    (cross_entropy, "effective", True, [0]),  # there is nothing else
+    (cross_entropy, "effective", True, [0]),  # there is no other coefficient
     (cross_entropy, "effective", False, [0]),
     (TANGLED, "effective", True, [3, 6, 10]),
     (TANGLED, "effective", False, [0, 3, 6, 10]),
@@ -126,7 +126,7 @@ TUNED: list[tuple[Expr, Literal["effective", "all"], bool, list[int]]] = [
 
 
 @pytest.mark.parametrize(("expr", "which", "on_ladder", "positions"), TUNED)
-def test_on_a_ladder_the_scale_is_left_to_it_unless_there_is_nothing_else(
+def test_with_a_ladder_the_scale_is_tuned_only_if_there_is_no_other_coefficient(
     expr: Expr, which: Literal["effective", "all"], on_ladder: bool, positions: list[int]
 ) -> None:
     assert tuned_positions(expr, which, on_ladder) == positions
@@ -135,7 +135,7 @@ def test_on_a_ladder_the_scale_is_left_to_it_unless_there_is_nothing_else(
 @pytest.mark.parametrize("text", ["x", "3", "x*log(x)", "1/(x + 2)"])
 @pytest.mark.parametrize("which", ["effective", "all"])
 @pytest.mark.parametrize("on_ladder", [False, True])
-def test_without_a_prediction_there_is_nothing_to_tune(
+def test_expression_without_y_has_no_coefficient_to_tune(
     text: str, which: Literal["effective", "all"], on_ladder: bool
 ) -> None:
     with pytest.raises(ConfigError, match="no coefficient to tune"):
@@ -143,7 +143,7 @@ def test_without_a_prediction_there_is_nothing_to_tune(
 
 
 @pytest.mark.parametrize("positions", [[3], [0, 3], [1, 2, 5], ALL], ids=str)
-def test_the_other_coefficients_stay_as_they_are(positions: list[int]) -> None:
+def test_other_coefficients_stay_1(positions: list[int]) -> None:
     others = [position for position in ALL if position not in positions]
     asked = np.array([read(e) for generation in history(search(positions)) for e in generation])
     assert (asked[:, others] == 1).all()
@@ -153,14 +153,14 @@ def test_the_other_coefficients_stay_as_they_are(positions: list[int]) -> None:
 @pytest.mark.parametrize(
     ("positions", "population", "size"), [([0, 3], None, 6), (ALL, None, 9), (ALL, 4, 4), ([0, 3], 20, 20), ([3], 7, 7)]
 )
-def test_the_population_is_as_told_or_the_usual_one(positions: list[int], population: int | None, size: int) -> None:
-    """The usual one: 4 + 3 ln(number of coefficients)."""
+def test_population_is_as_configured_or_the_usual_one(positions: list[int], population: int | None, size: int) -> None:
+    """The usual population is 4 + 3 ln(number of coefficients)."""
     asked = history(search(positions, population=population))
     assert [len(generation) for generation in asked] == [size] * 4
 
 
-def test_it_asks_as_often_as_told() -> None:
-    """However early it has converged: here it is told that all are equally good."""
+def test_search_runs_all_iterations() -> None:
+    """It does not stop early, even if all candidates are equally good."""
     assert len(history(search(iterations=60), lambda e: of_fitness(e, 0.5))) == 60
 
 
@@ -178,10 +178,10 @@ def test_coefficients_have_six_significant_digits(positions: list[int]) -> None:
 
 
 @pytest.mark.parametrize(("positions", "sigma"), [([3], 1.5), ([0, 3], 1.5), (ALL, 1.5), (ALL, 0.2)], ids=str)
-def test_the_first_generation_is_normal_around_one(positions: list[int], sigma: float) -> None:
-    """Means, standard deviations and correlations of 100 searches within five standard errors.
+def test_first_generation_is_normal_around_one(positions: list[int], sigma: float) -> None:
+    """Means, standard deviations and correlations over 100 searches are within five standard errors.
 
-    For at most 6 + 6 + 15 numbers a right sampler fails with a probability of 2e-5; the seeds are always the same.
+    For these at most 6 + 6 + 15 numbers a correct sampler fails with a probability of 2e-5; the seeds are fixed.
     """
     options: dict[str, Any] = {} if sigma == 1.5 else {"sigma": sigma}  # the paper's is the default
     samples = np.array([read(e)[positions] for seed in range(100) for e in search(positions, seed, **options).ask()])
@@ -192,12 +192,12 @@ def test_the_first_generation_is_normal_around_one(positions: list[int], sigma: 
     if len(positions) > 1:
         between = np.asarray(np.corrcoef(samples.T))[np.triu_indices(len(positions), 1)]
         assert (np.abs(between) < 5 / np.sqrt(count)).all()
-    # Beyond two sigma lie 4.6 % of a normal distribution, and none of a uniform one of this width.
+    # 4.6 % of a normal distribution lie beyond two sigma, and nothing of a uniform one with this standard deviation.
     beyond = np.mean(np.abs(samples - 1) > 2 * sigma)
     assert abs(beyond - 0.0455) < 5 * np.sqrt(0.0455 * 0.9545 / samples.size)
 
 
-# --- what it finds --------------------------------------------------------------------------------------------------
+# --- convergence ----------------------------------------------------------------------------------------------------
 
 TARGETS = [
     ([3], [-2.5], 30),
@@ -209,10 +209,10 @@ TARGETS = [
 @pytest.mark.parametrize(("positions", "target", "iterations"), TARGETS, ids=["1", "2", "6"])
 @pytest.mark.parametrize("active", [True, False], ids=["active", "plain"])
 @pytest.mark.parametrize("seed", range(3))
-def test_it_finds_the_fittest_coefficients(
+def test_search_finds_the_fittest_coefficients(
     positions: list[int], target: list[float], iterations: int, active: bool, seed: int
 ) -> None:
-    """From a distance of some units to a tenth of one, both by the best sample and by the mean."""
+    """From a distance of more than 3, both the best sample and the mean come within 0.1 of the target."""
     tuning = search(positions, seed, iterations, active=active)
     assert distance(tuning.mean, positions, target) > 3
     history(tuning, near(positions, target))
@@ -220,8 +220,8 @@ def test_it_finds_the_fittest_coefficients(
     assert distance(tuning.mean, positions, target) < 0.1
 
 
-def test_it_follows_a_slope_across_scales_and_directions() -> None:
-    """A valley a hundred times as long as wide, at an angle to the axes: this is what a covariance is for."""
+def test_search_adapts_to_scales_and_directions() -> None:
+    """The fitness is a valley a hundred times as long as wide, at an angle to the axes, which needs a covariance."""
 
     def valley(expression: Expr) -> Outcome:
         a, b = read(expression)[[0, 3]]
@@ -233,8 +233,8 @@ def test_it_follows_a_slope_across_scales_and_directions() -> None:
 
 
 @pytest.mark.parametrize("status", FAILURES)
-def test_failures_in_half_of_all_directions_do_not_hide_the_fittest(status: Status) -> None:
-    """Where the factor of x/y is negative, training fails."""
+def test_search_finds_the_fittest_although_half_of_the_space_fails(status: Status) -> None:
+    """Candidates with a negative factor of x/y fail."""
 
     def evaluate(expression: Expr) -> Outcome:
         if read(expression)[3] < 0:
@@ -247,11 +247,11 @@ def test_failures_in_half_of_all_directions_do_not_hide_the_fittest(status: Stat
     assert distance(tuning.mean, [0, 3], [3.0, 0.5]) < 0.05
 
 
-def test_under_noise_the_mean_is_nearer_to_the_best_coefficients_than_the_best_sample() -> None:
-    """The best sample is one that was lucky: in 6 dimensions, populations of 16, at most 15 iterations.
+def test_under_noise_the_mean_is_better_than_the_best_sample() -> None:
+    """The best sample owes its fitness partly to noise: 6 dimensions, populations of 16, 15 iterations.
 
-    The mean was nearer in 89 % of 300 other searches, so a search as good as this has it in fewer than 44 of 60 with a
-    probability of some 1e-4; one whose mean is as good as its best sample has it in 44 or more with one of 2e-4.
+    The mean was nearer to the target in 89 % of 300 other searches.  With this rate, it is nearer in fewer than 44 of 60
+    searches with a probability of about 1e-4; with a rate of 50 %, in 44 or more with a probability of 2e-4.
     """
     target, nearer = [2.0] * 6, 0
     for seed in range(1000, 1060):
@@ -267,11 +267,11 @@ def test_under_noise_the_mean_is_nearer_to_the_best_coefficients_than_the_best_s
     assert nearer >= 44
 
 
-# --- what it reports ------------------------------------------------------------------------------------------------
+# --- best sample and mean -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("positions", [[3], [0, 3], ALL], ids=str)
-def test_before_anything_is_told_best_and_mean_are_the_start(positions: list[int]) -> None:
+def test_best_and_mean_are_the_start_before_the_first_outcomes(positions: list[int]) -> None:
     tuning = search(positions)
     assert (tuning.best, tuning.mean) == (baikal, baikal)
     tuning.ask()
@@ -279,7 +279,7 @@ def test_before_anything_is_told_best_and_mean_are_the_start(positions: list[int
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_best_is_the_fittest_of_all_that_was_asked(seed: int) -> None:
+def test_best_is_the_fittest_of_all_candidates(seed: int) -> None:
     tuning, seen = search(seed=seed, iterations=12), []
     while not tuning.done:
         asked = tuning.ask()
@@ -291,8 +291,8 @@ def test_the_best_is_the_fittest_of_all_that_was_asked(seed: int) -> None:
 @pytest.mark.parametrize("status", FAILURES)
 @settings(max_examples=15)
 @given(st.lists(st.booleans(), min_size=1, max_size=20), st.integers(0, 1000))
-def test_a_failed_candidate_is_never_the_best(status: Status, failed: list[bool], seed: int) -> None:
-    """Not even next to trained ones of fitness 0, whatever its own fitness and however many fail."""
+def test_failed_candidate_is_never_the_best(status: Status, failed: list[bool], seed: int) -> None:
+    """Not even if its fitness is 0.9 and all trained candidates have fitness 0, however many fail."""
     tuning, turn, good = search([0, 3], seed, iterations=3), itertools.cycle(failed), [baikal]
     while not tuning.done:
         asked = tuning.ask()
@@ -307,16 +307,16 @@ def test_a_failed_candidate_is_never_the_best(status: Status, failed: list[bool]
 
 
 @pytest.mark.parametrize(("status", "active"), list(zip(FAILURES, (True, False) * 2, strict=True)))
-def test_where_all_fail_the_best_is_the_start(status: Status, active: bool) -> None:
-    """Also for so long that the search loses its way."""
+def test_best_is_the_start_if_all_candidates_fail(status: Status, active: bool) -> None:
+    """Even after many iterations, in which the mean drifts away."""
     tuning = search(iterations=80, active=active)
     history(tuning, failing(status, Stage.TRAINING))
     assert tuning.best == baikal
     assert np.isfinite(read(tuning.mean)).all()
 
 
-def test_the_mean_moves_towards_what_was_fit() -> None:
-    """After one generation, on average over 20 searches, by more than half a unit."""
+def test_mean_moves_towards_higher_fitness() -> None:
+    """After one generation by more than half a unit, on average over 20 searches."""
     moved = []
     for seed in range(20):
         tuning = search([3], seed, iterations=1)
@@ -327,7 +327,7 @@ def test_the_mean_moves_towards_what_was_fit() -> None:
 
 @pytest.mark.parametrize("positions", [[3], ALL], ids=str)
 @pytest.mark.parametrize("sigma", [1e8, 1e12, 1e30])
-def test_huge_coefficients_are_bounded_at_a_billion(positions: list[int], sigma: float) -> None:
+def test_coefficients_are_bounded_at_a_billion(positions: list[int], sigma: float) -> None:
     tuning = search(positions, iterations=6, sigma=sigma)
     asked = [e for generation in history(tuning) for e in generation]
     numbers = np.array([read(e)[positions] for e in (*asked, tuning.best, tuning.mean)])
@@ -337,8 +337,8 @@ def test_huge_coefficients_are_bounded_at_a_billion(positions: list[int], sigma:
     assert all(parse(str(e)) == e for e in asked)
 
 
-def test_a_start_with_coefficients_is_the_middle_of_the_first_generation() -> None:
-    """Its own numbers are multiplied, not replaced."""
+def test_coefficients_of_the_start_are_the_centre_of_the_first_generation() -> None:
+    """The numbers of the start are multiplied, not replaced."""
     start = with_coefficients(baikal, {0: 4.0, 3: -0.5})
     tuning = CoefficientSearch(CoefficientConfig(sigma=1e-9, iterations=1), start, range(start.nodes), seed=0)
     for expression in tuning.ask():

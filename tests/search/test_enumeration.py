@@ -1,4 +1,4 @@
-"""Every expression up to a depth: the contract of every search, that no tree is missed or comes twice, and what is asked."""
+"""Enumeration: the contract of every search; all trees up to a depth, each once; the order of the expressions."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.evaluator_contract import SHORT, digits
-from glo.testing.search import SearchContract, failing, history
+from candidates import SHORT, digits
+from fakes import FakeExecutor
 from glo.catalog import baikal, cross_entropy
 from glo.errors import ConfigError
-from glo.evaluation import Funnel, FunnelConfig, OnOutcomes, unheard
+from glo.evaluation import Funnel
 from glo.expr import OPERATORS, Expr, fingerprint, parse
-from glo.records import FunnelCounts, Job, Outcome, Stage, Status
+from glo.records import FunnelConfig, Stage, Status
 from glo.search import PAPER_WEIGHTS, EnumerationConfig, EnumerationSearch, Screen, all_trees, count_trees, enumerable
+from glo.testing.search import SearchContract, failing, history
 
 FEW = {"x": 1.0, "y": 1.0, "log": 1.0, "*": 1.0}  # 74 trees up to depth 2
 PAPER = list(PAPER_WEIGHTS)
@@ -28,7 +29,7 @@ def by_fingerprint(expressions: Sequence[Expr]) -> list[str | None]:
 
 
 def by_text(expressions: Sequence[Expr]) -> list[str | None]:
-    """Passes every tree, each as a loss of its own."""
+    """A screen that passes every tree, each as a different loss."""
     return [str(expression) for expression in expressions]
 
 
@@ -50,14 +51,14 @@ def asked_by(searching: EnumerationSearch) -> list[Expr]:
 
 
 class TestEveryTree(SearchContract):
-    """74 of them, in batches of equal size."""
+    """All 74 trees, in batches of equal size."""
 
     def make(self, seed: int, rounds: int) -> EnumerationSearch:
         return search(batch=-(-74 // rounds))
 
 
 class TestEachLossOnce(SearchContract):
-    """Those with both variables, by fingerprint; the last batch may be smaller."""
+    """The losses with both variables, by fingerprint; the last batch may be smaller."""
 
     def make(self, seed: int, rounds: int) -> EnumerationSearch:
         return search(with_both_variables, batch=-(-losses_with_both_variables() // rounds))
@@ -69,14 +70,14 @@ def losses_with_both_variables() -> int:
 
 
 class TestNumbersAndPowers(SearchContract):
-    """Operators whose argument must be a constant, and depth 1 only."""
+    """With numbers, and with an operator whose argument must be a constant; up to depth 1."""
 
     def make(self, seed: int, rounds: int) -> EnumerationSearch:
         weights = {"x": 1.0, "y": 1.0, "-1": 1.0, "0.5": 1.0, "pow": 1.0, "exp": 1.0, "-": 1.0, "min": 1.0}
         return search(weights=weights, max_depth=1, batch=-(-52 // rounds))
 
 
-# --- which trees there are ------------------------------------------------------------------------------------------
+# --- all trees ------------------------------------------------------------------------------------------------------
 
 
 def every_tree(symbols: Sequence[str], max_depth: int) -> set[Expr]:
@@ -98,8 +99,8 @@ SYMBOLS = st.lists(st.sampled_from(["x", "y", "1", "-1", "2", "3", "0.5", *OPERA
 
 
 @given(SYMBOLS, st.integers(0, 4))
-def test_every_tree_comes_once_in_order_of_depth_and_is_counted(symbols: list[str], max_depth: int) -> None:
-    """Trees of up to three thousand are made, to the greatest depth at which there are no more."""
+def test_every_tree_is_made_once_in_order_of_depth_and_counted(symbols: list[str], max_depth: int) -> None:
+    """The depth is limited so that there are at most 3,000 trees."""
     while max_depth > 0 and count_trees(symbols, max_depth) > 3000:
         max_depth -= 1
     trees = list(all_trees(symbols, max_depth))
@@ -109,13 +110,13 @@ def test_every_tree_comes_once_in_order_of_depth_and_is_counted(symbols: list[st
     assert depths == sorted(depths)
 
 
-def test_no_leaves_no_trees() -> None:
+def test_without_leaves_there_are_no_trees() -> None:
     assert list(all_trees(["log", "+", "pow"], 3)) == []
     assert count_trees(["log", "+", "pow"], 3) == 0
 
 
-def test_the_papers_trees() -> None:
-    """Four leaves; 3*4 + 4*4**2 operators on them; and so on: 80 of depth 1 or less, 25,844 of depth 2 or less."""
+def test_number_of_the_papers_trees() -> None:
+    """80 trees up to depth 1 (4 leaves, 3*4 unary and 4*4**2 binary operators on leaves), 25,844 up to depth 2."""
     trees = list(all_trees(PAPER, 2))
     assert [len(trees), count_trees(PAPER, 2)] == [25_844] * 2
     assert len(set(trees)) == 25_844
@@ -130,8 +131,8 @@ def test_trees_are_counted_without_making_them(depth: int, count: int) -> None:
     assert count_trees(PAPER, depth) == count
 
 
-def test_exponents_are_small_whole_numbers() -> None:
-    """And nothing else is; y**2 is there, and (y**2)**3, but not y**y or y**1."""
+def test_exponents_are_2_3_and_4() -> None:
+    """There are powers of powers, but neither y**y nor y**1."""
     trees = set(all_trees(["x", "y", "1", "pow"], 2))
     powers = [node for tree in trees for node in tree.walk() if node.symbol == "pow"]
     assert {node.children[1] for node in powers} == {Expr("2"), Expr("3"), Expr("4")}
@@ -139,11 +140,11 @@ def test_exponents_are_small_whole_numbers() -> None:
     assert all(parse(str(tree)) == tree for tree in trees)
 
 
-# --- what is asked --------------------------------------------------------------------------------------------------
+# --- the search -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("batch", [1, 7, 32, 74, 1000])
-def test_all_that_passes_is_asked_in_batches(batch: int) -> None:
+def test_all_trees_that_pass_the_screen_are_asked_for_in_batches(batch: int) -> None:
     batches = history(search(batch=batch))
     assert list(itertools.chain.from_iterable(batches)) == list(all_trees(list(FEW), 2))
     assert [len(asked) for asked in batches[:-1]] == [batch] * (len(batches) - 1)
@@ -151,14 +152,14 @@ def test_all_that_passes_is_asked_in_batches(batch: int) -> None:
 
 
 @pytest.mark.parametrize("screen", [by_fingerprint, with_both_variables])
-def test_each_loss_is_asked_once_by_the_first_of_its_trees(screen: Screen) -> None:
-    """So by one of the least depth."""
+def test_each_loss_is_asked_for_once_as_its_first_tree(screen: Screen) -> None:
+    """The first tree is one of the smallest depth."""
     weights = {**FEW, "-": 1.0, "/": 1.0}
     first: dict[str, Expr] = {}
     for tree in all_trees(list(weights), 2):
-        (mark,) = screen([tree])
-        if mark is not None:
-            first.setdefault(mark, tree)
+        (found,) = screen([tree])
+        if found is not None:
+            first.setdefault(found, tree)
     assert 50 < len(first) < count_trees(list(weights), 2) / 2
     assert asked_by(search(screen, weights)) == list(first.values())
 
@@ -167,7 +168,7 @@ def test_outcomes_change_nothing() -> None:
     assert history(search(by_fingerprint)) == history(search(by_fingerprint), failing(Status.DIVERGED, Stage.TRAINING))
 
 
-def test_the_caller_may_empty_the_last_question_without_ending_the_search() -> None:
+def test_caller_may_empty_the_last_list_without_ending_the_search() -> None:
     searching = search(batch=74)
     searching.ask().clear()
     assert not searching.done
@@ -175,15 +176,15 @@ def test_the_caller_may_empty_the_last_question_without_ending_the_search() -> N
     assert searching.done
 
 
-def test_what_is_the_same_is_found_among_thousands_of_trees() -> None:
-    """More than are screened at once: here trees of as many nodes count as the same loss."""
+def test_equal_losses_are_found_among_thousands_of_trees() -> None:
+    """More trees than are screened in one call; trees with the same number of nodes count as the same loss."""
     weights = dict.fromkeys([*FEW, "1", "+", "-", "sqrt"], 1.0)
     assert count_trees(list(weights), 2) == 3_963
     asked = asked_by(search(lambda trees: [str(tree.nodes) for tree in trees], weights))
     assert sorted(tree.nodes for tree in asked) == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_if_nothing_passes_there_is_nothing_to_ask() -> None:
+def test_search_is_done_at_once_if_no_tree_passes_the_screen() -> None:
     assert search(lambda expressions: [None] * len(expressions)).done
 
 
@@ -195,15 +196,15 @@ def test_symbols_without_a_weight_are_not_used() -> None:
 
 
 @pytest.mark.parametrize("weight", [0.01, 1.0, 50.0])
-def test_the_size_of_a_weight_does_not_matter(weight: float) -> None:
+def test_size_of_a_weight_does_not_matter(weight: float) -> None:
     assert asked_by(search(weights=dict.fromkeys(FEW, weight))) == asked_by(search())
 
 
 def test_too_many_trees_are_refused_before_any_is_made() -> None:
-    """With their number, and what to do about it, which helps."""
+    """The message says how many there are and what to do; the advice works."""
 
     def never(expressions: Sequence[Expr]) -> list[str | None]:
-        raise AssertionError("nothing is to be screened")
+        raise AssertionError("no tree may be screened")
 
     config = EnumerationConfig(max_depth=3)
     with pytest.raises(ConfigError) as caught:
@@ -217,22 +218,14 @@ def test_too_many_trees_are_refused_before_any_is_made() -> None:
     assert sorted(enumerable(config, fewer)) == sorted(("x", "y", "log", "*", "-"))
 
 
-class Untrained:
-    """In place of a training, which an enumeration does not need to know what it will ask."""
-
-    def __init__(self, counts: FunnelCounts) -> None:
-        self.counts = counts
-
-    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
-        raise AssertionError("nothing is to be trained")
-
-
-def test_the_papers_operators_have_64_losses_of_depth_2_that_could_classify_digits() -> None:
-    """With the whole funnel as the screen; the paper's loss is among them, and the one it is compared with."""
-    funnel = Funnel(digits(), SHORT, FunnelConfig(derivative=True, descent=True), Untrained)
+def test_funnel_passes_64_losses_of_depth_2_with_the_papers_operators() -> None:
+    """All checks of the funnel for digits are the screen; Baikal and cross-entropy are among the 64."""
+    executor = FakeExecutor()
+    funnel = Funnel(digits(), SHORT, FunnelConfig(derivative=True, descent=True), executor)
     asked = asked_by(search(funnel.screen, PAPER_WEIGHTS))
-    marks = {fingerprint(expression) for expression in asked}
-    assert len(asked) == len(marks) == 64
-    assert {fingerprint(baikal), fingerprint(cross_entropy)} <= marks
+    fingerprints = {fingerprint(expression) for expression in asked}
+    assert len(asked) == len(fingerprints) == 64
+    assert {fingerprint(baikal), fingerprint(cross_entropy)} <= fingerprints
     assert funnel.counts[Stage.STRUCTURE].candidates == 25_844
     assert funnel.counts[Stage.STRUCTURE].rejected == 25_844 - 9_496
+    assert executor.submitted == []

@@ -1,4 +1,4 @@
-"""Options of the genetic algorithm: the defaults are the paper's (section III.A), and a mistake is an error."""
+"""Options of the genetic algorithm: the defaults are the paper's (section III.A), and invalid options are errors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from glo.errors import ConfigError
 from glo.expr import Expr, parse
 from glo.search import Elements, GeneticConfig
 
@@ -30,12 +31,12 @@ PAPER = {
 
 
 @pytest.mark.parametrize("option", PAPER)
-def test_the_default_is_the_papers(option: str) -> None:
+def test_default_is_that_of_the_paper(option: str) -> None:
     assert GeneticConfig().model_dump()[option] == PAPER[option]
 
 
-def test_the_papers_limits_on_trees_are_none_but_the_languages() -> None:
-    """'Trees of arbitrary depth': the language's limits are all there is."""
+def test_default_limits_of_trees_are_those_of_the_language() -> None:
+    """The paper has "trees of arbitrary depth"."""
     assert (GeneticConfig().max_nodes, GeneticConfig().max_depth) == (1_000, 100)
 
 
@@ -63,7 +64,7 @@ def test_the_papers_limits_on_trees_are_none_but_the_languages() -> None:
     ],
     ids=str,
 )
-def test_a_bad_option_is_an_error(values: dict[str, Any]) -> None:
+def test_bad_option_is_an_error(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(values))):
         GeneticConfig.model_validate(values)
 
@@ -91,18 +92,18 @@ def test_bad_weights_are_an_error(weights: dict[str, Any], message: str) -> None
 
 
 @pytest.mark.parametrize("name", ["x", "log", "1"])
-def test_an_infinite_weight_is_an_error(name: str) -> None:
-    """Nothing can be drawn with an infinite weight."""
+def test_infinite_weight_is_an_error(name: str) -> None:
+    """Symbols cannot be drawn in proportion to infinite weights."""
     with pytest.raises(ValidationError, match="weights"):
         GeneticConfig.model_validate({"weights": {"x": 1, "y": 1, "1": 1} | {name: float("inf")}})
 
 
 @given(st.sampled_from(["1", "+1", "-1", "01", " 2", "1.50", "2.0", "-0", "1e3", "1_000", "0.1", ".5", "-.5", "+.5"]))
-def test_a_number_is_drawn_in_the_form_in_which_the_language_writes_it_or_refused(number: str) -> None:
-    """A run is replayed from texts, so that a leaf must be what its text gives back."""
+def test_number_that_is_not_written_as_in_the_language_is_an_error(number: str) -> None:
+    """A study is replayed from texts, so a leaf must equal the leaf that is parsed from its text."""
     try:
         weights = GeneticConfig(weights={"x": 1e-9, "y": 1e-9, number: 1.0}).weights
-    except ValidationError:
+    except ConfigError:
         assert number != str(parse_or_none(number))
         return
     leaf = Elements(weights).leaf(np.random.default_rng(0))
@@ -118,11 +119,11 @@ def parse_or_none(text: str) -> Expr | None:
 
 
 @given(st.floats(0, 1), st.integers(1, 500))
-def test_options_in_range_are_taken_as_they_are(probability: float, population: int) -> None:
+def test_valid_options_are_kept(probability: float, population: int) -> None:
     config = GeneticConfig(crossover=probability, grow=probability, population=population)
     assert (config.crossover, config.grow, config.population) == (probability, probability, population)
 
 
-def test_a_configuration_cannot_be_changed() -> None:
+def test_configuration_is_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         setattr(GeneticConfig(), "population", 3)  # noqa: B010 - a plain assignment is what pyright refuses

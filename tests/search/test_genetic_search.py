@@ -1,4 +1,4 @@
-"""The genetic algorithm: the contract of every search in its several forms, and its own elites, sizes and screens."""
+"""The genetic algorithm: the contract of every search for several configurations; elites, sizes and screens."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from glo.testing.search import AdaptiveSearchContract, fake_fitness, history, trained
 from glo.expr import Expr, fingerprint
 from glo.records import Outcome, Stage, Status
 from glo.search import GeneticConfig, GeneticSearch
+from glo.testing.search import AdaptiveSearchContract, fake_fitness, history, trained
 
 
 def usable(expressions: Sequence[Expr]) -> list[str | None]:
-    """A simple screen: both variables, and no root of anything."""
+    """A simple screen, which passes expressions with both variables and without a square root."""
     return [
         fingerprint(expression) if expression.uses("x") and expression.uses("y") and not expression.uses("sqrt") else None
         for expression in expressions
@@ -27,14 +27,14 @@ def search(seed: int = 0, generations: int = 4, **options: Any) -> GeneticSearch
 
 
 class TestPaperForm(AdaptiveSearchContract):
-    """To the letter: 80 candidates, 6 elites, roulette."""
+    """The paper's options: 80 candidates, 6 elites, roulette."""
 
     def make(self, seed: int, rounds: int) -> GeneticSearch:
         return GeneticSearch(GeneticConfig(), seed, rounds)
 
 
 class TestViable(AdaptiveSearchContract):
-    """With a screen; so many mutations that later generations are new as well."""
+    """With a screen, and so many mutations that later generations are new as well."""
 
     def make(self, seed: int, rounds: int) -> GeneticSearch:
         return search(seed, rounds, viable=True, population=12, elites=2, replacement=0.2, attempts=5)
@@ -48,14 +48,14 @@ class TestTournament(AdaptiveSearchContract):
 
 
 class TestOddWithoutElites(AdaptiveSearchContract):
-    """An odd number of children from pairs of parents, and nothing kept."""
+    """An odd number of children from pairs of parents, without elites."""
 
     def make(self, seed: int, rounds: int) -> GeneticSearch:
         return search(seed, rounds, population=21, elites=0)
 
 
 class TestAllOperators(AdaptiveSearchContract):
-    """With powers, whose exponents must stay numbers, and a real number among the leaves."""
+    """With powers, whose exponents must stay numbers, and with a real number as a leaf."""
 
     def make(self, seed: int, rounds: int) -> GeneticSearch:
         weights = GeneticConfig().weights | dict.fromkeys(["abs", "exp", "tanh", "neg", "min", "max", "pow", "0.5"], 2.0)
@@ -63,7 +63,7 @@ class TestAllOperators(AdaptiveSearchContract):
 
 
 class TestSmallPopulationOfLargeTrees(AdaptiveSearchContract):
-    """Three trees that grow at every leaf as often as not, up to a limit."""
+    """Three trees, in which half of all leaves grow, up to a limit."""
 
     def make(self, seed: int, rounds: int) -> GeneticSearch:
         return search(seed, rounds, population=3, elites=0, initial_depth=4, grow=0.5, max_nodes=200)
@@ -85,8 +85,8 @@ def test_every_generation_has_the_same_size(options: dict[str, Any]) -> None:
     assert [len(generation) for generation in asked] == [options.get("population", 80)] * 5
 
 
-def test_the_papers_generations_are_80_trees_of_which_6_are_kept() -> None:
-    """By the defaults: the six of highest fitness come back unchanged, first and in order."""
+def test_paper_form_has_80_trees_and_6_elites() -> None:
+    """With the default options, the six fittest trees come first in the next generation, unchanged and in order."""
     asked = history(GeneticSearch(GeneticConfig(), seed=2, generations=8))
     for before, after in itertools.pairwise(asked):
         assert (len(before), len(after)) == (80, 80)
@@ -94,8 +94,8 @@ def test_the_papers_generations_are_80_trees_of_which_6_are_kept() -> None:
 
 
 @pytest.mark.parametrize("options", [*FORMS[:3], FORMS[4]], ids=str)
-def test_the_elites_are_the_best_and_unchanged(options: dict[str, Any]) -> None:
-    """With every node mutated and every pair crossed, the best are still there."""
+def test_elites_are_the_best_trees_unchanged(options: dict[str, Any]) -> None:
+    """Even if every pair is crossed and every node is mutated."""
     wild: dict[str, Any] = {"crossover": 1.0, "replacement": 1.0, "integer_step": 1.0, "grow": 0.5}
     asked = history(search(generations=5, **wild | options))
     elites = options.get("elites", 6)
@@ -112,8 +112,8 @@ def test_with_elites_the_best_fitness_never_falls(options: dict[str, Any], seed:
     assert best == sorted(best)
 
 
-def test_elites_by_negative_and_equal_fitness_are_still_the_best() -> None:
-    """A regression's fitness may be told as a negative number; ties are kept in the order they were asked in."""
+def test_elites_with_negative_and_equal_fitness() -> None:
+    """The fitness of a regression may be negative; ties are broken by the order of the generation."""
     genetic = search(population=5, elites=3)
     first = genetic.ask()
     fitnesses = [-2.0, -1.0, -3.0, -1.0, -0.5]
@@ -121,8 +121,8 @@ def test_elites_by_negative_and_equal_fitness_are_still_the_best() -> None:
     assert genetic.ask()[:3] == [first[4], first[1], first[3]]
 
 
-def test_a_search_finds_better_trees_than_it_began_with() -> None:
-    """Fitness is how many of seven symbols a tree uses: a landscape with a slope, and the search climbs it."""
+def test_search_improves_fitness() -> None:
+    """The fitness is the number of symbols that a tree uses, out of seven."""
 
     def symbols_used(expression: Expr) -> Outcome:
         fitness = sum(expression.uses(symbol) for symbol in ("x", "y", "log", "/", "square", "sqrt", "-"))
@@ -134,14 +134,14 @@ def test_a_search_finds_better_trees_than_it_began_with() -> None:
 
 
 @pytest.mark.parametrize("max_nodes", [7, 15])
-def test_no_tree_grows_beyond_the_allowed_nodes(max_nodes: int) -> None:
-    """Where trees grow all the time; the limit is reached, and never passed."""
+def test_no_tree_has_more_than_the_allowed_nodes(max_nodes: int) -> None:
+    """Trees that grow all the time reach the limit, and never exceed it."""
     asked = history(search(generations=10, population=40, grow=0.5, shrink=0.0, max_nodes=max_nodes, elites=0))
     assert max(tree.nodes for generation in asked for tree in generation) == max_nodes
 
 
 @pytest.mark.parametrize("max_depth", [2, 4])
-def test_no_tree_grows_beyond_the_allowed_depth(max_depth: int) -> None:
+def test_no_tree_is_deeper_than_allowed(max_depth: int) -> None:
     asked = history(search(generations=10, population=40, grow=0.5, shrink=0.0, max_depth=max_depth, elites=0))
     assert max(tree.depth for generation in asked for tree in generation) == max_depth
 
@@ -154,8 +154,8 @@ def test_random_trees_are_within_the_allowed_size_too(limit: dict[str, int], via
     assert max(tree.depth for generation in asked for tree in generation) <= limit.get("max_depth", 100)
 
 
-def test_deeper_trees_drawn_where_viable_ones_run_out_are_within_the_allowed_size() -> None:
-    """A screen that passes only what the allowed size cannot hold gets nothing larger for that."""
+def test_allowed_size_holds_even_if_no_allowed_tree_is_viable() -> None:
+    """The search draws deeper trees because none is viable, but none that is larger than allowed."""
 
     def large(expressions: Sequence[Expr]) -> list[str | None]:
         return [fingerprint(e) if e.nodes > 9 else None for e in expressions]
@@ -165,30 +165,30 @@ def test_deeper_trees_drawn_where_viable_ones_run_out_are_within_the_allowed_siz
     assert max(tree.nodes for generation in asked for tree in generation) <= 9
 
 
-def test_a_viable_first_generation_passes_the_screen_with_distinct_fingerprints() -> None:
+def test_viable_first_generation_passes_the_screen_with_distinct_fingerprints() -> None:
     (first,) = history(search(generations=1, viable=True, population=60))
-    marks = usable(first)
-    assert None not in marks
-    assert len(set(marks)) == 60
+    fingerprints = usable(first)
+    assert None not in fingerprints
+    assert len(set(fingerprints)) == 60
 
 
-def test_where_viable_random_trees_run_out_the_first_generation_is_filled_with_children_of_those() -> None:
-    """Twelve rounds of random trees have 106 viable ones."""
+def test_first_generation_is_filled_with_children_if_too_few_random_trees_are_viable() -> None:
+    """Twelve batches of random trees contain only 106 viable ones."""
     (first,) = history(search(generations=1, viable=True, population=400, attempts=12))
-    marks = usable(first)
-    assert None not in marks
-    assert len(set(marks)) == 400
+    fingerprints = usable(first)
+    assert None not in fingerprints
+    assert len(set(fingerprints)) == 400
 
 
 def test_without_viable_the_screen_is_not_used() -> None:
-    """The paper's first generation is mostly trees that lack a variable, screen or not."""
+    """Most trees of the first generation lack a variable, with or without a screen."""
     with_screen, without = search(seed=1), GeneticSearch(GeneticConfig(), seed=1, generations=4)
     assert history(with_screen) == history(without)
     assert usable(search(seed=1).ask()).count(None) > 40
 
 
 def test_viable_children_are_new_and_pass_the_screen() -> None:
-    """With attempts enough, nothing but elites is ever asked twice under another text."""
+    """With enough attempts, no child is the same loss as an earlier candidate."""
     asked = history(search(generations=4, viable=True, population=20, elites=3, replacement=0.3, grow=0.2, max_nodes=15))
     seen = set(usable(asked[0]))
     for generation in asked[1:]:
@@ -200,15 +200,15 @@ def test_viable_children_are_new_and_pass_the_screen() -> None:
 
 
 @pytest.mark.parametrize("generations", [1, 3])
-def test_a_screen_that_passes_nothing_does_not_stop_the_search(generations: int) -> None:
-    """After the attempts, trees that do not pass are asked all the same."""
+def test_screen_that_passes_no_tree_does_not_stop_the_search(generations: int) -> None:
+    """After the attempts, the search asks for trees that do not pass the screen."""
     config = GeneticConfig(viable=True, population=10, attempts=2)
     hopeless = GeneticSearch(config, 0, generations, screen=lambda expressions: [None] * len(expressions))
     assert [len(generation) for generation in history(hopeless)] == [10] * generations
 
 
-def test_a_generation_is_asked_after_the_last_is_told() -> None:
-    """`done` turns with the last outcomes, not with the last question."""
+def test_search_is_done_after_the_last_outcomes() -> None:
+    """Not as soon as the last generation is asked for."""
     genetic = search(generations=1)
     asked = genetic.ask()
     assert not genetic.done

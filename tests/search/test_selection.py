@@ -1,6 +1,6 @@
-"""Who becomes a parent, and whether two parents exchange subtrees.
+"""Selection of parents, and the probability of crossover.
 
-Each chi-square test fails for a right generator at one seed in ten thousand; the seeds are fixed.
+Each chi-square test fails for a correct generator with one seed in ten thousand; the seeds are fixed.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ def next_generation(config: GeneticConfig, fitness: Callable[[Expr], float]) -> 
     ids=["proportional", "negative counts as 0", "tiny", "all 0", "none positive"],
 )
 def test_roulette_is_proportional_to_fitness(fitnesses: list[float], shares: list[float]) -> None:
-    """20,000 draws; false alarm 1e-4; an even draw or a rank-based one is off by more than 10 standard errors."""
+    """20,000 draws; false alarm 1e-4; uniform or rank-based draws are off by more than 10 standard errors."""
     rng = np.random.default_rng(30)
     counts = Counter(itertools.islice(roulette(fitnesses, rng), DRAWS))
     assert_drawn_from(counts, normalised(dict(enumerate(shares))))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
-def test_a_tournament_takes_the_best_of_those_drawn(size: int) -> None:
+def test_tournament_selects_the_best_of_those_drawn(size: int) -> None:
     """20,000 tournaments; the r-th worst of n wins with (r^k - (r-1)^k) / n^k; false alarm 1e-4."""
     fitnesses = [0.3, -0.5, 0.0, 0.9]  # the second is worst, then the third, the first, the fourth
     select, rng = tournament(size), np.random.default_rng(31)
@@ -64,10 +64,10 @@ def test_a_tournament_takes_the_best_of_those_drawn(size: int) -> None:
     assert_drawn_from(counts, law)
 
 
-def test_the_points_of_a_crossover_are_uniform_over_all_nodes() -> None:
+def test_crossover_points_are_uniform_over_all_nodes() -> None:
     """All 4 * 6 pairs of nodes of two trees; 12,000 crossovers; false alarm 1e-4."""
     mother, father = parse("log(2)*y"), parse("sqrt(3) + 4/x")
-    # Every pair of points gives other children, so that the children tell the points.
+    # Each pair of points gives different children, so the children identify the points.
     laws: dict[tuple[str, str], float] = {}
     for own, other in itertools.product(mother.walk(), father.walk()):
         laws[_swapped(mother, own, other), _swapped(father, other, own)] = 1 / 24
@@ -78,17 +78,17 @@ def test_the_points_of_a_crossover_are_uniform_over_all_nodes() -> None:
 
 
 def _swapped(tree: Expr, out: Expr, into: Expr) -> str:
-    """The tree with one subtree for another, by text: subtrees of these trees occur once in them."""
+    """The text of the tree with one subtree replaced; each subtree occurs only once in these trees."""
     if tree == out:
         return str(into)
     return str(Expr(tree.symbol, tuple(parse(_swapped(child, out, into)) for child in tree.children)))
 
 
-def test_eighty_of_a_hundred_pairs_exchange_subtrees() -> None:
+def test_80_percent_of_pairs_exchange_subtrees() -> None:
     """2,000 pairs of sums of two numbers; false alarm 6e-5 (4 standard errors).
 
-    A pair remains as it was if there is no crossover, or if both points are roots: 0.2 + 0.8/9.  A probability of 0.7 or
-    0.9 would be off by 9 standard errors.
+    A pair is unchanged if there is no crossover, or if both points are roots: 0.2 + 0.8/9.  A probability of 0.7 or 0.9
+    would be off by 9 standard errors.
     """
     config = GeneticConfig.model_validate(COPIES | {"population": 4_000, "initial_depth": 1, "weights": SUMS})
     first, second = next_generation(config, lambda e: 1.0)
@@ -99,8 +99,8 @@ def test_eighty_of_a_hundred_pairs_exchange_subtrees() -> None:
     assert exchanged == pytest.approx(expected, abs=4 * (expected * (1 - expected) / len(pairs)) ** 0.5)
 
 
-def test_both_children_of_a_crossover_become_part_of_the_next_generation() -> None:
-    """Children stand in pairs that hold together as many nodes as two parents, though single ones do not."""
+def test_both_children_of_a_crossover_enter_the_next_generation() -> None:
+    """A pair of children has as many nodes as its parents together, although a single child may not."""
     config = GeneticConfig.model_validate(
         COPIES | {"population": 400, "initial_depth": 1, "weights": SUMS, "crossover": 1.0}
     )
@@ -111,7 +111,7 @@ def test_both_children_of_a_crossover_become_part_of_the_next_generation() -> No
 
 
 def test_without_crossover_and_mutation_children_are_copies_in_proportion_to_fitness() -> None:
-    """4,000 copies of trees of fitness 1 and 3; false alarm 1e-4; an even choice would be 1,000 off."""
+    """4,000 copies of trees with fitness 1 and 3; false alarm 1e-4; a uniform choice would be 1,000 off."""
     config = GeneticConfig.model_validate(COPIES | {"population": 4_000, "crossover": 0.0})
     fitness = lambda e: 3.0 if e.uses("y") else 1.0  # noqa: E731
     first, second = next_generation(config, fitness)
@@ -122,8 +122,8 @@ def test_without_crossover_and_mutation_children_are_copies_in_proportion_to_fit
     assert_drawn_from(Counter(tree.uses("y") for tree in second), normalised(wheel))
 
 
-def test_a_search_by_tournament_prefers_the_better_more_than_roulette_does() -> None:
-    """Fitnesses 1.00 and 1.01 are all one to a wheel; a tournament of 8 takes the better nearly always."""
+def test_tournament_prefers_better_trees_more_than_roulette_does() -> None:
+    """Roulette hardly distinguishes fitnesses 1.00 and 1.01; a tournament of 8 nearly always selects the better tree."""
     base = COPIES | {"population": 1_000, "crossover": 0.0}
     fitness = lambda e: 1.01 if e.uses("y") else 1.0  # noqa: E731
     shares: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""The steady-state search: the contract where it is asked and told in turns, and outcomes that come in any order."""
+"""The steady-state search: the contract of every search, with `ask` and `tell` in turns, and outcomes in any order."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glo.testing.search import AdaptiveSearchContract, fake_fitness, history, mixed, trained
 from glo.errors import ConfigError
 from glo.expr import Expr, fingerprint, parse
 from glo.records import Outcome, Stage, Status
 from glo.search import GeneticConfig, GeneticSearch, SteadyStateSearch
+from glo.testing.search import AdaptiveSearchContract, fake_fitness, history, mixed, trained
 
 COPIES: dict[str, Any] = dict.fromkeys(("crossover", "integer_step", "replacement", "shrink", "grow"), 0.0)
 
 
 def usable(expressions: Sequence[Expr]) -> list[str | None]:
-    """A simple screen: both variables, and no root of anything."""
+    """A simple screen, which passes expressions with both variables and without a square root."""
     return [
         fingerprint(expression) if expression.uses("x") and expression.uses("y") and not expression.uses("sqrt") else None
         for expression in expressions
@@ -31,20 +31,20 @@ def search(seed: int = 0, generations: int = 4, **options: Any) -> SteadyStateSe
 
 
 def in_rounds(seed: int, rounds: int, **options: Any) -> SteadyStateSearch:
-    """A search for so many candidates: one is asked in each round."""
+    """A search with as many candidates as rounds: each round has one."""
     population = 2 if rounds % 2 == 0 else 1
     return search(seed, rounds // population, population=population, **options)
 
 
 class TestWithoutScreen(AdaptiveSearchContract):
-    """As in the paper, but for the generations; with more mutations, since so few are asked."""
+    """The paper's options, with more mutations because there are few candidates."""
 
     def make(self, seed: int, rounds: int) -> SteadyStateSearch:
         return in_rounds(seed, rounds, replacement=0.3, grow=0.3)
 
 
 class TestViable(AdaptiveSearchContract):
-    """With a screen; so many mutations that there is always something new."""
+    """With a screen, and so many mutations that there are always new candidates."""
 
     def make(self, seed: int, rounds: int) -> SteadyStateSearch:
         return in_rounds(seed, rounds, viable=True, replacement=0.2, attempts=5)
@@ -57,21 +57,26 @@ class TestTournament(AdaptiveSearchContract):
         return in_rounds(seed, rounds, selection="tournament", tournament_size=2, replacement=0.2, grow=0.2)
 
 
-# What a run with several slots does: "ask" while not all is under way, else some outcome of those under way arrives.
+# A step of a run with several slots: asking for a candidate while a slot is free, or the arrival of a pending outcome.
 Step = tuple[str, str]  # ("ask" or "tell", text)
 
 
 def run(steady: SteadyStateSearch, choices: Sequence[int], slots: Sequence[int]) -> list[Step]:
-    """A whole run: so many under way at each arrival, and of these the one that arrives."""
+    """Run a search to its end; return its steps.
+
+    Args:
+        choices: which of the pending candidates arrives, by the number of the arrival.
+        slots: how many candidates are pending, by the number of the arrival.
+    """
     steps: list[Step] = []
-    under_way: list[Expr] = []
+    pending: list[Expr] = []
     arrival = 0
     while not steady.done:
-        while not steady.exhausted and len(under_way) < slots[arrival % len(slots)]:
+        while not steady.exhausted and len(pending) < slots[arrival % len(slots)]:
             (expression,) = steady.ask()
-            under_way.append(expression)
+            pending.append(expression)
             steps.append(("ask", str(expression)))
-        expression = under_way.pop(choices[arrival % len(choices)] % len(under_way))
+        expression = pending.pop(choices[arrival % len(choices)] % len(pending))
         steps.append(("tell", str(expression)))
         steady.tell([mixed(expression)])
         arrival += 1
@@ -79,7 +84,7 @@ def run(steady: SteadyStateSearch, choices: Sequence[int], slots: Sequence[int])
 
 
 def replayed(steady: SteadyStateSearch, steps: Sequence[Step]) -> list[Step]:
-    """The same again, from the order of the steps and the texts that were told."""
+    """Replay steps with a new search; return the steps that it makes."""
     again: list[Step] = []
     for kind, text in steps:
         if kind == "ask":
@@ -97,10 +102,8 @@ def replayed(steady: SteadyStateSearch, steps: Sequence[Step]) -> list[Step]:
     viable=st.booleans(),
     seed=st.integers(0, 3),
 )
-def test_any_order_of_arrival_replays_to_the_same_questions(
-    choices: list[int], slots: list[int], viable: bool, seed: int
-) -> None:
-    """However many are under way, be it more than the population, and also where that number changes."""
+def test_any_order_of_arrival_can_be_replayed(choices: list[int], slots: list[int], viable: bool, seed: int) -> None:
+    """For any number of pending candidates, even more than the population, and if that number changes."""
     options: dict[str, Any] = {"viable": viable, "population": 5, "replacement": 0.2, "attempts": 5}
     steps = run(search(seed, 3, **options), choices, slots)
     assert [kind for kind, _ in steps].count("ask") == [kind for kind, _ in steps].count("tell") == 15
@@ -111,32 +114,32 @@ def test_any_order_of_arrival_replays_to_the_same_questions(
 
 @settings(max_examples=30)
 @given(cut=st.integers(0, 29), slots=st.integers(1, 6), later=st.integers(1, 6))
-def test_a_run_may_go_on_with_other_slots(cut: int, slots: int, later: int) -> None:
-    """Whatever is cut off: what was told by then, and asked before that, replays; then it goes on to its end."""
+def test_run_can_go_on_with_another_number_of_slots(cut: int, slots: int, later: int) -> None:
+    """A run that was killed after any step is replayed up to its last arrival, and then goes on to its end."""
     steps = run(search(2, 3, population=5), [3, 1, 4, 1, 5], [slots])
     kept = steps[:cut]
-    while kept and kept[-1][0] == "ask":  # asked after the last arrival: not recorded
+    while kept and kept[-1][0] == "ask":  # candidates asked for after the last arrival are not recorded
         kept.pop()
     again = search(2, 3, population=5)
     assert replayed(again, kept) == kept
     told = [text for kind, text in kept if kind == "tell"]
     asked = [text for kind, text in kept if kind == "ask"]
-    under_way = [*asked]
+    pending = [*asked]
     for text in told:
-        under_way.remove(text)
+        pending.remove(text)
     while not again.done:
-        while not again.exhausted and len(under_way) < later:
-            under_way.append(str(again.ask()[0]))
-            asked.append(under_way[-1])
-        again.tell([mixed(parse(under_way.pop(0)))])
+        while not again.exhausted and len(pending) < later:
+            pending.append(str(again.ask()[0]))
+            asked.append(pending[-1])
+        again.tell([mixed(parse(pending.pop(0)))])
     assert len(asked) == 15
 
 
-def test_the_order_of_arrival_matters() -> None:
-    """Else it would not have to be recorded."""
+def test_order_of_arrival_matters() -> None:
+    """This is why the order is recorded."""
     options: dict[str, Any] = {"population": 6, "replacement": 0.2}
     differ = 0
-    for seed in range(4):  # with one seed, the same parents may be chosen from both populations
+    for seed in range(4):  # with a single seed, the same parents may be chosen from both populations
         steps = [run(search(seed, 6, **options), choices, [3]) for choices in ([0], [2])]
         first, last = ([text for kind, text in taken if kind == "ask"] for taken in steps)
         assert first[:6] == last[:6]
@@ -145,7 +148,7 @@ def test_the_order_of_arrival_matters() -> None:
 
 
 @pytest.mark.parametrize("viable", [False, True])
-def test_it_begins_with_the_first_generation_of_the_generational_search(viable: bool) -> None:
+def test_search_starts_with_the_first_generation_of_the_generational_search(viable: bool) -> None:
     config = GeneticConfig(population=20, viable=viable)
     first = GeneticSearch(config, 4, 1, usable).ask()
     steady = SteadyStateSearch(config, 4, 2, usable)
@@ -153,7 +156,7 @@ def test_it_begins_with_the_first_generation_of_the_generational_search(viable: 
 
 
 @pytest.mark.parametrize(("generations", "population"), [(1, 1), (3, 7), (10, 4)])
-def test_there_are_as_many_candidates_as_in_generations(generations: int, population: int) -> None:
+def test_number_of_candidates_is_generations_times_population(generations: int, population: int) -> None:
     steady = search(0, generations, population=population)
     asked: list[Expr] = []
     while not steady.exhausted:
@@ -165,8 +168,8 @@ def test_there_are_as_many_candidates_as_in_generations(generations: int, popula
     assert steady.done
 
 
-def test_the_best_stays_a_parent_whatever_comes_after() -> None:
-    """With copies for children and a hard tournament, the best of all is what is asked for; it never gets lost."""
+def test_best_candidate_always_stays_a_parent() -> None:
+    """Children are copies, and tournaments are so large that the best wins; so each child is the best candidate so far."""
     steady = search(0, 12, population=10, selection="tournament", tournament_size=200, **COPIES)
     best: Expr | None = None
     for number in range(120):
@@ -177,7 +180,7 @@ def test_the_best_stays_a_parent_whatever_comes_after() -> None:
         best = max(best or expression, expression, key=fake_fitness)
 
 
-def test_the_worst_makes_room_and_of_equals_the_oldest() -> None:
+def test_worst_member_leaves_and_among_equals_the_oldest() -> None:
     steady = search(0, 100, population=3, selection="roulette", **COPIES)
     told = [("x*y", 0.5), ("x - y", 0.2), ("x + y", 0.2), ("x/y", 0.3), ("y/x", 0.1), ("x*x*y", 0.2)]
     for _ in range(3):
@@ -185,12 +188,12 @@ def test_the_worst_makes_room_and_of_equals_the_oldest() -> None:
     for text, fitness in told:
         steady.tell([Outcome(text, "", Status.TRAINED, Stage.TRAINING, "", fitness)])
     parents = {str(steady.ask()[0]) for _ in range(200)}
-    # x - y went for x/y, y/x came and went, x + y went for x*x*y, which is as good and younger.
+    # x/y replaced x - y; y/x was the worst and left at once; x*x*y replaced x + y, which is as good but older.
     assert parents == {"x*y", "x/y", "x*x*y"}
 
 
-def test_a_population_has_one_of_each() -> None:
-    """A good one that is asked again and again does not crowd out the others."""
+def test_population_has_no_duplicates() -> None:
+    """A good expression that is asked for many times does not crowd out the others."""
     steady = search(0, 100, population=3, **COPIES)
     for _ in range(3):
         steady.ask()
@@ -201,9 +204,9 @@ def test_a_population_has_one_of_each() -> None:
 
 def test_viable_candidates_are_new_and_pass_the_screen() -> None:
     asked = [tree for (tree,) in history(search(0, 4, viable=True, population=15, replacement=0.3, grow=0.2, max_nodes=15))]
-    marks = usable(asked)
-    assert None not in marks
-    assert len(set(marks)) == 60
+    fingerprints = usable(asked)
+    assert None not in fingerprints
+    assert len(set(fingerprints)) == 60
 
 
 def test_viable_needs_a_screen() -> None:
@@ -211,8 +214,8 @@ def test_viable_needs_a_screen() -> None:
         SteadyStateSearch(GeneticConfig(viable=True), 0, 1)
 
 
-def test_a_search_finds_better_trees_than_it_began_with() -> None:
-    """Fitness is how many of seven symbols a tree uses: a landscape with a slope, and the search climbs it."""
+def test_search_improves_fitness() -> None:
+    """The fitness is the number of symbols that a tree uses, out of seven."""
 
     def symbols_used(expression: Expr) -> Outcome:
         fitness = sum(expression.uses(symbol) for symbol in ("x", "y", "log", "/", "square", "sqrt", "-"))

@@ -1,4 +1,4 @@
-"""What crossover and mutation keep, whatever the trees."""
+"""Properties of crossover and mutation that hold for all trees."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ trees = expressions(moderate_constants(), max_leaves=8)
 
 
 def assert_sound(expr: Expr) -> None:
-    """A legal expression of the language that its text gives back; only constants as exponents."""
+    """Assert that an expression is legal, with constants as exponents, and can be parsed from its text."""
     for node in expr.walk():
         assert len(node.children) == (OPERATORS[node.symbol].arity if node.symbol in OPERATORS else 0)
         if node.symbol in OPERATORS:
@@ -41,19 +41,19 @@ def subtrees(expr: Expr) -> set[Expr]:
 
 
 @given(trees, trees, seeds)
-def test_crossover_keeps_every_node_of_both_parents_together(mother: Expr, father: Expr, seed: int) -> None:
+def test_children_of_a_crossover_have_the_nodes_of_both_parents(mother: Expr, father: Expr, seed: int) -> None:
     assert nodes(*crossover(mother, father, np.random.default_rng(seed))) == nodes(mother, father)
 
 
 @given(trees, trees, seeds)
-def test_crossover_gives_sound_children(mother: Expr, father: Expr, seed: int) -> None:
+def test_children_of_a_crossover_are_sound(mother: Expr, father: Expr, seed: int) -> None:
     for child in crossover(mother, father, np.random.default_rng(seed)):
         assert_sound(child)
 
 
 @given(trees, trees, seeds)
-def test_crossover_moves_one_subtree_of_each_parent_whole(mother: Expr, father: Expr, seed: int) -> None:
-    """One child is the mother with a subtree of the father's in the place of one of her own; the other the reverse."""
+def test_crossover_exchanges_one_subtree_of_each_parent(mother: Expr, father: Expr, seed: int) -> None:
+    """One child is the mother with a subtree of the father in place of one of hers; the other is the reverse."""
     daughter, son = crossover(mother, father, np.random.default_rng(seed))
     assert any(
         daughter in replacements(mother, own, other) and son in replacements(father, other, own)
@@ -75,7 +75,7 @@ def replacements(tree: Expr, out: Expr, into: Expr) -> Iterable[Expr]:
 @example(parse("pow(x, 2)*y"), 3)
 def test_mutants_are_sound(expr: Expr, seed: int) -> None:
     rng, elements = np.random.default_rng(seed), Elements(ALL_WEIGHTS)
-    for _ in range(5):  # mutants of mutants: a power once made must survive the next mutation too
+    for _ in range(5):  # mutants of mutants: the next mutation must keep a new power legal too
         expr = mutate(expr, OFTEN, elements, rng)
         assert_sound(expr)
 
@@ -89,19 +89,19 @@ def test_mutants_are_sound(expr: Expr, seed: int) -> None:
 @example(constant(-(2**53)), 2)
 @example(constant(-0.0), 0)
 def test_every_number_of_the_language_can_be_mutated(number: Expr, seed: int) -> None:
-    """The largest integers too, which cannot move outwards."""
+    """Including the largest integers, which must not become larger."""
     config = GeneticConfig.model_validate(NOTHING | {"integer_step": 1.0})
     assert_sound(mutate(number, config, Elements(PAPER_WEIGHTS), np.random.default_rng(seed)))
 
 
 @given(trees, seeds)
-def test_without_probability_mutation_changes_nothing(expr: Expr, seed: int) -> None:
+def test_mutation_with_probability_0_changes_nothing(expr: Expr, seed: int) -> None:
     config = GeneticConfig.model_validate(NOTHING | {"weights": ALL_WEIGHTS})
     assert mutate(expr, config, Elements(ALL_WEIGHTS), np.random.default_rng(seed)) == expr
 
 
 @given(expressions(st.sampled_from([Expr("1"), Expr("-1")]), operators=PAPER_WEIGHTS.keys() & OPERATORS.keys()), seeds)
-def test_mutants_of_the_papers_trees_have_only_the_papers_symbols_and_integers(expr: Expr, seed: int) -> None:
+def test_mutants_with_the_papers_weights_have_only_its_symbols_and_integers(expr: Expr, seed: int) -> None:
     config = GeneticConfig(integer_step=0.5, replacement=0.5, grow=0.5)
     mutant = mutate(expr, config, Elements(config.weights), np.random.default_rng(seed))
     for node in mutant.walk():
@@ -120,7 +120,7 @@ def shape(expr: Expr) -> tuple[object, ...]:
 
 
 @given(trees, seeds)
-def test_shrinking_never_makes_a_tree_larger_and_growing_never_smaller(expr: Expr, seed: int) -> None:
+def test_shrink_never_adds_nodes_and_grow_never_removes_any(expr: Expr, seed: int) -> None:
     elements = Elements(ALL_WEIGHTS)
     for name, sign in (("shrink", -1), ("grow", 1)):
         config = GeneticConfig.model_validate(NOTHING | {name: 0.5, "weights": ALL_WEIGHTS})
@@ -137,7 +137,7 @@ def test_every_weighted_operator_appears_in_random_trees_and_in_mutants() -> Non
     assert mutants >= set(OPERATORS) - {"pow"} | set(VARIABLES)
 
 
-def test_a_power_replaces_an_operator_only_where_its_exponent_is_a_number() -> None:
+def test_power_replaces_an_operator_only_if_the_exponent_is_a_number() -> None:
     """x*y never becomes pow(x, y), but x*3 may become pow(x, 3)."""
     weights = {"x": 1.0, "y": 1.0, "pow": 1.0}
     config = GeneticConfig.model_validate(NOTHING | {"replacement": 0.5, "weights": weights})
@@ -147,7 +147,7 @@ def test_a_power_replaces_an_operator_only_where_its_exponent_is_a_number() -> N
     assert not any("pow(x, y)" in text or "pow(x, x)" in text for text in found)
 
 
-def test_a_search_without_operators_of_an_arity_leaves_such_nodes_alone() -> None:
+def test_node_is_not_replaced_if_no_symbol_of_its_arity_has_a_weight() -> None:
     weights = {"x": 1.0, "y": 1.0, "log": 1.0}
     config = GeneticConfig.model_validate(NOTHING | {"replacement": 1.0, "weights": weights})
     mutant = mutate(parse("1*2"), config, Elements(weights), np.random.default_rng(42))
