@@ -1,4 +1,4 @@
-"""The built-in tasks that need no files, their options, and tasks of one's own by `module:attribute`."""
+"""The built-in tasks that need no files, their options, and the user's own tasks as `module:attribute`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor
 
 from glo.catalog import NAMED
 from glo.errors import TaskError
-from glo.records import TrainingConfig
+from glo.records import Training, TrainingConfig
 from glo.tasks import Split, Task, describe_task, load_task, task_names
-from glo.training import Training, train_single
+from glo.training import train_single
 
 WITHOUT_FILES = ["breast-cancer", "diabetes", "digits", "noisy-digits"]
 WITH_FILES = ("mnist", "noisy-mnist", "cifar10")
@@ -30,7 +30,7 @@ def rows(split: Split) -> set[bytes]:
     return {row.numpy().tobytes() for row in split.inputs}
 
 
-def test_names_are_those_known() -> None:
+def test_the_names_of_the_built_in_tasks() -> None:
     assert set(task_names()) == {*WITHOUT_FILES, *WITH_FILES}
 
 
@@ -52,7 +52,9 @@ def test_each_task_has_a_description(name: str) -> None:
         ("diabetes", "mse", 0.02, (262, 90, 90)),
     ],
 )
-def test_a_network_learns_it(tasks: dict[str, Task], name: str, loss: str, rate: float, sizes: tuple[int, ...]) -> None:
+def test_a_network_learns_the_task(
+    tasks: dict[str, Task], name: str, loss: str, rate: float, sizes: tuple[int, ...]
+) -> None:
     task = tasks[name]
     assert task.name == name
     assert tuple(len(task.split(split)) for split in SPLITS) == sizes
@@ -62,8 +64,8 @@ def test_a_network_learns_it(tasks: dict[str, Task], name: str, loss: str, rate:
     assert min(result.validation, result.test) > task.chance()
 
 
-def test_chance_is_what_a_constant_reaches(tasks: dict[str, Task]) -> None:
-    """And three standard errors: little above the share of the largest class; 0 for a regression."""
+def test_chance_is_the_score_of_a_constant_plus_three_standard_errors(tasks: dict[str, Task]) -> None:
+    """A little above the share of the largest class; at most 0 for a regression."""
     for name in ("digits", "breast-cancer"):
         targets = tasks[name].split("validation").targets
         share = targets.reshape(-1).long().bincount().max().item() / len(targets)
@@ -88,7 +90,7 @@ def test_inputs_are_standardised_by_the_training_split(tasks: dict[str, Task], n
 
 @pytest.mark.parametrize("seed", [0, 3])
 @pytest.mark.parametrize(("options", "wrong"), [({}, 400), ({"noise": 0.2}, 200), ({"noise": 0.0}, 0)])
-def test_noise_is_exactly_in_the_training_labels(options: dict[str, Any], wrong: int, seed: int) -> None:
+def test_exactly_the_given_fraction_of_training_labels_is_wrong(options: dict[str, Any], wrong: int, seed: int) -> None:
     clean = load_task("digits", {"split_seed": seed})
     noisy = load_task("noisy-digits", {**options, "split_seed": seed})
     for split in SPLITS:
@@ -105,13 +107,13 @@ def test_noise_is_exactly_in_the_training_labels(options: dict[str, Any], wrong:
 
 
 @pytest.mark.parametrize("name", WITHOUT_FILES)
-def test_digest_is_that_of_the_data(tasks: dict[str, Task], name: str) -> None:
+def test_digest_depends_on_the_data(tasks: dict[str, Task], name: str) -> None:
     task = tasks[name]
     assert load_task(name).digest() == task.digest()
     assert load_task(name, {"split_seed": 1}).digest() != task.digest()
 
 
-def test_digest_tells_tasks_apart(tasks: dict[str, Task]) -> None:
+def test_different_tasks_have_different_digests(tasks: dict[str, Task]) -> None:
     digests = [task.digest() for task in tasks.values()] + [load_task("noisy-digits", {"noise": 0.2}).digest()]
     assert len(set(digests)) == len(digests)
 
@@ -127,7 +129,7 @@ def test_digest_tells_tasks_apart(tasks: dict[str, Task]) -> None:
         ("noisy-digits", {"noise": float("nan")}, "from 0 to below 1"),
     ],
 )
-def test_what_is_not_there_is_refused(name: str, options: dict[str, Any], message: str) -> None:
+def test_unknown_names_and_bad_options_are_refused(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(TaskError, match=message):
         load_task(name, options)
 
@@ -154,7 +156,7 @@ def wrong():
 
 @pytest.fixture
 def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A module with tasks in the current folder, under a name that no other test has imported."""
+    """The name of a module with tasks in the current folder; no other test imports it."""
     name = f"own_task_{tmp_path.name.replace('-', '_')}"
     (tmp_path / f"{name}.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""CIFAR-10's files: both forms, packed or not, give the same images; bad ones are refused by name; its augmentation."""
+"""CIFAR-10: both formats give the same images, packed or not; errors name bad files; and the augmentation."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from torch.func import functional_call, vmap
 from glo.errors import DataError
 from glo.tasks import cifar, load_task
 from glo.tasks.builtin import cifar10
-from glo.tasks.cifar import FORMS, load_images
+from glo.tasks.cifar import FORMATS, load_images
 from glo.tasks.models import Augmentation, LocalResponseNorm, paper_cifar_cnn
 
 RECORDS = 20
-BINARY, PYTHON = FORMS
+BINARY, PYTHON = FORMATS
 
 
 @pytest.fixture(autouse=True)
 def _small_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of 20 images in place of 10,000, and nothing in the environment."""
+    """Files of 20 images instead of 10,000, and no folder in the environment."""
     monkeypatch.setattr(cifar, "RECORDS", RECORDS)
     monkeypatch.setattr(cifar10, "TRAIN", 80)
     monkeypatch.delenv("GLO_DATA", raising=False)
@@ -39,8 +39,8 @@ def draw(number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     return rng.integers(0, 256, (RECORDS, 3, 32, 32), dtype=np.uint8), rng.permutation(RECORDS).astype(np.uint8) % 10
 
 
-def contents(form: cifar.Form) -> dict[str, bytes]:
-    """The six files of a form."""
+def contents(form: cifar.Format) -> dict[str, bytes]:
+    """The six files in a format."""
     found: dict[str, bytes] = {}
     for number, name in enumerate((*form.train, form.test)):
         images, labels = draw(number)
@@ -52,8 +52,8 @@ def contents(form: cifar.Form) -> dict[str, bytes]:
     return found
 
 
-def folder(form: cifar.Form, root: Path, **changed: bytes) -> Path:
-    """The files in their folder; some of them changed."""
+def folder(form: cifar.Format, root: Path, **changed: bytes) -> Path:
+    """The files in their folder, some with other content."""
     path = root / form.folder
     path.mkdir(parents=True)
     for name, content in (contents(form) | changed).items():
@@ -61,8 +61,8 @@ def folder(form: cifar.Form, root: Path, **changed: bytes) -> Path:
     return path
 
 
-def archive(form: cifar.Form, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The files in their archive, which counts as the official one."""
+def archive(form: cifar.Format, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The files in their archive, whose md5 is made the official one."""
     path = root / form.archive
     with tarfile.open(path, "w:gz") as tar:
         for name, content in contents(form).items():
@@ -70,7 +70,7 @@ def archive(form: cifar.Form, root: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-    monkeypatch.setattr(cifar, "FORMS", tuple(replace(f, md5=md5) if f is form else f for f in FORMS))
+    monkeypatch.setattr(cifar, "FORMATS", tuple(replace(f, md5=md5) if f is form else f for f in FORMATS))
     return path
 
 
@@ -82,21 +82,21 @@ def assert_whole(images: cifar.Images) -> None:
     np.testing.assert_array_equal(images.test[1], draw(5)[1])
 
 
-@pytest.mark.parametrize("form", FORMS, ids=["binary", "python"])
-def test_folders(form: cifar.Form, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", FORMATS, ids=["binary", "python"])
+def test_folders(form: cifar.Format, tmp_path: Path) -> None:
     path = folder(form, tmp_path)
     for root in (tmp_path, path):
         images = load_images(root)
         assert_whole(images)
         assert images.source.startswith(
-            f"a folder {path.name}, which need not hold the official files; sha256 of the training"
+            f"a folder {path.name}, whose files need not be the official ones; sha256 of the training"
         )
     again = load_images(folder(form, tmp_path / "cifar10").parent.parent)
     assert again.source.split("images ")[1] == images.source.split("images ")[1]
 
 
-@pytest.mark.parametrize("form", FORMS, ids=["binary", "python"])
-def test_archives(form: cifar.Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("form", FORMATS, ids=["binary", "python"])
+def test_archives(form: cifar.Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = archive(form, tmp_path, monkeypatch)
     images = load_images(tmp_path)
     assert_whole(images)
@@ -110,14 +110,14 @@ def test_the_environment_and_the_task(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [len(task.split(name)) for name in ("train", "validation", "test")] == [80, 20, 20]
     assert task.classes == 10
     assert "cifar-10-batches-bin" in task.description
-    assert str(tmp_path) not in task.description  # it is published
+    assert str(tmp_path) not in task.description  # the description is published
     inputs = task.split("train").inputs
     assert (float(inputs.min()), float(inputs.max())) == (0, 1)
     np.testing.assert_allclose(inputs[:20].numpy() * 255, draw(0)[0], atol=1e-4)
 
 
 class Spy:
-    """Would run code when unpickled."""
+    """An object that would run code when it is unpickled."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (eval, ("1/0",))
@@ -125,7 +125,11 @@ class Spy:
 
 BAD = {
     "truncated": (BINARY, {"data_batch_2.bin": b"\x01" * 100}, "data_batch_2.bin is truncated"),
-    "label": (BINARY, {"test_batch.bin": b"\x0a" * (RECORDS * 3073)}, "test_batch.bin is damaged: a label 10"),
+    "label": (
+        BINARY,
+        {"test_batch.bin": b"\x0a" * (RECORDS * 3073)},
+        "test_batch.bin is damaged: it has labels from 10 to 10, not 0 to 9",
+    ),
     "pickle cut short": (PYTHON, {"data_batch_3": contents(PYTHON)["data_batch_3"][:500]}, "data_batch_3 is truncated"),
     "no batch": (PYTHON, {"data_batch_1": pickle.dumps({b"data": np.zeros((3, 4)), b"labels": [1]})}, "of shape"),
     "no pickle": (PYTHON, {"test_batch": b"hello"}, "test_batch is truncated"),
@@ -139,26 +143,28 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_files_are_refused_by_name(name: str, tmp_path: Path) -> None:
+def test_the_error_names_a_bad_file(name: str, tmp_path: Path) -> None:
     form, changed, message = BAD[name]
     folder(form, tmp_path, **changed)
     with pytest.raises(DataError, match=message):
         load_images(tmp_path)
 
 
-def test_a_file_of_the_folder_is_missing(tmp_path: Path) -> None:
+def test_the_error_names_a_missing_file(tmp_path: Path) -> None:
     (folder(BINARY, tmp_path) / "data_batch_4.bin").unlink()
     with pytest.raises(DataError, match=r"data_batch_4\.bin cannot be read"):
         load_images(tmp_path)
 
 
-def test_nothing_there(tmp_path: Path) -> None:
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cifar-10-binary\.tar\.gz nor cifar-10-python\.tar\.gz is in"):
         load_images(tmp_path)
 
 
 @pytest.mark.parametrize("cut", [0, 100, -50])
-def test_an_archive_that_is_not_the_official_one(cut: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_other_than_the_official_one_is_refused(
+    cut: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = archive(BINARY, tmp_path, monkeypatch)
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(DataError, match=rf"{path.name} is not the official file: its md5 is"):
@@ -187,15 +193,15 @@ def standardised(image: torch.Tensor) -> torch.Tensor:
     return (image - image.mean()) / image.std(correction=0)
 
 
-def test_evaluation_sees_the_middle_standardised() -> None:
+def test_evaluation_uses_the_standardised_middle() -> None:
     found = Augmentation(24).eval()(images())
     expected = torch.stack([standardised(image[:, 4:28, 4:28]) for image in images()])
     torch.testing.assert_close(found, expected)
 
 
-def test_training_sees_crops_mirrored_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without light and contrast each is one of 81 crops, or its mirror image; many different ones come up."""
-    monkeypatch.setattr(Augmentation, "LIGHT", 0.0)
+def test_training_uses_crops_mirrored_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without changes of brightness and contrast, each image is one of 81 crops or its mirror image, and many occur."""
+    monkeypatch.setattr(Augmentation, "BRIGHTNESS", 0.0)
     monkeypatch.setattr(Augmentation, "CONTRAST", (1.0, 1.0))
     torch.manual_seed(3)
     image = images(1)
@@ -209,15 +215,15 @@ def test_training_sees_crops_mirrored_or_not(monkeypatch: pytest.MonkeyPatch) ->
     assert 60 < int((which % 2).sum()) < 140  # false alarm: 2e-8
 
 
-def test_what_is_seen_is_standardised() -> None:
-    """Whatever light and contrast did before."""
+def test_augmented_images_are_standardised() -> None:
+    """Also after changes of brightness and contrast."""
     torch.manual_seed(0)
     seen = Augmentation(24)(images(50))
     torch.testing.assert_close(seen.mean((1, 2, 3)), torch.zeros(50), atol=1e-5, rtol=0)
     torch.testing.assert_close(seen.std((1, 2, 3), correction=0), torch.ones(50), atol=1e-4, rtol=0)
 
 
-def test_seeded_and_finite() -> None:
+def test_augmentation_is_seeded_and_finite() -> None:
     layer = Augmentation(24)
     runs: list[torch.Tensor] = []
     for seed in (1, 1, 2):
@@ -228,7 +234,7 @@ def test_seeded_and_finite() -> None:
     assert bool(layer(torch.full((2, 3, 32, 32), 0.3)).isfinite().all())
 
 
-def test_stacked_networks_see_the_same_images() -> None:
+def test_stacked_networks_get_the_same_images() -> None:
     model = paper_cifar_cnn()
     parameters = {name: torch.stack([p.detach(), 2 * p.detach()]) for name, p in model.named_parameters()}
     torch.manual_seed(5)

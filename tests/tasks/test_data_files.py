@@ -1,4 +1,4 @@
-"""Data files: MNIST from small files made here, damaged files, and downloads from a server on this machine."""
+"""Data files: MNIST from small files that the tests write, damaged files, and downloads from a local server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def idx(array: np.ndarray) -> bytes:
 
 @pytest.fixture(scope="module")
 def contents() -> dict[str, bytes]:
-    """Small files of the right form under MNIST's names."""
+    """Small files in MNIST's format, under its names."""
     generator = np.random.default_rng(0)
     files = {}
     for prefix, samples in (("train", TOTAL), ("t10k", TEST)):
@@ -43,7 +43,7 @@ def contents() -> dict[str, bytes]:
 
 @pytest.fixture(autouse=True)
 def small_mnist(contents: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Expect the small files instead of MNIST's; neither a folder nor a cache of the user is seen."""
+    """Expect the small files instead of MNIST's, and hide the user's folders and cache."""
     for name, content in contents.items():
         monkeypatch.setitem(mnist.FILES, name, hashlib.sha256(content).hexdigest())
     monkeypatch.setattr(mnist, "TRAIN", TRAIN)
@@ -84,7 +84,7 @@ def test_mnist_is_found(
     assert task.split("test").targets.dtype == torch.int64
 
 
-def test_data_dir_goes_before_the_environment(
+def test_data_dir_takes_precedence_over_the_environment(
     contents: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GLO_DATA", str(tmp_path / "nothing here"))
@@ -104,25 +104,25 @@ def empty(path: Path, content: bytes) -> None:
 
 
 def damage(path: Path, content: bytes) -> None:
-    """The compressed stream itself is broken."""
+    """Break the compressed stream itself."""
     packed = bytearray(gzip.compress(content))
     packed[12:40] = b"\xff" * 28
     path.write_bytes(bytes(packed))
 
 
 def alter(path: Path, content: bytes) -> None:
-    """One byte of the content differs, in a file that is whole."""
+    """Change one byte of the content in an intact file."""
     path.write_bytes(gzip.compress(content[:-1] + bytes([content[-1] ^ 1])))
 
 
 def page(path: Path, content: bytes) -> None:
-    """What a proxy may put in place of a file."""
+    """Write a page such as a proxy may return instead of the file."""
     path.write_bytes(b"<html>Please log in</html>")
 
 
 @pytest.mark.parametrize("harm", [remove, truncate, empty, damage, alter, page])
 @pytest.mark.parametrize("name", [IMAGES, "t10k-labels-idx1-ubyte"])
-def test_a_harmed_file_is_named(
+def test_the_error_names_a_damaged_file(
     name: str, harm: Callable[[Path, bytes], None], contents: dict[str, bytes], tmp_path: Path
 ) -> None:
     folder = fill(tmp_path / "mnist", contents)
@@ -143,7 +143,7 @@ def test_a_harmed_file_is_named(
     ],
     ids=["of floats", "another format", "empty", "header cut short", "too short", "too long"],
 )
-def test_a_file_that_is_not_idx_is_named(
+def test_the_error_names_a_file_that_is_not_idx(
     content: bytes, contents: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(mnist.FILES, LABELS, hashlib.sha256(content).hexdigest())
@@ -159,7 +159,7 @@ def test_idx_files_of_every_shape_are_read(shape: tuple[int, ...]) -> None:
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder and keeps quiet about it."""
+    """Serves a folder without logging."""
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name of the base class
         pass
@@ -167,7 +167,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """Address of a server, and the folder that it serves."""
+    """The address of a running server, and the folder that it serves."""
     folder = tmp_path / "served"
     folder.mkdir()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))) as running:
@@ -179,7 +179,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def unused_address() -> str:
-    """An address on which nobody listens: a port that was just given back."""
+    """An address on which no server listens: its port has just been released."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{probe.getsockname()[1]}/"
@@ -189,7 +189,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def left_behind(folder: Path) -> list[Path]:
+def files_in(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
@@ -199,7 +199,7 @@ def test_a_download_is_put_in_place(server: tuple[str, Path], contents: dict[str
     target = tmp_path / "new" / "folders" / f"{LABELS}.gz"
     assert download(f"{url}{LABELS}.gz", target, sha256(contents[LABELS])) == contents[LABELS]
     assert gzip.decompress(target.read_bytes()) == contents[LABELS]
-    assert left_behind(tmp_path / "new") == [target]
+    assert files_in(tmp_path / "new") == [target]
 
 
 def test_a_wrong_download_leaves_nothing_behind(
@@ -211,7 +211,7 @@ def test_a_wrong_download_leaves_nothing_behind(
         harm(folder / f"{LABELS}.gz", contents[LABELS])
         with pytest.raises(DataError, match=LABELS):
             download(f"{url}{LABELS}.gz", tmp_path / "new" / f"{LABELS}.gz", sha256(contents[LABELS]))
-        assert left_behind(tmp_path / "new") == []
+        assert files_in(tmp_path / "new") == []
         assert list((tmp_path / "new").iterdir()) == []
 
 
@@ -228,14 +228,16 @@ def test_a_wrong_download_does_not_replace_a_file(
 
 
 @pytest.mark.parametrize("missing", ["file", "server"])
-def test_what_cannot_be_downloaded_is_told(missing: str, server: tuple[str, Path], tmp_path: Path) -> None:
+def test_a_failed_download_is_reported(missing: str, server: tuple[str, Path], tmp_path: Path) -> None:
     url = server[0] if missing == "file" else unused_address()
     with pytest.raises(DataError, match=f"{url}nothing.gz cannot be downloaded.*--data-dir"):
         download(f"{url}nothing.gz", tmp_path / "new" / "nothing.gz", sha256(b""))
-    assert left_behind(tmp_path / "new") == []
+    assert files_in(tmp_path / "new") == []
 
 
-def test_a_folder_that_cannot_be_made_is_told(server: tuple[str, Path], contents: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(
+    server: tuple[str, Path], contents: dict[str, bytes], tmp_path: Path
+) -> None:
     (tmp_path / "occupied").write_text("a file where the folder should be")
     with pytest.raises(DataError, match="cannot be downloaded"):
         download(f"{server[0]}{LABELS}.gz", tmp_path / "occupied" / f"{LABELS}.gz", sha256(contents[LABELS]))
@@ -248,12 +250,12 @@ def test_mnist_is_downloaded_once_into_the_cache(
     fill(folder, contents)
     monkeypatch.setattr(mnist, "URL", url)
     first = load_task("mnist")
-    assert sorted(path.name for path in left_behind(tmp_path / "cache")) == sorted(f"{name}.gz" for name in contents)
+    assert sorted(path.name for path in files_in(tmp_path / "cache")) == sorted(f"{name}.gz" for name in contents)
     monkeypatch.setattr(mnist, "URL", unused_address())
     assert load_task("mnist").digest() == first.digest()
 
 
-def test_a_given_folder_is_never_filled_from_the_network(
+def test_nothing_is_downloaded_into_a_given_folder(
     server: tuple[str, Path], contents: dict[str, bytes], tmp_path: Path
 ) -> None:
     url, folder = server

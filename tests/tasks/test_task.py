@@ -1,9 +1,12 @@
-"""Task: what it accepts, and what it says of what does not fit; metrics against scikit-learn."""
+"""Task: the data and options that it accepts, its messages for misuse, and its metrics against scikit-learn."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import pickle
+import random
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,10 +16,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from glo.errors import TaskError
-from glo.tasks import METRICS, Split, Task
+from glo.records import Link
+from glo.tasks import METRICS, Split, Task, TaskSource, identity
+from glo.tasks.content import tensor_bytes
 
 INPUTS = torch.arange(24.0).reshape(8, 3)
 LABELS = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3])
@@ -24,7 +29,7 @@ MISSING = torch.tensor([0, 1, 2, -1, 0, 1, 2, 3])
 
 
 def task(**changes: Any) -> Task:
-    """A valid task of 4 classes, but for the changes."""
+    """A valid task of 4 classes, with some arguments changed."""
     options: dict[str, Any] = {"model": lambda: nn.Linear(3, 4), "train": (INPUTS, LABELS), "validation": (INPUTS, LABELS)}
     return Task("mine", **{**options, **changes})
 
@@ -45,8 +50,20 @@ def images() -> nn.Module:
     return nn.Conv2d(1, 4, 3)
 
 
+def wide() -> nn.Module:
+    return nn.Linear(3, 4)
+
+
 def not_a_module() -> str:
     return "Linear"
+
+
+class Endless(IterableDataset):
+    """A dataset without a length."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, int]]:
+        while True:
+            yield INPUTS[0], 0
 
 
 @pytest.mark.parametrize(
@@ -57,8 +74,8 @@ def not_a_module() -> str:
         ({"test": (INPUTS[:0], LABELS[:0])}, "test has 0 inputs and 0 targets"),
         ({"train": (NAN, LABELS)}, "train has inputs that are NaN or infinite"),
         ({"test": (INPUTS / 0, LABELS)}, "test has inputs that are NaN or infinite"),
-        ({"link": "probit"}, "link is one of softmax, sigmoid, identity, not 'probit'"),
-        ({"metric": "accurracy"}, "metric is a function or one of accuracy.*not 'accurracy'"),
+        ({"link": "probit"}, "link must be one of softmax, sigmoid, identity, not 'probit'"),
+        ({"metric": "accurracy"}, "metric must be a function or one of accuracy.*not 'accurracy'"),
         ({"model": images}, r"the model fails on inputs of shape \(2, 3\)"),
         ({"model": narrow}, r"outputs have shape \(2, 2\).*need \(2, 4\)"),
         ({"model": not_a_module}, "must return a torch.nn.Module, not str"),
@@ -69,23 +86,24 @@ def not_a_module() -> str:
         ({"link": "sigmoid", "train": (INPUTS, LABELS)}, r"labels outside \[0, 1\]"),
         ({"link": "identity", "train": (INPUTS, values(8) / 0)}, "finite targets"),
         ({"link": "identity", "train": (INPUTS, values(8, 2, 2))}, r"targets of shape \(N\) or \(N, C\), not \(8, 2, 2\)"),
-        ({"train": INPUTS}, r"train is \(inputs, targets\) or a Dataset, not Tensor"),
-        ({"validation": (INPUTS, LABELS, LABELS)}, "validation is .*not tuple"),
+        ({"train": INPUTS}, r"train must be \(inputs, targets\) or a Dataset.*not Tensor"),
+        ({"validation": (INPUTS, LABELS, LABELS)}, "validation must be .*not tuple"),
+        ({"train": Endless()}, "or a Dataset with a length, not Endless"),
     ],
 )
-def test_misuse_is_refused_with_a_telling_message(changes: dict[str, Any], message: str) -> None:
+def test_misuse_is_refused_with_a_clear_message(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(TaskError, match=message) as caught:
         task(**changes)
     assert "task 'mine'" in str(caught.value)
 
 
-def test_a_missing_test_split_is_told_when_asked_for() -> None:
+def test_a_missing_test_split_is_reported_when_it_is_needed() -> None:
     with pytest.raises(TaskError, match="'mine' has no test split"):
         task().split("test")
 
 
 class Pairs(Dataset):
-    """The simplest dataset: pairs of an array and a number."""
+    """A minimal dataset: pairs of an array and a number."""
 
     def __len__(self) -> int:
         return len(INPUTS)
@@ -106,7 +124,7 @@ class Pairs(Dataset):
     ],
     ids=["tensors", "arrays", "lists", "other types", "TensorDataset", "Dataset"],
 )
-def test_every_form_of_data_is_the_same_split(data: Any) -> None:
+def test_every_form_of_data_gives_the_same_split(data: Any) -> None:
     split = task(train=data).split("train")
     assert (split.inputs.dtype, split.targets.dtype) == (torch.float32, torch.int64)
     assert torch.equal(split.inputs, INPUTS)
@@ -132,7 +150,61 @@ def test_targets_of_one_output_become_a_column() -> None:
     assert regression.metric == "r2"
 
 
-def test_a_constant_is_at_chance_for_soft_labels_too() -> None:
+@pytest.mark.parametrize("link", [Link.SOFTMAX, "softmax"])
+def test_link_and_metric_are_settled_by_the_constructor(link: Link | str) -> None:
+    made = task(link=link)
+    assert made.link is Link.SOFTMAX
+    assert made.metric == "accuracy"
+    assert isinstance(made.train, Split)
+    assert made.test is None
+
+
+def test_arguments_may_be_positional() -> None:
+    training = {"steps": 5}
+    made = Task(
+        "mine", narrow, (INPUTS, LABELS % 2), (INPUTS, LABELS % 2), None, "f1_macro", "softmax", training, "words", "2"
+    )
+    assert (made.name, made.model, made.metric, made.link) == ("mine", narrow, "f1_macro", Link.SOFTMAX)
+    assert (made.training, made.description, made.version) == ({"steps": 5}, "words", "2")
+    training["steps"] = 6
+    assert made.training == {"steps": 5}
+
+
+@pytest.mark.parametrize("name", ["name", "train", "link", "metric", "source", "unknown"])
+def test_a_task_is_immutable(name: str) -> None:
+    with pytest.raises(AttributeError):
+        setattr(task(), name, None)
+
+
+def test_a_task_is_known_by_identity() -> None:
+    one, other = task(), task()
+    assert len({one, other, one}) == 2
+    assert one != other
+    assert weakref.ref(one)() is one
+
+
+def test_a_task_made_from_another_has_no_source() -> None:
+    source = TaskSource("mine", {}, None)
+    original = task()
+    loaded = original.loaded_from(source)
+    assert (original.source, loaded.source) == (None, source)
+    assert loaded.train is original.train
+    assert dataclasses.replace(loaded, train=(INPUTS + 1, LABELS)).source is None
+
+
+def test_a_pickled_task_is_the_same_and_computes_its_own_digest() -> None:
+    original = task(model=wide, test=(INPUTS, LABELS)).loaded_from(TaskSource("mine", {"a": 1}, None))
+    before = pickle.dumps(original)
+    digest = original.digest()
+    original.train.to("meta")
+    assert pickle.dumps(original) == before
+    copy = pickle.loads(before)  # noqa: S301 - written two lines above
+    assert copy.digest() == digest
+    assert (copy.link, copy.metric, copy.source) == (original.link, original.metric, original.source)
+    assert torch.equal(copy.split("test").inputs, INPUTS)
+
+
+def test_chance_is_the_same_for_one_hot_labels() -> None:
     one_hot = nn.functional.one_hot(LABELS, 4).float()
     soft = task(train=(INPUTS, one_hot), validation=(INPUTS, one_hot))
     assert soft.chance() == pytest.approx(task().chance())
@@ -146,11 +218,12 @@ def test_a_constant_is_at_chance_for_soft_labels_too() -> None:
         {"validation": (INPUTS, LABELS.flip(0))},
         {"test": (INPUTS, LABELS)},
         {"metric": "f1_macro"},
+        {"version": "2"},
         {"model": lambda: nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 4))},
         {"model": lambda: nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.1))},
     ],
 )
-def test_digest_changes_with_what_an_outcome_depends_on(changes: dict[str, Any]) -> None:
+def test_digest_changes_with_data_model_metric_and_version(changes: dict[str, Any]) -> None:
     assert task(**changes).digest() != task().digest()
 
 
@@ -158,13 +231,44 @@ def test_digest_does_not_change_with_the_name_or_random_weights() -> None:
     assert dataclasses.replace(task(), name="another", description="other words").digest() == task().digest()
 
 
-def test_making_a_task_leaves_the_random_state_alone() -> None:
-    before = torch.get_rng_state()
-    task(model=lambda: nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5)))
-    assert torch.equal(torch.get_rng_state(), before)
+def test_digest_of_a_task_with_a_built_in_metric_is_that_of_earlier_versions() -> None:
+    """Stores and recorded experiments name their tasks by it."""
+    assert task().digest() == "ca208c09eb2f70f2"
 
 
-def test_an_own_metric_gets_predictions_through_the_link() -> None:
+def test_the_data_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[Tensor] = []
+
+    def counted(tensor: Tensor) -> memoryview:
+        hashed.append(tensor)
+        return tensor_bytes(tensor)
+
+    monkeypatch.setattr(identity, "tensor_bytes", counted)
+    made = task(test=(INPUTS, LABELS))
+    assert not hashed
+    assert len({made.digest() for _ in range(3)}) == 1
+    assert len(hashed) == 6  # inputs and targets of three splits
+
+
+def draws_from_everything() -> nn.Module:
+    """A model that is initialised from every global generator."""
+    random.random()  # noqa: S311
+    np.random.random()  # noqa: NPY002
+    return nn.Linear(3, 4)
+
+
+def test_a_task_leaves_global_random_state_alone() -> None:
+    def states() -> list[Any]:
+        return [torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state())]  # noqa: NPY002
+
+    before = states()
+    made = task(model=draws_from_everything)
+    assert states() == before
+    made.digest()
+    assert states() == before
+
+
+def test_a_custom_metric_gets_predictions() -> None:
     seen: list[Tensor] = []
 
     def metric(predictions: Tensor, targets: Tensor) -> float:
@@ -177,7 +281,7 @@ def test_an_own_metric_gets_predictions_through_the_link() -> None:
 
 
 def predictions_and_labels() -> st.SearchStrategy[tuple[np.ndarray, np.ndarray]]:
-    """Predictions (N, 4) without ties, and labels of which some classes may be missing."""
+    """Predictions (N, 4) without ties, and labels in which some classes may be missing."""
     samples = st.integers(2, 12)
     return samples.flatmap(
         lambda n: st.tuples(
@@ -198,7 +302,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("name", REFERENCES)
 @settings(max_examples=60)
 @given(case=predictions_and_labels())
-def test_metrics_of_classes_are_those_of_scikit_learn(name: str, case: tuple[np.ndarray, np.ndarray]) -> None:
+def test_metrics_of_classes_agree_with_scikit_learn(name: str, case: tuple[np.ndarray, np.ndarray]) -> None:
     predictions, labels = case
     found = METRICS[name](torch.from_numpy(predictions), torch.from_numpy(labels))
     assert float(found) == pytest.approx(REFERENCES[name](labels, predictions.argmax(1)), abs=1e-6)
@@ -207,7 +311,7 @@ def test_metrics_of_classes_are_those_of_scikit_learn(name: str, case: tuple[np.
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true:UserWarning")
 @pytest.mark.parametrize("name", REFERENCES)
 @pytest.mark.parametrize("seed", range(3))
-def test_metrics_of_yes_and_no_are_those_of_scikit_learn(name: str, seed: int) -> None:
+def test_metrics_of_yes_no_labels_agree_with_scikit_learn(name: str, seed: int) -> None:
     generator = np.random.default_rng(seed)
     predictions, labels = generator.random((30, 1), np.float32), generator.integers(0, 2, (30, 1))
     found = METRICS[name](torch.from_numpy(predictions), torch.from_numpy(labels).float())
@@ -215,8 +319,8 @@ def test_metrics_of_yes_and_no_are_those_of_scikit_learn(name: str, seed: int) -
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
-def test_r2_is_that_of_scikit_learn(outputs: int) -> None:
-    """Outputs are pooled: each counts by its variance."""
+def test_r2_agrees_with_scikit_learn(outputs: int) -> None:
+    """Outputs are weighted by their variance."""
     generator = np.random.default_rng(0)
     true = generator.normal(size=(50, outputs)) * np.arange(1, outputs + 1)
     found = float(METRICS["r2"](torch.from_numpy(true + generator.normal(size=true.shape)), torch.from_numpy(true)))
@@ -227,7 +331,7 @@ def test_r2_is_that_of_scikit_learn(outputs: int) -> None:
     assert float(METRICS["r2"](torch.from_numpy(true), torch.from_numpy(true))) == 1.0
 
 
-def test_the_metric_of_soft_labels_is_that_of_the_likeliest_class() -> None:
+def test_soft_labels_are_scored_by_their_likeliest_class() -> None:
     generator = torch.Generator().manual_seed(0)
     predictions, soft = (torch.rand(8, 4, generator=generator).softmax(1) for _ in range(2))
     expected = sklearn.metrics.accuracy_score(soft.argmax(1), predictions.argmax(1))

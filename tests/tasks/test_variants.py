@@ -1,4 +1,4 @@
-"""Label noise and less data: exactly as much as asked for, at random, in the training split alone."""
+"""Label noise and less data: exactly the requested amount, at random, and only in the training split."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def inputs_of(samples: int) -> Tensor:
-    """Every sample can be told from every other."""
+    """Inputs that are all different."""
     return torch.arange(float(samples))[:, None]
 
 
@@ -30,20 +30,20 @@ def task_of(name: str, outputs: int, *parts: tuple[Tensor, Tensor], link: str = 
 
 
 def classification(samples: int = 40, classes: int = 4) -> Task:
-    """Class indices."""
+    """Labels that are class indices."""
     parts = ((inputs_of(n), torch.arange(n) % classes) for n in (samples, classes + 1, classes + 2))
     return task_of("classes", classes, *parts)
 
 
 def soft(samples: int = 40, classes: int = 4) -> Task:
-    """Probabilities (N, C), all different from each other."""
+    """Labels that are probabilities (N, C), all different."""
     generator = torch.Generator().manual_seed(0)
     parts = ((inputs_of(n), torch.rand(n, classes, generator=generator).softmax(1)) for n in (samples, 5, 6))
     return task_of("probabilities", classes, *parts)
 
 
 def yes_no(samples: int = 40, outputs: int = 2) -> Task:
-    """Labels 0 and 1, and one in between."""
+    """Labels 0 and 1, and one between them."""
     generator = torch.Generator().manual_seed(0)
     parts = [(inputs_of(n), torch.randint(0, 2, (n, outputs), generator=generator).float()) for n in (samples, 5, 6)]
     parts[0][1][3] = 0.25
@@ -62,7 +62,7 @@ def train(task: Task) -> Split:
 
 
 def changed(before: Task, after: Task) -> Tensor:
-    """Which rows have other labels."""
+    """A mask of the rows whose labels differ."""
     different = train(before).targets != train(after).targets
     return different if different.dim() == 1 else different.any(1)
 
@@ -78,8 +78,8 @@ def test_exactly_the_fraction_of_the_labels_is_wrong(samples: int, classes: int,
     assert torch.equal(train(noisy).inputs, train(task).inputs)
 
 
-def test_a_wrong_label_is_any_other_class_alike() -> None:
-    """4,500 wrong labels of 6,000; each of the 4 * 3 pairs of a class and another as often; false alarm 1e-4."""
+def test_a_wrong_label_is_each_other_class_equally_often() -> None:
+    """4,500 wrong labels of 6,000; each of the 4 * 3 pairs of classes is equally likely; false alarm 1e-4."""
     task = classification(6000)
     noisy = with_label_noise(task, 0.75, seed=1)
     wrong = changed(task, noisy)
@@ -89,8 +89,8 @@ def test_a_wrong_label_is_any_other_class_alike() -> None:
     assert_drawn_from(counts, pairs)
 
 
-def test_any_sample_may_be_wrong() -> None:
-    """Wrong labels over 10 parts of the data, and over 500 seeds for 8 samples; false alarm 1e-4 each."""
+def test_each_label_is_equally_likely_to_be_wrong() -> None:
+    """Wrong labels in 10 parts of the data, and of 8 samples over 500 seeds; false alarm 1e-4 each."""
     task = classification(5000)
     parts = torch.arange(5000)[changed(task, with_label_noise(task, 0.2, seed=2))] // 500
     assert_drawn_from(Counter(parts.tolist()), dict.fromkeys(range(10), 0.1))
@@ -103,7 +103,7 @@ def test_any_sample_may_be_wrong() -> None:
 
 @pytest.mark.parametrize("outputs", [1, 3])
 @pytest.mark.parametrize("fraction", [0.0, 0.3, 0.9])
-def test_a_wrong_yes_is_a_no(outputs: int, fraction: float) -> None:
+def test_a_wrong_yes_no_label_is_flipped(outputs: int, fraction: float) -> None:
     task = yes_no(outputs=outputs)
     noisy = with_label_noise(task, fraction, seed=3)
     wrong = changed(task, noisy)
@@ -114,7 +114,7 @@ def test_a_wrong_yes_is_a_no(outputs: int, fraction: float) -> None:
 
 @given(samples=st.integers(6, 40), classes=st.integers(2, 5), fraction=FRACTIONS, seed=SEEDS)
 def test_wrong_probabilities_are_rotated(samples: int, classes: int, fraction: float, seed: int) -> None:
-    """The same numbers, belonging to other classes: by 1 to C - 1 places, and never back to where they were."""
+    """Each wrong row has the same numbers, rotated by 1 to C - 1 places."""
     task = soft(samples, classes)
     noisy = with_label_noise(task, fraction, seed)
     wrong = changed(task, noisy)
@@ -125,7 +125,7 @@ def test_wrong_probabilities_are_rotated(samples: int, classes: int, fraction: f
         assert before.argmax() != after.argmax()
 
 
-def test_probabilities_are_rotated_by_any_number_of_places_alike() -> None:
+def test_each_rotation_of_probabilities_is_equally_likely() -> None:
     """3,000 rows by 1, 2 or 3 places; false alarm 1e-4."""
     task = soft(3000)
     noisy = with_label_noise(task, 0.999, seed=4)
@@ -137,7 +137,7 @@ def test_probabilities_are_rotated_by_any_number_of_places_alike() -> None:
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("variant", [with_label_noise, with_train_fraction])
 def test_nothing_else_is_changed(name: str, variant: type) -> None:
-    """Neither validation and test, nor the original task, nor what else a task is."""
+    """The original task, the other splits and the other attributes stay as they are."""
     task = TASKS[name]()
     before = {split: (task.split(split).inputs.clone(), task.split(split).targets.clone()) for split in SPLITS}
     other = variant(task, 0.5, seed=5)
@@ -164,7 +164,7 @@ def test_the_seed_decides(name: str, variant: type) -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_no_noise_and_all_data_are_the_task_itself(name: str) -> None:
+def test_no_noise_and_all_data_give_the_same_task(name: str) -> None:
     task = TASKS[name]()
     assert with_label_noise(task, 0.0).digest() == task.digest()
     assert with_train_fraction(task, 1.0).digest() == task.digest()
@@ -172,7 +172,7 @@ def test_no_noise_and_all_data_are_the_task_itself(name: str) -> None:
 
 @given(samples=st.integers(12, 60), classes=st.integers(2, 6), fraction=st.floats(0.5, 1), seed=SEEDS)
 def test_the_kept_samples_are_some_of_the_original_pairs(samples: int, classes: int, fraction: float, seed: int) -> None:
-    """As many as asked for, none twice, each with its own label."""
+    """The requested number, no sample twice, each with its own label."""
     task = classification(samples, classes)
     kept = train(with_train_fraction(task, fraction, seed))
     assert abs(len(kept) - fraction * samples) <= 0.5
@@ -182,21 +182,21 @@ def test_the_kept_samples_are_some_of_the_original_pairs(samples: int, classes: 
     assert torch.equal(kept.inputs, train(task).inputs[names])
 
 
-def test_any_sample_may_be_kept() -> None:
-    """How often each of 8 samples is kept with 3 others, over 500 seeds; false alarm below 1e-4."""
+def test_each_sample_is_equally_likely_to_be_kept() -> None:
+    """How often each of 8 samples is among the 4 that are kept, over 500 seeds; false alarm below 1e-4."""
     task = classification(8)
     kept = Counter(int(x) for seed in range(500) for x in train(with_train_fraction(task, 0.5, seed)).inputs[:, 0].tolist())
     assert_drawn_from(kept, dict.fromkeys(range(8), 1 / 8))
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0, 1.5, float("nan")])
-def test_noise_that_is_no_fraction_is_refused(fraction: float) -> None:
+def test_noise_outside_its_range_is_refused(fraction: float) -> None:
     with pytest.raises(TaskError, match="label noise is a fraction from 0 to below 1, not"):
         with_label_noise(classification(), fraction)
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 0.0, 1.01, float("nan")])
-def test_a_part_that_is_no_fraction_is_refused(fraction: float) -> None:
+def test_a_training_fraction_outside_its_range_is_refused(fraction: float) -> None:
     with pytest.raises(TaskError, match="above 0 and at most 1, not"):
         with_train_fraction(classification(), fraction)
 

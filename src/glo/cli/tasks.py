@@ -11,7 +11,7 @@ from glo.cli.output import print_json, print_table
 def tasks(json: options.Json = False) -> None:
     """List the built-in tasks and their options.
 
-    A task of your own is a `glo.Task`; give it to any command as module:attribute.
+    A task of your own is a `glo.Task`.  Give it to any command as module:attribute.
     """
     from glo.tasks import describe_task, task_names
 
@@ -22,9 +22,9 @@ def tasks(json: options.Json = False) -> None:
     from rich.table import Table
 
     table = Table(title="Built-in tasks")
-    for column in ("name", "what it is", "options"):
+    for column in ("name", "description", "options"):
         table.add_column(column)
     for name, (text, opts) in described.items():
         table.add_row(name, text, ", ".join(f"{key}={value}" for key, value in opts.items()))
     print_table(table)
-    typer.echo("Your own: a glo.Task in a file, given as module:attribute, e.g. glo search --task mytask:task")
+    typer.echo("A task of your own is a glo.Task in a file; give it as module:attribute: glo search --task mytask:task")

@@ -1,11 +1,8 @@
-"""Tasks: a model, its data and a metric; built in or the user's own."""
+"""Tasks: a model, its data and a metric; built in or the user's own.
 
-from glo.tasks.definition import Split, Task, TaskSource
-from glo.tasks.metrics import METRICS, Metric
-from glo.tasks.registry import describe_task, load_task, task_names
-from glo.tasks.variants import with_first_samples, with_label_noise, with_train_fraction
+Each name is imported when it is first used, so that the built-in tasks can be listed without PyTorch.
+"""
 
-__all__ = [
-    "METRICS", "Metric", "Split", "Task", "TaskSource", "describe_task", "load_task", "task_names", "with_first_samples",
-    "with_label_noise", "with_train_fraction",
-]  # fmt: skip
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""Read CIFAR-10 in its two official forms: binary and Python archives, packed (.tar.gz) or not."""
+"""Read CIFAR-10 in its two official formats, binary and Python, from an archive (.tar.gz) or an unpacked folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glo.errors import DataError
-from glo.tasks.data import cache_dir, check_md5, download_archive
+from glo.tasks.data import DOWNLOAD_HINT, cache_dir, check_md5, download_archive
 
 URL = "https://www.cs.toronto.edu/~kriz/"
 SHAPE = (3, 32, 32)
@@ -25,8 +25,8 @@ CLASSES = 10
 
 
 @dataclass(frozen=True)
-class Form:
-    """How the images are packed: a tar archive, the folder in it, its six files, and how to read one."""
+class Format:
+    """One of the official formats: the archive, the folder in it, the six files, and the function that reads one."""
 
     archive: str
     md5: str  # of the official archive
@@ -38,7 +38,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Images:
-    """Images (N, 3, 32, 32) and labels (N) of both official splits, and which copy of the data they are."""
+    """Images (N, 3, 32, 32) and labels (N) of both official splits, and the source of the files in words."""
 
     train: tuple[NDArray[np.uint8], NDArray[np.uint8]]
     test: tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -46,15 +46,15 @@ class Images:
 
 
 def read_binary(content: bytes, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A file of records: one byte for the label, 3,072 for the image."""
+    """Images and labels of a file of records: one byte for the label, 3,072 for the image."""
     size = 1 + int(np.prod(SHAPE))
     if len(content) != RECORDS * size:
-        raise DataError(f"{name} is truncated or no CIFAR-10 file: {len(content):,} bytes, not {RECORDS * size:,}")
+        raise DataError(f"{name} is truncated or not a CIFAR-10 file: {len(content):,} bytes, not {RECORDS * size:,}")
     records = np.frombuffer(content, np.uint8).reshape(RECORDS, size)
-    return _checked(records[:, 1:].reshape(RECORDS, *SHAPE), records[:, 0], name)
+    return _check_labels(records[:, 1:].reshape(RECORDS, *SHAPE), records[:, 0], name)
 
 
-# What a pickled dictionary of arrays is made of, by either version of numpy.
+# The globals that a pickled dictionary of arrays needs, from NumPy 1 or 2.
 ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),
@@ -64,8 +64,8 @@ ALLOWED = {
 }
 
 
-class _Plain(pickle.Unpickler):
-    """Unpickles arrays and plain values only: a data file must not run code."""
+class _DataUnpickler(pickle.Unpickler):
+    """Unpickles only arrays and plain values, so that a data file cannot run code."""
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         if (module_name, global_name) not in ALLOWED:
@@ -74,30 +74,30 @@ class _Plain(pickle.Unpickler):
 
 
 def read_python(content: bytes, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A pickled dictionary with b"data" (N, 3072) and b"labels"."""
+    """Images and labels of a pickled dictionary with b"data" (N, 3072) and b"labels"."""
     try:
-        batch = _Plain(io.BytesIO(content), encoding="bytes").load()
+        batch = _DataUnpickler(io.BytesIO(content), encoding="bytes").load()
         data = np.asarray(batch[b"data"], dtype=np.uint8)
         labels = np.asarray(batch[b"labels"])
     except Exception as error:
-        raise DataError(f"{name} is truncated or no CIFAR-10 file: {error}") from error
+        raise DataError(f"{name} is truncated or not a CIFAR-10 file: {error}") from error
     if data.shape != (RECORDS, int(np.prod(SHAPE))) or labels.shape != (RECORDS,):
-        raise DataError(f"{name} is no CIFAR-10 file: data of shape {data.shape}, labels of shape {labels.shape}")
-    return _checked(data.reshape(RECORDS, *SHAPE), labels, name)
+        raise DataError(f"{name} is not a CIFAR-10 file: data of shape {data.shape}, labels of shape {labels.shape}")
+    return _check_labels(data.reshape(RECORDS, *SHAPE), labels, name)
 
 
-def _checked(images: NDArray[np.uint8], labels: NDArray[Any], name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _check_labels(images: NDArray[np.uint8], labels: NDArray[Any], name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     if labels.min() < 0 or labels.max() >= CLASSES:
-        raise DataError(f"{name} is damaged: a label {int(labels.max())}, where labels are 0 to {CLASSES - 1}")
+        raise DataError(f"{name} is damaged: it has labels from {labels.min()} to {labels.max()}, not 0 to {CLASSES - 1}")
     return images, labels.astype(np.uint8)
 
 
-FORMS = (
-    Form(
+FORMATS = (
+    Format(
         "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", "cifar-10-batches-bin",
         tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin", read_binary,
     ),
-    Form(
+    Format(
         "cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a", "cifar-10-batches-py",
         tuple(f"data_batch_{i}" for i in range(1, 6)), "test_batch", read_python,
     ),
@@ -105,32 +105,32 @@ FORMS = (
 
 
 def load_images(data_dir: str | Path | None = None) -> Images:
-    """The images, from `data_dir`, else `$GLO_DATA`, else the user's cache, into which they are downloaded if need be.
+    """Load the images from `data_dir`, else from `$GLO_DATA`, else from the user's cache.
 
-    Looked for are the folders of the two official forms and their archives, there or in a folder `cifar10`; files that lie
-    there directly are found too.  An archive must be the official one; a folder may hold another copy of the images, and
-    `source` says so.
+    In that folder or in its subfolder `cifar10`, the function looks for the folder or the archive of either format, or for
+    the unpacked files themselves.  If the cache has none of them, the binary archive is downloaded into it.  An archive must
+    be the official one; unpacked files are not compared with the official ones, and `source` says so.
 
     Raises:
-        DataError: naming the file that is missing, truncated, altered or cannot be downloaded.
+        DataError: if a file is missing, truncated or altered, or cannot be downloaded; the message names the file.
     """
     given = data_dir or os.environ.get("GLO_DATA")
     root = Path(given).expanduser() if given else cache_dir()
-    for form, path in _places(root):
+    for form, path in _candidates(root):
         if path.is_dir() and (path / form.test).is_file():
             contents = {name: _read(path / name) for name in (*form.train, form.test)}
-            return _assembled(form, contents, str(path), f"a folder {path.name}, which need not hold the official files")
+            return _assemble(form, contents, str(path), f"a folder {path.name}, whose files need not be the official ones")
         if path.is_file():
-            return _unpacked(form, path)
+            return _read_archive(form, path)
     if given:
-        names = " nor ".join(form.archive for form in FORMS)
-        raise DataError(f"neither {names} is in {root} or {root / 'cifar10'}: put one there, or unset the folder")
-    form = FORMS[0]
-    return _unpacked(form, download_archive(f"{URL}{form.archive}", cache_dir() / "cifar10" / form.archive, form.md5))
+        names = " nor ".join(form.archive for form in FORMATS)
+        raise DataError(f"neither {names} is in {root} or {root / 'cifar10'}: put one there, or {DOWNLOAD_HINT}")
+    form = FORMATS[0]
+    return _read_archive(form, download_archive(f"{URL}{form.archive}", cache_dir() / "cifar10" / form.archive, form.md5))
 
 
-def _places(root: Path) -> Iterator[tuple[Form, Path]]:
-    for form in FORMS:
+def _candidates(root: Path) -> Iterator[tuple[Format, Path]]:
+    for form in FORMATS:
         for parent in (root / "cifar10", root):
             yield form, parent / form.folder
             yield form, parent / form.archive
@@ -144,11 +144,11 @@ def _read(path: Path) -> bytes:
         raise DataError(f"{path} cannot be read: {error}") from error
 
 
-def _unpacked(form: Form, path: Path) -> Images:
+def _read_archive(form: Format, path: Path) -> Images:
     try:
         check_md5(path, form.md5)
     except DataError as error:
-        raise DataError(f"{error}, or unpack it, if you trust it") from error
+        raise DataError(f"{error}, or unpack it if you trust it") from error
     try:
         with tarfile.open(path) as archive:
             members = {Path(member.name).name: member for member in archive if member.isfile()}
@@ -157,14 +157,20 @@ def _unpacked(form: Form, path: Path) -> Images:
     except (OSError, EOFError, tarfile.TarError) as error:
         raise DataError(f"{path} cannot be read ({error}): it is truncated or damaged; delete it and try again") from error
     except KeyError as error:
-        raise DataError(f"{path} is no CIFAR-10 archive: it has no file {error}") from error
-    return _assembled(form, contents, path.name, f"{path.name}, the official file")
+        raise DataError(f"{path} is not a CIFAR-10 archive: it has no file {error}") from error
+    return _assemble(form, contents, path.name, f"{path.name}, the official file")
 
 
-def _assembled(form: Form, contents: Mapping[str, bytes], where: str, source: str) -> Images:
-    """Args: where: the files are, for messages; source: the same for everyone to read, without a path of one's own."""
+def _assemble(form: Format, contents: Mapping[str, bytes], where: str, source: str) -> Images:
+    """Read the six files.
+
+    Args:
+        contents: of each file, by name.
+        where: the files are, for messages.
+        source: of the files in words; it is published, so it has no path of this machine.
+    """
     parts = [form.read(contents[name], f"{where}: {name}") for name in form.train]
     train = np.concatenate([images for images, _ in parts]), np.concatenate([labels for _, labels in parts])
-    mark = hashlib.sha256(train[0].tobytes()).hexdigest()[:16]
+    sha256 = hashlib.sha256(train[0].tobytes()).hexdigest()[:16]
     test = form.read(contents[form.test], f"{where}: {form.test}")
-    return Images(train, test, f"{source}; sha256 of the training images {mark}")
+    return Images(train, test, f"{source}; sha256 of the training images {sha256}")

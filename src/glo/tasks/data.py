@@ -1,4 +1,4 @@
-"""Data files: find them, or download them once; check their content; read the idx format."""
+"""Data files: find or download them, check their content, and read the idx format."""
 
 from __future__ import annotations
 
@@ -21,39 +21,45 @@ from numpy.typing import NDArray
 from glo.errors import DataError
 
 Checked = TypeVar("Checked")
+DOWNLOAD_HINT = "give no folder (--data-dir, $GLO_DATA) and it is downloaded"
 
 
 def find_file(folder: str, name: str, sha256: str, base_url: str, data_dir: str | Path | None = None) -> bytes:
-    """The decompressed content of a gzipped data file, checked.
+    """The checked content of a data file, which is downloaded if no folder is given.
 
-    Looked for as `folder/name` or `name`, gzipped (name.gz) or not, in `data_dir`, else in `$GLO_DATA`, else in the user's
-    cache; downloaded into the cache if none of them is set and the cache does not have it.
+    The file is `folder/name` or `name`, gzipped (name.gz) or not, in `data_dir`, else in `$GLO_DATA`, else in the user's
+    cache.  If neither folder is given and the cache does not have the file, it is downloaded into the cache.
 
     Raises:
-        DataError: naming the file, if it is missing, truncated or altered, or cannot be downloaded.
+        DataError: if the file is missing, truncated or altered, or cannot be downloaded; the message names it.
     """
     given = data_dir or os.environ.get("GLO_DATA")
-    roots = [Path(given).expanduser()] if given else [cache_dir()]
-    for path in _places(roots[0], folder, name):
+    root = Path(given).expanduser() if given else cache_dir()
+    for path in _candidates(root, folder, name):
         if path.is_file():
             return read_checked(path, sha256)
     if given:
-        raise DataError(f"{name}.gz is neither in {roots[0] / folder} nor in {roots[0]}: put it there, or unset the folder")
+        raise DataError(f"{name}.gz is neither in {root / folder} nor in {root}: put it there, or {DOWNLOAD_HINT}")
     return download(f"{base_url}{name}.gz", cache_dir() / folder / f"{name}.gz", sha256)
 
 
 def cache_dir() -> Path:
+    """The folder for downloaded files."""
     return Path(platformdirs.user_cache_dir("glo"))
 
 
-def _places(root: Path, folder: str, name: str) -> Iterator[Path]:
+def _candidates(root: Path, folder: str, name: str) -> Iterator[Path]:
     for parent in (root / folder, root):
         yield parent / f"{name}.gz"
         yield parent / name
 
 
 def read_checked(path: Path, sha256: str) -> bytes:
-    """Content of a file, decompressed if it ends in .gz, with the sha256 of the content checked."""
+    """The content of a file, decompressed if its name ends in .gz.
+
+    Raises:
+        DataError: if it cannot be read, or its content has another sha256.
+    """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
@@ -68,36 +74,41 @@ def read_checked(path: Path, sha256: str) -> bytes:
 
 
 def download(url: str, target: Path, sha256: str) -> bytes:
-    """Download, check, and only then put in place: a broken download leaves nothing behind."""
-    return _fetched(url, target, lambda path: read_checked(path, sha256))
+    """Download a file and return its checked content; a broken download leaves nothing behind."""
+    return _fetch(url, target, lambda path: read_checked(path, sha256))
 
 
 def download_archive(url: str, target: Path, md5: str) -> Path:
-    """The same for an archive with the md5 that its makers publish; one that is there already is not fetched again."""
+    """Download an archive and check its published md5, unless it is there already."""
     if not target.is_file():
-        _fetched(url, target, lambda path: check_md5(path, md5))
+        _fetch(url, target, lambda path: check_md5(path, md5))
     return target
 
 
 def check_md5(path: Path, md5: str) -> None:
-    """Compare a file with the md5 that its makers publish."""
+    """Compare a file with its published md5.
+
+    Raises:
+        DataError: if they differ.
+    """
     found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     if found != md5:
         raise DataError(f"{path} is not the official file: its md5 is {found}, not {md5}; delete it and try again")
 
 
-def _fetched(url: str, target: Path, check: Callable[[Path], Checked]) -> Checked:
+def _fetch(url: str, target: Path, check: Callable[[Path], Checked]) -> Checked:
+    """Download a file, check it, and only then put it in place; return the result of the check."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             path = Path(pooch.retrieve(url, known_hash=None, fname=target.name, path=folder, progressbar=True))
             checked = check(path)
             path.replace(target)
+    except DataError as error:
+        raise DataError(f"{url}: {error}") from error
     except (OSError, requests.RequestException, ValueError) as error:
-        if isinstance(error, DataError):
-            raise DataError(f"{url}: {error}") from error
         raise DataError(
-            f"{url} cannot be downloaded ({error}): download it elsewhere and give its folder by --data-dir or $GLO_DATA"
+            f"{url} cannot be downloaded ({error}): download it by hand and give its folder with --data-dir or $GLO_DATA"
         ) from error
     return checked
 

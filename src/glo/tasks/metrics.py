@@ -1,6 +1,7 @@
 """Metrics: functions of predictions y (N, C) and targets; higher is better.
 
-Targets are class indices (N) under softmax (the likeliest class where labels are soft), and labels or values (N, C) else.
+With the softmax link, targets are class indices (N); soft labels are replaced by their likeliest class.  With the others,
+targets are labels or values (N, C).
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ Metric = Callable[[Tensor, Tensor], float | Tensor]
 
 
 def accuracy(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Fraction of right decisions: the largest of C classes, or, for yes-no outputs, the side of 1/2."""
+    """Fraction of correct decisions: the class with the largest prediction or, for yes-no outputs, the side of 1/2."""
     if not targets.is_floating_point():
         return (predictions.argmax(1) == targets).double().mean()
     return ((predictions > 0.5) == (targets > 0.5)).double().mean()
 
 
 def balanced_accuracy(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Mean over classes of the fraction recognised; every class counts the same, however rare."""
+    """Mean recall over the classes that occur; each counts the same, however rare it is."""
     decided, true = _decisions(predictions, targets)
     return torch.stack([(decided[true == label] == label).double().mean() for label in true.unique()]).mean()
 
 
 def f1_macro(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Mean over classes, true or decided for, of the F1 score."""
+    """Mean F1 score over the classes that occur as a label or as a decision."""
     decided, true = _decisions(predictions, targets)
     scores: list[Tensor] = []
     for label in torch.cat([true, decided]).unique():
@@ -42,6 +43,7 @@ def r2(predictions: Tensor, targets: Tensor) -> Tensor:
 
 
 def _decisions(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The class that each prediction decides for, and the true class."""
     if not targets.is_floating_point():
         return predictions.argmax(1), targets
     if targets.shape[1] > 1:

@@ -17,7 +17,8 @@ def mlp(inputs: int, hidden: int, outputs: int) -> nn.Module:
 def paper_mnist_cnn() -> nn.Module:
     """The paper's MNIST network (section IV.A.1): (N, 1, 28, 28) -> (N, 10).
 
-    "Same" padding, as in the TensorFlow network that the description matches: 7*7*64 features reach the 1024 units.
+    It pads to the same size, as the TensorFlow network does that the description matches, so 7*7*64 features reach the 1024
+    units.
     """
     return nn.Sequential(
         nn.Conv2d(1, 32, 5, padding=2),
@@ -35,18 +36,18 @@ def paper_mnist_cnn() -> nn.Module:
 
 
 class Augmentation(nn.Module):
-    """Images as the paper's CIFAR-10 network sees them (section IV.A.2), in batch and on their device.
+    """Augments and standardises images for the paper's CIFAR-10 network (section IV.A.2), a batch at a time.
 
-    In training a random crop, mirrored or not, lighter or darker, with more or less contrast; else the crop in the middle.
-    Then each image loses its mean and is divided by its standard deviation.  Randomness is PyTorch's global generator, as
-    for dropout.  The strengths of light and contrast are not in the paper; these are those of TensorFlow's tutorial, to
-    which its description goes back.
+    In training, each image is cropped, mirrored, brightened and given another contrast, all at random; in evaluation, the
+    middle is cropped.  Then each image is standardised by its own mean and standard deviation.  The random numbers come from
+    PyTorch's global generator, as those of dropout do.  The paper does not give the ranges of brightness and contrast; these
+    are taken from the TensorFlow tutorial that it follows.
 
     Args:
         size: of the crop, a square.
     """
 
-    LIGHT = 63 / 255
+    BRIGHTNESS = 63 / 255
     CONTRAST = (0.2, 1.8)
 
     def __init__(self, size: int) -> None:
@@ -55,17 +56,17 @@ class Augmentation(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W), from 0 to 1 -> (N, C, size, size)."""
-        images = self._varied(images) if self.training else self._middle(images)
-        least = 1 / math.sqrt(images[0].numel())  # an image of one colour is not divided by 0
+        images = self._augment(images) if self.training else self._crop_middle(images)
+        least = 1 / math.sqrt(images[0].numel())  # do not divide an image of one colour by 0
         mean = images.mean((1, 2, 3), keepdim=True)
         deviation = (images - mean).square().mean((1, 2, 3), keepdim=True).sqrt()
         return (images - mean) / deviation.clamp_min(least)
 
-    def _middle(self, images: Tensor) -> Tensor:
+    def _crop_middle(self, images: Tensor) -> Tensor:
         top, left = ((length - self.size) // 2 for length in images.shape[2:])
         return images[:, :, top : top + self.size, left : left + self.size]
 
-    def _varied(self, images: Tensor) -> Tensor:
+    def _augment(self, images: Tensor) -> Tensor:
         count, device = len(images), images.device
         crops = torch.arange(self.size, device=device)
         rows, columns = (
@@ -75,27 +76,26 @@ class Augmentation(nn.Module):
         columns = torch.where(mirrored, columns.flip(1), columns)
         samples = torch.arange(count, device=device)[:, None, None]
         images = images[samples, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-        light = (2 * torch.rand(count, 1, 1, 1, device=device) - 1) * self.LIGHT
+        brightness = (2 * torch.rand(count, 1, 1, 1, device=device) - 1) * self.BRIGHTNESS
         low, high = self.CONTRAST
         contrast = low + (high - low) * torch.rand(count, 1, 1, 1, device=device)
-        images = images + light
+        images = images + brightness
         mean = images.mean((2, 3), keepdim=True)
         return (images - mean) * contrast + mean
 
 
 class LocalResponseNorm(nn.Module):
-    """Local response normalisation between channels: (N, C, H, W) -> (N, C, H, W).
+    """Local response normalisation across channels: (N, C, H, W) -> (N, C, H, W).
 
-    The same as `nn.LocalResponseNorm` with an odd size.  That averages by a pooling in three dimensions, which takes as long
-    on a CPU as the paper's whole CIFAR-10 network beside it; the sum over neighbours as a product with a banded matrix takes
-    a quarter of that.
+    It computes the same as `nn.LocalResponseNorm` with an odd size.  PyTorch's module uses a 3D pooling, which takes as long
+    on a CPU as the rest of the paper's CIFAR-10 network; a product with a banded matrix takes a quarter of that.
 
     Args:
         channels: C.
-        size: how many neighbouring channels, this one included; odd.
+        size: number of neighbouring channels, including the channel itself; odd.
         alpha: weight of the sum of their squares (as in TensorFlow; PyTorch divides it by the size).
         beta: exponent.
-        k: what is added.
+        k: constant added to the weighted sum.
     """
 
     band: Tensor

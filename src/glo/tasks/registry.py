@@ -1,4 +1,4 @@
-"""Find a task: built in (one file each in `glo.tasks.builtin`), or the user's own as `module:attribute`."""
+"""Find a task by name: built in (one file each in `glo.tasks.builtin`), or the user's own as `module:attribute`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import inspect
 import pkgutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glo.errors import TaskError
-from glo.tasks.definition import Task, TaskSource
+from glo.tasks.source import TaskSource
+
+if TYPE_CHECKING:
+    from glo.tasks.definition import Task
 
 
 def task_names() -> list[str]:
@@ -21,7 +24,7 @@ def task_names() -> list[str]:
 
 def describe_task(name: str) -> tuple[str, dict[str, Any]]:
     """One line about a built-in task, and its options with their defaults."""
-    load = _builtin(name)
+    load = _find_builtin(name)
     options = {key: parameter.default for key, parameter in inspect.signature(load).parameters.items()}
     options.pop("data_dir", None)
     return (inspect.getdoc(load) or "").splitlines()[0], options
@@ -31,21 +34,25 @@ def load_task(name: str, options: dict[str, Any] | None = None, data_dir: str | 
     """Load a task by name.
 
     Args:
-        name: a built-in task, or `module:attribute` for a `Task` (or a function that returns one) of your own.
+        name: a built-in task, or `module:attribute` for a `Task` of your own, or for a function that returns one.
         options: the task's options, e.g. {"noise": 0.2}.
-        data_dir: where its files are, for a task with files.
+        data_dir: the folder of the task's files, if it has any.
 
     Raises:
         TaskError: if there is no such task, or it does not take these options.
-        DataError: if its files are missing or damaged.
+        DataError: if a file is missing or damaged.
     """
-    load = _own(name) if ":" in name else _builtin(name)
+    from glo.tasks.definition import Task
+
+    found = _find_own(name) if ":" in name else _find_builtin(name)
     options = dict(options or {})
-    if isinstance(load, Task):
+    if isinstance(found, Task):
         if options:
             raise TaskError(f"task '{name}' is a Task object and takes no options")
-        return _from(TaskSource(name, {}, None), load)
-    accepted = inspect.signature(load).parameters
+        return found.loaded_from(TaskSource(name, {}, None))
+    if not callable(found):
+        raise _not_a_task(name, found)
+    accepted = inspect.signature(found).parameters
     unknown = set(options) - set(accepted)
     if unknown:
         known = ", ".join(key for key in accepted if key != "data_dir") or "none"
@@ -54,27 +61,26 @@ def load_task(name: str, options: dict[str, Any] | None = None, data_dir: str | 
     source = TaskSource(name, dict(options), folder)
     if "data_dir" in accepted and data_dir is not None:
         options["data_dir"] = data_dir
-    task = load(**options)
+    task = found(**options)
     if not isinstance(task, Task):
-        raise TaskError(f"'{name}' must be a glo.Task or a function that returns one, not {type(task).__name__}")
-    return _from(source, task)
+        raise _not_a_task(name, task)
+    return task.loaded_from(source)
 
 
-def _from(source: TaskSource, task: Task) -> Task:
-    object.__setattr__(task, "source", source)  # settled once, by whoever loads it
-    return task
+def _not_a_task(name: str, found: object) -> TaskError:
+    return TaskError(f"'{name}' must be a glo.Task or a function that returns one, not {type(found).__name__}")
 
 
-def _builtin(name: str) -> Any:
+def _find_builtin(name: str) -> Any:
     if name not in task_names():
         raise TaskError(
             f"there is no task '{name}'; built-in tasks are {', '.join(task_names())}; "
-            "a task of your own is given as module:attribute"
+            "give a task of your own as module:attribute"
         )
     return importlib.import_module(f"glo.tasks.builtin.{name.replace('-', '_')}").load
 
 
-def _own(name: str) -> Any:
+def _find_own(name: str) -> Any:
     module_name, _, attribute = name.partition(":")
     if not all(part.isidentifier() for part in module_name.split(".")) or not attribute.isidentifier():
         raise TaskError(f"task '{name}' is not of the form module:attribute, e.g. mytask:task")
@@ -82,11 +88,8 @@ def _own(name: str) -> Any:
     if here not in sys.path:  # a script in the current folder, as `python -m` would find it
         sys.path.insert(0, here)
     try:
-        found = getattr(importlib.import_module(module_name), attribute)
+        return getattr(importlib.import_module(module_name), attribute)
     except ModuleNotFoundError as error:
-        raise TaskError(f"task '{name}': {error}; the module is looked for in {here} and where Python looks") from error
+        raise TaskError(f"task '{name}': {error}; Python looks for it in {here} and on its path") from error
     except AttributeError:
         raise TaskError(f"task '{name}': module {module_name} has no attribute '{attribute}'") from None
-    if not isinstance(found, Task) and not callable(found):
-        raise TaskError(f"'{name}' must be a glo.Task or a function that returns one, not {type(found).__name__}")
-    return found

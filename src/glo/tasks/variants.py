@@ -1,4 +1,4 @@
-"""The same task made harder: wrong labels, or less data, in the training split; validation and test stay as they are."""
+"""Variants of a task: wrong labels or less data in the training split, or only the first samples of each split."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import torch
 
 from glo.errors import TaskError
 from glo.records import Link, derive_seed
-from glo.tasks.definition import Split, Task
+from glo.tasks.definition import Task
+from glo.tasks.split import Split
 
 
 def with_label_noise(task: Task, fraction: float, seed: int = 0) -> Task:
-    """The task with a fraction of its training labels wrong: each replaced by another class, chosen uniformly.
+    """The task with a fraction of its training labels wrong: each is replaced by another class, chosen uniformly.
 
-    Labels of shape (N, C) are rotated among the classes; a yes-no label x becomes 1 - x.
+    Labels of shape (N, C) are rotated among the classes; a yes-no label x becomes 1 - x.  Validation and test do not change.
 
     Raises:
         TaskError: for a regression task, or unless 0 <= fraction < 1.
@@ -23,7 +24,7 @@ def with_label_noise(task: Task, fraction: float, seed: int = 0) -> Task:
     if not 0 <= fraction < 1:
         raise TaskError(f"label noise is a fraction from 0 to below 1, not {fraction}")
     generator = torch.Generator().manual_seed(derive_seed(seed, "label noise"))
-    train, classes = task.split("train"), task.classes
+    train, classes = task.train, task.classes
     wrong = torch.randperm(len(train), generator=generator)[: round(fraction * len(train))]
     shifts = torch.randint(1, max(classes, 2), (len(wrong),), generator=generator)
     targets = train.targets.clone()
@@ -38,7 +39,7 @@ def with_label_noise(task: Task, fraction: float, seed: int = 0) -> Task:
 
 
 def with_train_fraction(task: Task, fraction: float, seed: int = 0) -> Task:
-    """The task with a random fraction of its training samples.
+    """The task with a random fraction of its training samples.  Validation and test do not change.
 
     Raises:
         TaskError: for a regression task, unless 0 < fraction <= 1, or if fewer samples than classes would be left.
@@ -46,7 +47,7 @@ def with_train_fraction(task: Task, fraction: float, seed: int = 0) -> Task:
     _check_classification(task, "a fraction of the training data")
     if not 0 < fraction <= 1:
         raise TaskError(f"the fraction of the training data is above 0 and at most 1, not {fraction}")
-    train = task.split("train")
+    train = task.train
     count = round(fraction * len(train))
     if count < task.classes:
         raise TaskError(f"{fraction} of {len(train)} training samples are {count}: fewer than the {task.classes} classes")
@@ -56,16 +57,16 @@ def with_train_fraction(task: Task, fraction: float, seed: int = 0) -> Task:
 
 
 def with_first_samples(task: Task, count: int) -> Task:
-    """The task with the first samples of each split only, for a quick try.
+    """The task with only the first samples of each split, for a quick try.
 
     Raises:
         TaskError: if fewer samples than classes would be left.
     """
     if count < task.classes:
         raise TaskError(f"{count} samples are fewer than the {task.classes} classes of task '{task.name}'")
-    parts = {name: getattr(task, name) for name in ("train", "validation", "test")}
-    kept = {name: Split(s.inputs[:count], s.targets[:count]) for name, s in parts.items() if s is not None}
-    return replace(task, **kept)
+    train, validation = (Split(split.inputs[:count], split.targets[:count]) for split in (task.train, task.validation))
+    test = None if task.test is None else Split(task.test.inputs[:count], task.test.targets[:count])
+    return replace(task, train=train, validation=validation, test=test)
 
 
 def _check_classification(task: Task, what: str) -> None:

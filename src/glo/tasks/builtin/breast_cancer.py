@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import numpy as np
-from sklearn.datasets import load_breast_cancer
+from typing import TYPE_CHECKING
 
-from glo.records import generator
-from glo.tasks.definition import Task
-from glo.tasks.models import mlp
+if TYPE_CHECKING:
+    from glo.tasks import Task
 
 TRAIN, VALIDATION = 300, 134  # of 569; the other 135 are the test split
 
 
 def load(split_seed: int = 0) -> Task:
     """Benign or malignant from 30 features (scikit-learn), one sigmoid output, a 30-32-1 network."""
-    features, labels = load_breast_cancer(return_X_y=True)
+    import numpy as np
+    from sklearn.datasets import load_breast_cancer
+
+    from glo.records import generator
+    from glo.tasks import Task
+    from glo.tasks.models import mlp
+
+    features, labels = map(np.asarray, load_breast_cancer(return_X_y=True))
     order = generator(split_seed, "breast-cancer").permutation(len(labels))
     inputs, targets = features[order], labels[order].astype(np.float32)
     inputs = ((inputs - inputs[:TRAIN].mean(0)) / inputs[:TRAIN].std(0)).astype(np.float32)

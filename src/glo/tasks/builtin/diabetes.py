@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import numpy as np
-from sklearn.datasets import load_diabetes
+from typing import TYPE_CHECKING
 
-from glo.records import generator
-from glo.tasks.definition import Task
-from glo.tasks.models import mlp
+if TYPE_CHECKING:
+    from glo.tasks import Task
 
 TRAIN, VALIDATION = 262, 90  # of 442; the other 90 are the test split
 
 
 def load(split_seed: int = 0) -> Task:
     """Progression of diabetes from 10 features (scikit-learn), standardised; regression, R2, a 10-32-1 network."""
+    import numpy as np
+    from sklearn.datasets import load_diabetes
+
+    from glo.records import generator
+    from glo.tasks import Task
+    from glo.tasks.models import mlp
+
     features, values = load_diabetes(return_X_y=True)
     order = generator(split_seed, "diabetes").permutation(len(values))
     data = np.column_stack([features[order], values[order]])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-from sklearn.datasets import load_digits
+from typing import TYPE_CHECKING
 
-from glo.records import generator
-from glo.tasks.definition import Task
-from glo.tasks.models import mlp
+if TYPE_CHECKING:
+    from glo.tasks import Task
 
 TRAIN, VALIDATION = 1000, 397  # of 1,797; the other 400 are the test split
 
@@ -19,6 +17,13 @@ def load(split_seed: int = 0) -> Task:
 
 def make_digits(name: str, noise: float, split_seed: int) -> Task:
     """Digits with a fraction `noise` of the training labels replaced by another class, chosen uniformly."""
+    import numpy as np
+    from sklearn.datasets import load_digits
+
+    from glo.records import generator
+    from glo.tasks import Task
+    from glo.tasks.models import mlp
+
     images, labels = load_digits(return_X_y=True)
     rng = generator(split_seed, "digits")
     order = rng.permutation(len(labels))

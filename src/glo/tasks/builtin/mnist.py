@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-from glo.tasks.data import find_file, read_idx
-from glo.tasks.definition import Task
-from glo.tasks.models import paper_mnist_cnn
+    from glo.tasks import Task
 
 URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 # sha256 of the decompressed files.
@@ -24,6 +24,10 @@ TRAIN = 55_000  # the paper's 55,000 / 5,000 / 10,000
 
 def load(data_dir: str | Path | None = None) -> Task:
     """28x28 handwritten digits, ten classes, the paper's CNN and 55,000/5,000/10,000 split (needs 11 MB of files)."""
+    from glo.tasks import Task
+    from glo.tasks.data import find_file, read_idx
+    from glo.tasks.models import paper_mnist_cnn
+
     arrays = {name: read_idx(find_file("mnist", name, sha256, URL, data_dir), name) for name, sha256 in FILES.items()}
     images, labels = arrays["train-images-idx3-ubyte"], arrays["train-labels-idx1-ubyte"]
     train = _scaled(images[:TRAIN], labels[:TRAIN])
@@ -37,4 +41,6 @@ def load(data_dir: str | Path | None = None) -> Task:
 
 def _scaled(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Pixels from 0 to 1 with a channel dimension, and class indices."""
+    import numpy as np
+
     return images[:, None].astype(np.float32) / np.float32(255), labels.astype(np.int64)

@@ -1,10 +1,14 @@
-"""Digits with wrong labels in the training split: where a better loss matters most."""
+"""Digits with wrong labels in the training split, where a better loss matters most."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from glo.errors import TaskError
 from glo.tasks.builtin.digits import make_digits
-from glo.tasks.definition import Task
+
+if TYPE_CHECKING:
+    from glo.tasks import Task
 
 
 def load(noise: float = 0.4, split_seed: int = 0) -> Task:

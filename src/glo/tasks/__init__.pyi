@@ -1,0 +1,12 @@
+from .definition import Task
+from .metrics import METRICS, Metric
+from .registry import describe_task, load_task, task_names
+from .source import TaskSource
+from .split import Split
+from .training import training_config
+from .variants import with_first_samples, with_label_noise, with_train_fraction
+
+__all__ = [
+    "METRICS", "Metric", "Split", "Task", "TaskSource", "describe_task", "load_task", "task_names", "training_config",
+    "with_first_samples", "with_label_noise", "with_train_fraction",
+]  # fmt: skip
