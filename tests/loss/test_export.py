@@ -270,5 +270,5 @@ def test_binary_minimum(text: str, expected: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["x", "3", "log(0 - 1)*y", "1/0 + y"])
-def test_a_loss_without_a_minimum_has_none(text: str) -> None:
+def test_loss_without_a_minimum(text: str) -> None:
     assert binary_minimum(parse(text)) is None

@@ -1,4 +1,4 @@
-"""ExpressionLoss: `x*log(y)` is `nn.CrossEntropyLoss` in every respect; the other links against PyTorch's own losses."""
+"""ExpressionLoss: `x*log(y)` equals `nn.CrossEntropyLoss` with every option; the other links equal PyTorch's own losses."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ USED_INDEX = 2  # an ignore_index that occurs among the targets
 COMPILER = shutil.which("g++") or shutil.which("c++") or shutil.which("clang++")
 
 
-def seeded(*what: object) -> torch.Generator:
-    """A generator of its own for each case; `hash` of a text would change between runs."""
-    return torch.Generator().manual_seed(zlib.crc32(repr(what).encode()))
+def seeded(*case: object) -> torch.Generator:
+    """A generator for each case; its seed is no `hash`, which changes between runs."""
+    return torch.Generator().manual_seed(zlib.crc32(repr(case).encode()))
 
 
 def class_dim(shape: tuple[int, ...]) -> int:
@@ -32,7 +32,7 @@ def class_dim(shape: tuple[int, ...]) -> int:
 
 
 def index_target(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Class indices; where there are several, one of them is surely the ignored one and one surely is not."""
+    """Class indices; if there are several, the first is `USED_INDEX` and the second is not."""
     dim = class_dim(shape)
     target = torch.randint(CLASSES, shape[:dim] + shape[dim + 1 :], generator=generator)
     if target.dim() > 0:
@@ -45,7 +45,7 @@ def soft_target(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
 
 
 def value_and_gradient(loss: Callable[[Tensor, Tensor], Tensor], z: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """The loss, and the gradient of a sum of its elements in which each has another factor."""
+    """The loss, and the gradient of a weighted sum of its elements."""
     z = z.clone().requires_grad_()
     value = loss(z, target)
     factors = torch.linspace(1, 2, value.numel(), dtype=value.dtype).reshape(value.shape)
@@ -54,7 +54,7 @@ def value_and_gradient(loss: Callable[[Tensor, Tensor], Tensor], z: Tensor, targ
 
 
 def assert_close(found: Tensor, expected: Tensor, tolerance: float = 1e-6) -> None:
-    """Equal up to a fraction of the largest magnitude; NaN only where NaN is expected."""
+    """Assert equality up to a fraction of the largest magnitude; NaN equals NaN."""
     magnitude = expected.abs().nan_to_num().max().item()
     torch.testing.assert_close(found, expected, rtol=0, atol=tolerance * max(magnitude, 1.0), equal_nan=True)
 
@@ -71,7 +71,7 @@ def test_is_cross_entropy(
 ) -> None:
     size, generator = SHAPES[shape], seeded(shape, reduction, weighted, smoothing, kind, scale)
     z = (torch.randn(size, generator=generator, dtype=torch.float64) * scale).to(dtype)
-    if scale > 1:  # the extremes themselves, right and wrong
+    if scale > 1:  # both extremes
         z.view(-1)[:2] = torch.tensor([scale, -scale])
     target = soft_target(size, generator).to(dtype) if kind == "probabilities" else index_target(size, generator)
     options: dict[str, Any] = {"reduction": reduction, "label_smoothing": smoothing}
@@ -89,14 +89,14 @@ def test_is_cross_entropy(
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_all_targets_ignored_is_as_in_cross_entropy(reduction: str) -> None:
+def test_all_targets_ignored_as_in_cross_entropy(reduction: str) -> None:
     z, target = torch.randn(4, CLASSES, generator=seeded(reduction)), torch.full((4,), -100)
     found = ExpressionLoss("x*log(y)", reduction=reduction)(z, target)  # pyright: ignore[reportArgumentType]
     assert_close(found, nn.CrossEntropyLoss(reduction=reduction)(z, target))
 
 
 @pytest.mark.parametrize("expression", ["x*log(y)", "baikal", "mae"])
-def test_an_ignored_sample_counts_for_nothing(expression: str) -> None:
+def test_ignored_sample_does_not_count(expression: str) -> None:
     z = torch.tensor([[1.0, 2.0, 3.0], [1e4, 0.0, -1e4]])
     loss = ExpressionLoss(expression)
     value, gradient = value_and_gradient(loss, z, torch.tensor([0, -100]))
@@ -108,7 +108,7 @@ def test_an_ignored_sample_counts_for_nothing(expression: str) -> None:
 @pytest.mark.parametrize("kind", ["indices", "probabilities"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_under_bfloat16_autocast(kind: str, smoothing: float) -> None:
-    """A Linear and the loss under autocast: the layer computes in bfloat16, the loss in float32."""
+    """Under autocast, a linear layer computes in bfloat16 and the loss in float32."""
     generator = seeded(kind, smoothing)
     inputs = torch.randn(16, 8, generator=generator)
     size = (16, CLASSES)
@@ -131,7 +131,7 @@ def test_under_bfloat16_autocast(kind: str, smoothing: float) -> None:
     (value, gradient), (expected_value, expected_gradient) = results
     assert value.dtype == torch.float32
     assert_close(value, expected_value)
-    # The loss's gradient is rounded to bfloat16 (8 bits) on its way into the layer: an equal one may round apart.
+    # The gradient of the loss is rounded to bfloat16 (8 bits) before the layer; nearly equal gradients may round apart.
     assert_close(gradient, expected_gradient, tolerance=2**-8)
 
 
@@ -182,7 +182,7 @@ def test_compiles_as_one_graph(case: str) -> None:
 
 
 @pytest.mark.skipif(COMPILER is None, reason="no C++ compiler for the default backend of torch.compile")
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's compiler still uses what it deprecates
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # from PyTorch's own compiler
 def test_compiles_with_the_default_backend() -> None:
     check_compiled("all options")
 
@@ -203,7 +203,7 @@ def test_sigmoid_is_binary_cross_entropy(shape: tuple[int, ...], weighted: bool)
     assert_close(gradient, expected_gradient)
 
 
-def test_sigmoid_takes_integer_labels() -> None:
+def test_sigmoid_accepts_integer_labels() -> None:
     z, target = torch.randn(12, 1, generator=seeded("integers")), torch.arange(12).reshape(12, 1) % 2
     loss = ExpressionLoss("binary_cross_entropy", link="sigmoid")
     assert_close(loss(z, target), nn.functional.binary_cross_entropy_with_logits(z, target.float()))
@@ -228,13 +228,13 @@ def test_identity_is_regression(shape: tuple[int, ...], name: str, reference: nn
 
 @pytest.mark.parametrize("link", ["softmax", "sigmoid", "identity"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_class_mean_is_the_sum_over_the_number_of_classes(shape: str, link: str) -> None:
+def test_class_mean_is_the_sum_divided_by_the_number_of_classes(shape: str, link: str) -> None:
     size, generator = SHAPES[shape], seeded(shape, link)
     z = torch.randn(size, generator=generator, dtype=torch.float64)
     target = soft_target(size, generator)
     of_sum = value_and_gradient(ExpressionLoss("baikal", link=link), z, target)
     of_mean = value_and_gradient(ExpressionLoss("baikal", link=link, class_reduction="mean"), z, target)
-    # (N) is no class dimension for the links that work on each output by itself.
+    # For sigmoid and identity, an input of shape (N) has no class dimension.
     classes = 1 if link != "softmax" and len(size) == 1 else CLASSES
     for found, expected in zip(of_mean, of_sum, strict=True):
         assert_close(found, expected / classes)
@@ -242,7 +242,7 @@ def test_class_mean_is_the_sum_over_the_number_of_classes(shape: str, link: str)
 
 @pytest.mark.parametrize("link", list(Link))
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_a_constant_or_a_loss_of_labels_alone_has_the_usual_shape(reduction: str, link: Link) -> None:
+def test_constant_and_loss_of_labels_alone_have_the_usual_shape(reduction: str, link: Link) -> None:
     z, target = torch.randn(6, 3, generator=seeded(link)), torch.full((6, 3), 1 / 3)
     for expression, each in (("2", -6.0), ("x", -1.0)):
         value = ExpressionLoss(expression, reduction=reduction, link=link)(z, target)  # pyright: ignore[reportArgumentType]
@@ -269,7 +269,7 @@ def test_bad_options_are_refused_by_name(options: dict[str, Any]) -> None:
         ExpressionLoss("x*log(y)", **options)
 
 
-def test_a_bad_expression_is_refused() -> None:
+def test_bad_expression_is_refused() -> None:
     with pytest.raises(ExpressionError, match="named losses are"):
         ExpressionLoss("bikal")
 
@@ -289,8 +289,8 @@ def test_a_bad_expression_is_refused() -> None:
     ],
     ids=lambda value: f"{value.dtype}{tuple(value.shape)}" if isinstance(value, Tensor) else str(value),
 )
-def test_a_target_of_the_wrong_shape_is_refused(shape: tuple[int, ...], target: Tensor) -> None:
-    """Broadcasting, or leaving samples without a label, would train on nonsense."""
+def test_target_of_the_wrong_shape_is_refused(shape: tuple[int, ...], target: Tensor) -> None:
+    """A target that is broadcast, or covers only some samples, would train on wrong labels."""
     with pytest.raises((ConfigError, RuntimeError)):
         ExpressionLoss("x*log(y)")(torch.zeros(shape), target)
 
@@ -303,12 +303,12 @@ def test_other_links_do_not_broadcast_targets(shape: tuple[int, ...], link: str)
 
 
 @pytest.mark.parametrize("index", [3, -1])
-def test_a_class_index_out_of_range_is_refused(index: int) -> None:
+def test_class_index_out_of_range_is_refused(index: int) -> None:
     with pytest.raises((ConfigError, RuntimeError, IndexError)):
         ExpressionLoss("x*log(y)")(torch.zeros(2, 3), torch.tensor([0, index]))
 
 
-def test_a_weight_is_saved_and_moved_with_the_module() -> None:
+def test_weight_is_saved_and_moved_with_the_module() -> None:
     loss = ExpressionLoss("x*log(y)", weight=torch.tensor(WEIGHT))
     assert loss.to(torch.float64).weight is not None
     assert loss.state_dict()["weight"].dtype == torch.float64
@@ -317,7 +317,7 @@ def test_a_weight_is_saved_and_moved_with_the_module() -> None:
 
 @pytest.mark.parametrize("name", ["baikal", "mae", "sqrt_likelihood", "exp(x*y)/tanh(y)"])
 @pytest.mark.parametrize("link", ["softmax", "sigmoid"])
-def test_extreme_logits_stay_finite_by_the_clamp(name: str, link: str) -> None:
+def test_clamp_keeps_losses_of_extreme_logits_finite(name: str, link: str) -> None:
     z = torch.tensor([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4]])
     target = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     value, gradient = value_and_gradient(ExpressionLoss(name, link=link), z, target)

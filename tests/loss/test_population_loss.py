@@ -1,4 +1,4 @@
-"""PopulationLoss: value and gradient of every member are ExpressionLoss's, in few operator calls."""
+"""PopulationLoss: value and gradient of every network equal those of ExpressionLoss, with few operator calls."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def draw(seed: int, link: Link, networks: int, hard: bool, scale: float = 2.0) -
 
 
 def sound(expression: Expr, link: Link, z: Tensor, target: Tensor) -> bool:
-    """Whether every part is finite, value and slope.
+    """Whether the value and the slope of every subexpression are finite.
 
-    Elsewhere the two need not agree: 1/(1/y) at y = 0 is 0, and only the order of multiplication decides between a slope
-    of 0 and one of NaN.
+    Otherwise the two losses need not agree: 1/(1/y) at y = 0 is 0, and the order of multiplication decides whether its slope
+    is 0 or NaN.
     """
     x = target if target.is_floating_point() else torch.nn.functional.one_hot(target, CLASSES).double()
     y, log_y = LINKS[link].differentiable(z, 1e-7, 1)
@@ -60,7 +60,7 @@ def check_agreement(
     class_reduction: Literal["sum", "mean"] = "sum",
     only_sound: bool = False,
 ) -> int:
-    """Compare every member whose ExpressionLoss is finite; how many were compared."""
+    """Compare every network whose ExpressionLoss is finite; return how many were compared."""
     loss = PopulationLoss(population, link, class_reduction)
     values, gradients = loss.value(z, target), loss.gradient(z, target)
     assert values.shape == z.shape[:1]
@@ -77,7 +77,7 @@ def check_agreement(
         if only_sound and not sound(expression, link, outputs.detach(), target):
             continue
         compared += 1
-        # Terms as large as the value may cancel in the gradient, hence the value's magnitude in its bound.
+        # Terms as large as the value may cancel in the gradient, so the tolerance depends on the value too.
         magnitude, slope = abs(single.item()), expected.abs().max().item()
         assert abs(value.item() - single.item()) <= 1e-5 * magnitude + 1e-9, f"value of {expression}"
         error = (gradient - expected).abs().max().item()
@@ -97,7 +97,7 @@ def test_random_populations_agree_with_expression_loss(
 @pytest.mark.parametrize("hard", [True, False], ids=["hard", "soft"])
 @pytest.mark.parametrize("link", list(Link))
 def test_named_losses_agree_with_expression_loss(link: Link, hard: bool) -> None:
-    """All named losses are finite on probabilities; on plain outputs those with log or sqrt are not everywhere."""
+    """Named losses are finite for probabilities; for other outputs, those with log or sqrt may not be."""
     population = list(NAMED.values())
     z, target = draw(1, link, len(population), hard)
     z = z.abs() + 0.1 if link is Link.IDENTITY else z
@@ -127,7 +127,7 @@ def test_populations_agree_where_predictions_are_clamped(population: list[Expr],
 
 @pytest.mark.parametrize("text", ["pow(x*y, 0) + y", "pow(y - y, 0) + x*log(y)", "x*y + pow(log(y), 0)", "pow(x, 0)*y"])
 @pytest.mark.parametrize("hard", [True, False], ids=["hard", "soft"])
-def test_a_power_zero_is_the_constant_1_even_of_0(text: str, hard: bool) -> None:
+def test_power_of_0_is_1_even_for_base_0(text: str, hard: bool) -> None:
     z, target = draw(8, Link.SOFTMAX, 1, hard, scale=60.0)
     assert check_agreement([parse(text)], Link.SOFTMAX, z, target) == 1
 
@@ -150,7 +150,7 @@ def test_cross_entropy_of_extreme_logits_is_finite_and_right(dtype: torch.dtype,
     assert bool(torch.isfinite(gradient).all())
 
 
-def test_float32_agrees_too() -> None:
+def test_float32_agrees_with_float64() -> None:
     population = [NAMED[name] for name in ("cross_entropy", "baikal", "brier", "mae", "sqrt_likelihood")]
     z, target = draw(4, Link.SOFTMAX, len(population), True)
     loss = PopulationLoss(population)
@@ -159,18 +159,17 @@ def test_float32_agrees_too() -> None:
     )
 
 
-def test_one_member_does_not_disturb_the_others() -> None:
-    """A member that is NaN everywhere beside healthy ones."""
-    healthy, ill = [parse("x*log(y)"), NAMED["baikal_cma"]], parse("log(0 - 1) + x*y/0")
+def test_loss_that_is_nan_does_not_affect_the_others() -> None:
+    finite, nan = [parse("x*log(y)"), NAMED["baikal_cma"]], parse("log(0 - 1) + x*y/0")
     z, target = draw(5, Link.SOFTMAX, 3, True)
-    alone = PopulationLoss(healthy).gradient(z[[0, 2]], target)
-    beside = PopulationLoss([healthy[0], ill, healthy[1]]).gradient(z, target)
-    torch.testing.assert_close(beside[[0, 2]], alone, rtol=0, atol=0)
-    assert not bool(torch.isfinite(beside[1]).any())
+    without = PopulationLoss(finite).gradient(z[[0, 2]], target)
+    together = PopulationLoss([finite[0], nan, finite[1]]).gradient(z, target)
+    torch.testing.assert_close(together[[0, 2]], without, rtol=0, atol=0)
+    assert not bool(torch.isfinite(together[1]).any())
 
 
-def test_batches_of_other_sizes_and_labels_of_other_kinds_can_follow() -> None:
-    """One object serves a whole training: what it prepared for one batch must fit the next."""
+def test_batch_size_and_kind_of_labels_may_change() -> None:
+    """One object serves a whole training: its programs must fit every batch."""
     loss = PopulationLoss([NAMED["baikal"], NAMED["brier"]])
     for samples in (5, 2):
         for hard in (True, False):
@@ -183,7 +182,7 @@ def test_batches_of_other_sizes_and_labels_of_other_kinds_can_follow() -> None:
 
 
 class Calls(TorchDispatchMode):
-    """Counts calls of operators."""
+    """Counts the calls of PyTorch operators."""
 
     count = 0
 
@@ -195,7 +194,7 @@ class Calls(TorchDispatchMode):
 def calls(population: list[Expr], hard: bool) -> int:
     z, target = draw(7, Link.SOFTMAX, len(population), hard)
     loss = PopulationLoss(population)
-    loss.gradient(z, target)  # the first call prepares
+    loss.gradient(z, target)  # the first call compiles the programs
     with Calls() as counted:
         loss.gradient(z, target)
     return counted.count
@@ -207,15 +206,15 @@ EIGHT = [
 
 
 @pytest.mark.parametrize("hard", [True, False], ids=["hard", "soft"])
-def test_copies_cost_no_more_operator_calls(hard: bool) -> None:
-    """From 16 on: of eight losses some operands are a single row, which needs no gathering."""
+def test_copies_of_losses_need_no_more_operator_calls(hard: bool) -> None:
+    """Compared with 16 losses: with only 8, some operands are a single row, which needs no gathering."""
     sixteen = [parse(text) for text in EIGHT] * 2
     assert calls(sixteen * 8, hard) <= calls(sixteen, hard)
 
 
 @pytest.mark.parametrize("hard", [True, False], ids=["hard", "soft"])
 def test_different_losses_share_operator_calls(hard: bool) -> None:
-    """63 losses with different numbers, in 7 forms: hardly more calls than one of each form, far fewer than one by one."""
+    """63 losses of 7 forms with different numbers need hardly more calls than 7 losses, and far fewer than one by one."""
     forms = (
         "{}*x*log(y)",
         "{}*log(y) - x/y",
