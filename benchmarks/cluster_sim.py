@@ -1,15 +1,15 @@
-"""How far glo scales on a cluster, by simulation: what the driver costs, and how busy the workers are.
+"""How glo scales on a cluster, by simulation: the cost of the driver, and how busy the workers are.
 
     python -m benchmarks.cluster_sim [--workers 1,10,100,500,2000] [--out DIR]
 
-Two simulations and a measurement, since nobody has 2,000 cores at hand:
+Two simulations and a measurement, since 2,000 cores are hard to come by:
 
-- *dispatch*: the real dask scheduler and the real courier of glo, over TLS, with workers that sleep instead of training.
-  What the driver's process computes meanwhile is overhead.
-- *search*: the real search, funnel, store and loop, with a clock that jumps over the trainings: what the driver computes
-  takes the time it takes (most of it is screening dozens of candidates for each that is trained), and a simulated training
-  lasts as long as is drawn for it.  So the overhead of the driver and the waiting for stragglers show in how busy they are.
-- *two workers*: how much faster two real workers of this machine are than one.
+- *dispatch*: the real scheduler of dask and the real executor of glo, over TLS, with workers that sleep instead of training.
+  Whatever the driver's process computes in the meantime is overhead.
+- *search*: the real search, funnel, store and loop, with a clock that jumps over the trainings.  What the driver computes
+  takes its real time (most of it is screening dozens of candidates for each that is trained); the duration of a training
+  is drawn.  So the overhead of the driver and the waiting for stragglers show in how busy the workers are.
+- *two workers*: the speed of two real workers of this machine, relative to one.
 """
 
 from __future__ import annotations
@@ -34,46 +34,46 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from benchmarks.measuring import Row, seconds
-from benchmarks.simulated import FAILURES, MEDIAN, SIGMA, Everywhere, Pool
+from benchmarks.simulated import FAILURES, MEDIAN, SIGMA, Pool, SimulatedExecutor
 from glo.catalog import cross_entropy
-from glo.execution import Trainer, trainers
+from glo.execution import Batch, open_executor, train
 from glo.execution.children import Died, in_processes
 from glo.execution.dask.config import LocalConfig
-from glo.execution.dask.courier import Courier
+from glo.execution.dask.executor import DaskExecutor
 from glo.execution.dask.start import settings
-from glo.execution.dask.worker import Errand, Report, versions
-from glo.execution.local import split_parts
+from glo.execution.dask.worker import WorkerJob, WorkerReport
+from glo.execution.parts import split
 from glo.expr import parse
-from glo.records import Stage, TrainingConfig, generator
+from glo.provenance import hardware, versions
+from glo.records import Result, Stage, Training, TrainingConfig, TrainingResult, generator
 from glo.report import save
-from glo.study import discover, hardware
-from glo.study import versions as versions_of_run
+from glo.study import discover
 from glo.tasks import load_task
-from glo.training import Result, Training, TrainingResult
+from glo.training import train_networks
 
-GOAL = 10.0  # milliseconds of the driver for each evaluation
+GOAL = 10.0  # milliseconds of the driver per evaluation
 NAMES = {"generational": "generations", "steady_state": "steady state"}
-SCREENS = (Stage.STRUCTURE, Stage.DERIVATIVE, Stage.DESCENT)  # of the funnel, by which candidates are chosen
-ROUNDS = {2000: 6}  # generations with so many workers; else 10
+SCREENS = (Stage.STRUCTURE, Stage.DERIVATIVE, Stage.DESCENT)  # stages of the funnel that screen candidates
+ROUNDS = {2000: 6}  # generations with this many workers; else 10
 RESULTS = Path(__file__).parent / "results"
 IMAGE = Path(__file__).parent.parent / "docs" / "images" / "cluster-sim.png"
 
 
-def sleeping(errand: Errand, _packed: bytes | None, trainings: list[Training], seed: int, _test: bool) -> Report:
-    """In place of `train_part`: sleeps, for a time drawn from the seed; some die."""
-    rng = generator(seed, "sleep")
-    time.sleep(errand.limit * rng.lognormal(0, SIGMA))
-    results: list[Result] = [TrainingResult(0.5) for _ in trainings]
-    return Report("", Died(1) if rng.random() < FAILURES else results)
+def sleep(job: WorkerJob, pickled: bytes | None) -> WorkerReport:
+    """In place of `train_job`: sleep for a time drawn from the seed, in the median the time limit; some trainings die."""
+    rng = generator(job.seed, "sleep")
+    time.sleep(job.time_limit * rng.lognormal(0, SIGMA))
+    results: list[Result] = [TrainingResult(0.5) for _ in job.trainings]
+    return WorkerReport("", Died(1) if rng.random() < FAILURES else results)
 
 
 def dispatch(workers: int) -> Row:
-    """Milliseconds for each evaluation of sending, scheduling and receiving, with so many real slots of dask."""
+    """Milliseconds of the driver per evaluation to send, schedule and receive, with this many real slots of dask."""
     processes = min(workers, 4)
     evaluations = max(200, 2 * workers)
-    config = LocalConfig(retries=0)
-    # They sleep for long enough that the process is not busy all the time, and for no longer than that.
-    errand = Errand("", None, ".", "", "", TrainingConfig(), "cpu", versions(), max(0.02, workers * 0.01))
+    # They sleep just long enough that their processes are not busy all the time.
+    config = LocalConfig(retries=0, time_limit=max(0.02, workers * 0.01))
+    task, training = load_task("digits"), Training(cross_entropy, 0.1)
     with (
         dask.config.set(settings(config)),
         LocalCluster(
@@ -82,38 +82,40 @@ def dispatch(workers: int) -> Row:
         ) as cluster,
         Client(cluster) as client,
     ):  # fmt: skip
-        client.run(generator, 0, "sleep")  # what it imports at first use is not counted
-        courier: Courier[int] = Courier(client, config, errand, None, work=sleeping)
+        client.run(generator, 0, "sleep")  # modules that it imports at its first use are not counted
+        executor = DaskExecutor(client, config, "cpu", work=sleep)
+        train(executor, Batch(task, TrainingConfig(), [training], seeds=[0]))  # nor is hashing the task
         sent = done = 0
         computed, mine = time.process_time(), time.thread_time()
         while done < evaluations:
-            while sent < evaluations and len(courier) < workers:
-                courier.send({sent: Training(cross_entropy, 0.1)}, seed=sent)
+            while sent < evaluations and sent - done < workers:
+                executor.submit(sent, Batch(task, TrainingConfig(), [training], seeds=[sent]))
                 sent += 1
-            done += len(courier.next())
+            _, results = executor.next()
+            done += len(results)
         all_ms = (time.process_time() - computed) / evaluations * 1000
         mine_ms = (time.thread_time() - mine) / evaluations * 1000
     return {"workers": workers, "dispatch_ms": all_ms, "dispatch_driver_ms": mine_ms, "evaluations": evaluations}
 
 
 def searched(workers: int, steady: bool, generations: int) -> Row:
-    """A search of the default preset on so many simulated workers; no population is smaller than they are many."""
+    """A search of the default preset on this many simulated workers; the population is at least as large."""
     population = max(40, workers)
     task, pool = load_task("digits"), Pool(workers)
     with tempfile.TemporaryDirectory() as folder:
-        found = discover(
+        result = discover(
             task, generations=generations, population=population, steady_state=steady or None,
             storage=Path(folder) / "glo.db", settings=["training.learning_rates=[0.1]", "training.early_stop=0"],
-            cluster=Everywhere(pool), slots=workers if steady else None,
+            cluster=SimulatedExecutor(pool),
         )  # fmt: skip
     span, asked = pool.now(), generations * population
-    last_began, _ = max(pool.trainings)
+    last_start, _ = max(pool.trainings)
     return {
         "trainings": pool.evaluations,
         "driver_ms": pool.driver() / asked * 1000,
-        "screening_ms": sum(found.funnel[stage].seconds for stage in SCREENS) / asked * 1000,
+        "screening_ms": sum(result.funnel[stage].seconds for stage in SCREENS) / asked * 1000,
         "utilisation": pool.busy(span),
-        "utilisation_before_last": pool.busy(last_began),
+        "utilisation_before_last": pool.busy(last_start),
         "hours": span / 3600,
     }
 
@@ -121,23 +123,26 @@ def searched(workers: int, steady: bool, generations: int) -> Row:
 def efficiency(rounds: int = 15) -> Row:
     """How much faster two real workers of this machine train a generation of the default preset than one does.
 
-    In turn with two bare processes and one, which is what the machine itself gives.  Noisy-digits, 40 candidates at three
-    rates; medians, after a round that does not count.
+    Two bare processes and one are measured in turn with them: they show what the machine itself allows.  Noisy-digits, 40
+    candidates at three rates; medians, after a first round that is not counted.
     """
     task, config = load_task("noisy-digits"), TrainingConfig(steps=300)
-    losses = [parse(f"x*log(y) + {i}*y") for i in range(40)]  # each a network of its own, at each rate
+    losses = [parse(f"x*log(y) + {i}*y") for i in range(40)]  # each has a network of its own at each rate
     trainings = [Training(loss, rate) for loss in losses for rate in (0.03, 0.1, 0.3)]
+    batch = Batch(task, config, trainings, seeds=[0] * len(trainings))
 
     def bare(part: Sequence[int]) -> None:
-        Trainer(task, config, "cpu", processes=1).train([trainings[i] for i in part], seed=0)
+        train_networks(task, [trainings[i] for i in part], config, seed=0)
 
     def in_bare(processes: int) -> Callable[[], object]:
-        parts = split_parts([0] * len(trainings), together=True, slots=processes)
+        parts = split(batch.seeds, together=True, slots=processes)
         return lambda: list(in_processes(bare, parts, processes))
 
-    with trainers("local:1", "cpu") as one, trainers("local:2", "cpu") as two:
-        workers = [partial(make(task, config).train, trainings, seed=0) for make in (one, two)]
-        spent = [[seconds(train) for train in (*workers, in_bare(1), in_bare(2))] for _ in range(rounds + 1)][1:]
+    with open_executor("local:1", "cpu") as one, open_executor("local:2", "cpu") as two:
+        while two.slots < 2:
+            time.sleep(1)
+        workers = [partial(train, executor, batch) for executor in (one, two)]
+        spent = [[seconds(work) for work in (*workers, in_bare(1), in_bare(2))] for _ in range(rounds + 1)][1:]
     one_s, two_s, bare_one_s, bare_two_s = (statistics.median(column) for column in zip(*spent, strict=True))
     return {
         "speedup": statistics.median(round_[0] / round_[1] for round_ in spent),
@@ -178,7 +183,7 @@ def figure(rows: Sequence[Row]) -> Figure:
     for (name, text), colour in zip(NAMES.items(), ("C0", "C1"), strict=True):
         busy.plot(workers, [100 * row[name]["utilisation"] for row in rows], "o-", color=colour, label=text)
         before = [100 * row[name]["utilisation_before_last"] for row in rows]
-        busy.plot(workers, before, "o:", color=colour, label="… until the last began")
+        busy.plot(workers, before, "o:", color=colour, label="… until the last training starts")
         everything = [row["dispatch_ms"] + row[name]["driver_ms"] for row in rows]
         rest = [all_ - row[name]["screening_ms"] for all_, row in zip(everything, rows, strict=True)]
         cost.plot(workers, rest, "o-", color=colour, label=f"and to breed and record, {text}")
@@ -203,7 +208,7 @@ def main() -> None:
     parser.add_argument("--image", type=Path, default=IMAGE)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:  # what is imported at first use is not counted
+    with tempfile.TemporaryDirectory() as folder:  # modules that are imported at their first use are not counted
         discover(load_task("digits"), generations=1, population=2, steps=1, storage=Path(folder) / "glo.db")
     console = Console(width=100)
     rows: list[Row] = []
@@ -223,7 +228,7 @@ def main() -> None:
         "two_workers": faster,
         "assumed": assumed,
         "hardware": hardware(),
-        "versions": versions_of_run(),
+        "versions": versions(),
         "finished": finished,
     }
     chosen.out.mkdir(parents=True, exist_ok=True)
