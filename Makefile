@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-cluster lint bench format clean
+.PHONY: demo test test-cluster lint docs bench format clean
 
 demo: $(VENV)/.installed  ## discover a loss on noisy digits and compare it honestly (a few minutes)
 	$(BIN)/glo demo
@@ -19,6 +19,9 @@ lint: $(VENV)/.installed-dev  ## style, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-dev  ## docs/options.md from the configuration models; `make test` checks that it is up to date
+	$(BIN)/python docs/make_options.py
 
 bench: $(VENV)/.installed-dev  ## glo beside what a user would write; takes some minutes and a quiet machine
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
