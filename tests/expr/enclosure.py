@@ -1,14 +1,14 @@
-"""Interval arithmetic for the tests: what an expression, or its derivative, can be despite rounding.
+"""Interval arithmetic for the tests: bounds of an expression and its derivative that include rounding errors.
 
-`Enclosure` and `Functions` take the place of numpy in `evaluate_dual`, so the rules are those of the operator table.
+`Enclosure` and `Functions` stand in for numpy in `evaluate_dual`, so the rules are those of the operator table.
 
 An enclosure is one of
 
-* a point: the number itself, exactly; also NaN, an infinity, or a zero with its sign, wherever these are certain;
+* a point: the exact number; also NaN, an infinity, or a zero with its sign, if these are certain;
 * a bounded interval that contains the number;
-* ANY: nothing is known, because of a singularity, overflow or underflow within the reach of rounding.
+* ANY: nothing is known, because rounding might cause a singularity, overflow or underflow.
 
-A function of a point (log, exp...) is a point as well: the same number wherever it is taken of the same argument.
+A function (log, exp...) of a point is a point too: it always gives the same number for the same argument.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TINY, HUGE = 1e-280, 1e280
 
 @dataclass(frozen=True)
 class Enclosure:
-    """All numbers from lo to hi; arithmetic gives an enclosure of every result that there could be."""
+    """All numbers from lo to hi; arithmetic gives an enclosure of all possible results."""
 
     lo: float
     hi: float
@@ -57,14 +57,14 @@ class Enclosure:
 
     @property
     def may_be_zero(self) -> bool:
-        """Whether it is not known to be zero, nor to be something else; a zero of unknown sign is one of these."""
+        """Whether it contains zero and is not known to be zero; true for a zero of unknown sign."""
         return self.lo <= 0 <= self.hi and not self.is_zero
 
     def contains(self, number: float) -> bool:
         return math.isnan(number) if self.is_nan else self.lo <= number <= self.hi
 
     def meets(self, other: Enclosure) -> bool:
-        """Whether both could be enclosures of one number, down to the sign of zero."""
+        """Whether both can be enclosures of the same number, including the sign of zero."""
         if self.is_nan or other.is_nan:
             return self.is_nan and other.is_nan
         if self.is_zero and other.is_zero:
@@ -103,7 +103,7 @@ class Enclosure:
             return self if exponent.lo == 1 else self * self
         if not self.is_known or self.may_be_zero or not exponent.is_known:
             return ANY
-        if exponent.lo == 0.5 and self.lo <= 0:  # numpy takes this for sqrt at times, which differs at -0.0 and -inf
+        if exponent.lo == 0.5 and self.lo <= 0:  # numpy sometimes computes sqrt, which differs at -0.0 and -inf
             return ANY
         ends = _corners(np.power, self, exponent)
         if self.is_zero or not self.is_bounded or exponent.is_zero or all(map(math.isnan, ends)):
@@ -146,7 +146,7 @@ def enclose(expr: Expr, x: float, y: float) -> tuple[Enclosure, Enclosure]:
 
 
 class Functions:
-    """What the operator table asks of a module such as numpy."""
+    """The functions that the operator table needs of a module such as numpy."""
 
     @staticmethod
     def log(a: Enclosure) -> Enclosure:
@@ -190,13 +190,13 @@ def _lift(number: Any) -> Enclosure:
 
 
 def _hull(ends: list[float]) -> Enclosure:
-    """From the least to the greatest, -0.0 before 0.0."""
+    """The interval from the smallest to the largest number, where -0.0 is smaller than 0.0."""
     ordered = sorted(ends, key=lambda end: (end, math.copysign(1, end)))
     return Enclosure(ordered[0], ordered[-1])
 
 
 def _rounded(ends: list[float], may_vanish: bool = False) -> Enclosure:
-    """The hull of results, widened by rounding; ANY if one overflows, or underflows where it may not vanish."""
+    """The hull of results, widened by rounding; ANY if a result overflows, or underflows unless it `may_vanish`."""
     if not all(abs(end) < HUGE and (may_vanish or abs(end) > TINY) for end in ends):
         return ANY
     hull = _hull(ends)
@@ -205,7 +205,7 @@ def _rounded(ends: list[float], may_vanish: bool = False) -> Enclosure:
 
 
 def _certain(ends: list[float]) -> Enclosure:
-    """What an infinity, or a zero, gives for certain: a number, or a zero of unknown sign."""
+    """The result if all ends agree, as they do for infinities and zeros: a number, or a zero of unknown sign; else ANY."""
     if all(map(math.isnan, ends)):
         return NAN
     return _hull(ends) if len(set(ends)) == 1 and not any(map(math.isnan, ends)) else ANY
@@ -251,7 +251,7 @@ def _product(operation: Callable[..., Any], exact: Callable[..., Fraction], a: E
 
 
 def _increasing(function: Callable[..., Any], a: Enclosure, inside: bool) -> Enclosure:
-    """An increasing function; `inside`: whether all of a is where it is defined and neither over- nor underflows."""
+    """An increasing function; `inside`: whether the function is defined on all of a, without overflow or underflow."""
     if not a.is_known:
         return ANY
     ends = [float(function(np.float64(a.lo))), float(function(np.float64(a.hi)))]

@@ -1,4 +1,4 @@
-"""The canonical form: one for each way of writing, and never another value, be it NaN, an infinity or a zero."""
+"""The canonical form: equal for equivalent expressions, and equal in value, including NaN, infinities and zeros."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def form(text: str) -> str:
     return str(canonical(parse(text)))
 
 
-# --- one form for each way of writing -----------------------------------------------------------------------------
+# --- equivalent expressions ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def form(text: str) -> str:
         ("1.5*y", "y*3/2", "y/2*3", "y/(2/3)"),
     ],
 )
-def test_ways_of_writing_one_expression(texts: tuple[str, ...]) -> None:
+def test_equivalent_expressions_have_the_same_form(texts: tuple[str, ...]) -> None:
     assert {form(text) for text in texts} == {form(texts[0])}
 
 
@@ -85,16 +85,16 @@ def test_ways_of_writing_one_expression(texts: tuple[str, ...]) -> None:
         ("log(0)", "1/0"),
     ],
 )
-def test_what_differs_for_some_input_stays_different(one: str, other: str) -> None:
+def test_expressions_that_differ_for_some_input_have_different_forms(one: str, other: str) -> None:
     assert form(one) != form(other)
 
 
-def test_baikal_is_left_as_it_is_written() -> None:
+def test_baikal_is_in_canonical_form() -> None:
     assert form("log(y) - x/y") == "log(y) - x/y"
 
 
 @pytest.mark.parametrize("text", ["x/x", "x - x", "y + 0", "sqrt(-1)", "log(0)", "1/0", "exp(1000)"])
-def test_what_has_no_simpler_form_stays(text: str) -> None:
+def test_expression_without_a_simpler_form_is_unchanged(text: str) -> None:
     assert form(text) == text
 
 
@@ -106,7 +106,7 @@ def test_named_losses_keep_their_values(name: str) -> None:
 
 
 def rewrite(node: Expr, children: tuple[Expr, ...], random: Random) -> Expr:
-    """The same node, by chance written in another way."""
+    """An equivalent of the node, chosen at random."""
     same = Expr(node.symbol, children)
     if not children or random.random() < 0.4:
         return same
@@ -134,7 +134,7 @@ def rewritten(expr: Expr, random: Random) -> Expr:
 
 
 def folds_exactly(expr: Expr) -> bool:
-    """Whether no constant is rounded on the way, so that the order of folding cannot matter."""
+    """Whether constants are folded without rounding, so that the order of folding cannot matter."""
     numbers = {n.value for part in expr.walk() for n in canonical(part).walk() if n.is_constant}
     if any(node.symbol in ("/", "pow") for node in expr.walk()):
         return all(abs(math.frexp(number)[0]) in (0, 0.5) for number in numbers)
@@ -154,7 +154,7 @@ def test_rewriting_does_not_change_the_form(expr: Expr, random: Random) -> None:
 
 @settings(max_examples=600)
 @given(expressions(simple_constants()) | expressions(moderate_constants()) | expressions())
-def test_the_form_of_a_form_is_itself(expr: Expr) -> None:
+def test_canonical_is_idempotent(expr: Expr) -> None:
     once = canonical(expr)
     assert canonical(once) == once
 
@@ -179,12 +179,12 @@ def test_the_form_of_a_form_is_itself(expr: Expr) -> None:
         "y + 1e100 - square(1e200) - (y + y)",
     ],
 )
-def test_the_form_of_a_difficult_form_is_itself(text: str) -> None:
+def test_canonical_is_idempotent_for_difficult_expressions(text: str) -> None:
     assert form(form(text)) == form(text)
 
 
 @given(expressions(), st.booleans())
-def test_the_form_is_an_expression_of_the_language(expr: Expr, nested: bool) -> None:
+def test_form_is_an_expression_of_the_language(expr: Expr, nested: bool) -> None:
     once = canonical(Expr("neg", (expr,)) if nested else expr)
     assert parse(str(once)) == once
 
@@ -197,7 +197,7 @@ def test_nested_squares_do_not_grow(text: str) -> None:
     assert canonical(expr).nodes <= 6 * expr.nodes
 
 
-def test_a_long_chain_does_not_make_a_deep_tree() -> None:
+def test_form_of_a_long_chain_is_not_deeper() -> None:
     for symbol in "+-*/":
         chain = parse(symbol.join(["log(y)", "x", "y", "exp(x)"] * 20))
         assert canonical(chain).depth <= chain.depth
@@ -207,7 +207,7 @@ def test_a_long_chain_does_not_make_a_deep_tree() -> None:
 
 
 def check_same_value(expr: Expr, x: float, y: float) -> None:
-    """Both values are within rounding of what they should be, and that can be the same number."""
+    """Assert that both values are within their enclosures, and that these have a number in common."""
     once = canonical(expr)
     (before, _), (after, _) = enclose(expr, x, y), enclose(once, x, y)
     for tree, enclosure in ((expr, before), (once, after)):
@@ -220,7 +220,7 @@ def check_same_value(expr: Expr, x: float, y: float) -> None:
 @settings(max_examples=400)
 @given(expressions(simple_constants()), labels, predictions)
 @example(parse("1/(x - x)"), 0.0, 0.5)
-def test_values_do_not_change_where_arithmetic_is_exact(expr: Expr, x: float, y: float) -> None:
+def test_values_do_not_change_if_arithmetic_is_exact(expr: Expr, x: float, y: float) -> None:
     check_same_value(expr, x, y)
 
 
@@ -249,7 +249,7 @@ PROBES = ProbePoints(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.25, 0.625, 0.25
 
 
 def printed_slope(expr: Expr, x: float, y: float) -> set[str]:
-    """The six digits of the derivative, or two versions of them if rounding can change them."""
+    """The derivative to six digits; two texts if rounding can change the digits."""
     value, slope = enclose(expr, x, y)
     assume(value.is_bounded and slope.is_bounded)
     assume(max(abs(slope.lo), abs(slope.hi)) < 1e-10 or slope.lo > 1e-8 or slope.hi < -1e-8)
@@ -258,7 +258,7 @@ def printed_slope(expr: Expr, x: float, y: float) -> set[str]:
 
 @settings(max_examples=200)
 @given(expressions(moderate_constants(), max_leaves=8))
-def test_the_form_has_the_same_fingerprint(expr: Expr) -> None:
+def test_form_has_the_same_fingerprint(expr: Expr) -> None:
     assume(expr.uses("y"))
     once = canonical(expr)
     for x, y in zip(PROBES.x, PROBES.y, strict=True):

@@ -1,4 +1,4 @@
-"""Coefficients: a number at a node of a tree, and which of these numbers change what a training can see."""
+"""Coefficients: a number at a node of a tree, and which of these numbers have an effect of their own on a training."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ Array = NDArray[np.floating[Any]]
 
 # --- a number at a node -------------------------------------------------------------------------------------------
 
-# From where adding to a number of ordinary size changes nothing to where squaring it overflows, and both zeros.
+# From numbers too small to change a sum to numbers whose square overflows, and both zeros.
 SIZES = (0.0, -0.0, 1e-300, -1e-300, 5e-324, 1e-7, -1e-7, -1.0, 1.0, 0.3, -2.5, 1e9, -1e9, 1e300, -1e300)
 NUMBERS = st.sampled_from(SIZES) | st.floats(-1e9, 1e9)
 
 
 @given(expressions() | deep_expressions())
-def test_coefficients_of_one_give_the_expression_back(expr: Expr) -> None:
+def test_coefficients_of_1_change_nothing(expr: Expr) -> None:
     assert with_coefficients(expr, dict.fromkeys(all_coefficients(expr), 1.0)) == expr
     assert with_coefficients(expr, {}) == expr
 
 
-def test_every_node_has_a_place_for_one() -> None:
+def test_every_node_can_have_a_coefficient() -> None:
     assert all_coefficients(parse("log(y) - x/y")) == [0, 1, 2, 3, 4, 5]
     assert all_coefficients(parse("x*log(y)")) == [0, 1, 2, 3]
     assert all_coefficients(parse("y")) == [0]
@@ -66,13 +66,13 @@ def test_every_node_has_a_place_for_one() -> None:
         (5, "log(y) - x/(2.5*y)"),
     ],
 )
-def test_a_coefficient_is_at_the_node_of_its_position(position: int, text: str) -> None:
+def test_coefficient_is_at_the_node_of_its_position(position: int, text: str) -> None:
     assert with_coefficients(NAMED["baikal"], {position: 2.5}) == parse(text)
 
 
 @given(expressions(moderate_constants()), st.data())
 def test_each_coefficient_multiplies_its_node_and_no_other(expr: Expr, data: st.DataObject) -> None:
-    """Against an evaluation that counts nodes as it meets them, parents first, and multiplies there: to the bit."""
+    """Bit-identical to an evaluation that counts the nodes, parents first, and multiplies at the given positions."""
     chosen = data.draw(st.dictionaries(st.sampled_from(all_coefficients(expr)), NUMBERS, max_size=4))
     x, y = np.array([0.0, 1.0, 0.3, 0.7, -1.5]), np.array([0.4, 0.9, 0.02, 0.6, 2.5])
     positions = itertools.count()
@@ -93,7 +93,7 @@ def test_each_coefficient_multiplies_its_node_and_no_other(expr: Expr, data: st.
 
 @given(expressions(moderate_constants()) | deep_expressions(moderate_constants()), st.data())
 def test_no_number_breaks_an_expression_or_its_text(expr: Expr, data: st.DataObject) -> None:
-    """The text has every digit; and each operator still has what it needs, pow a number as its exponent."""
+    """The text has all digits, and the exponent of pow is still a number."""
     positions = st.sampled_from(all_coefficients(expr))
     scaled = with_coefficients(expr, data.draw(st.dictionaries(positions, NUMBERS, max_size=6)) if expr.depth < 50 else {})
     assert parse(str(scaled)) == scaled
@@ -101,13 +101,13 @@ def test_no_number_breaks_an_expression_or_its_text(expr: Expr, data: st.DataObj
 
 
 @given(st.sampled_from(list(NAMED.values())), st.sampled_from([math.nan, math.inf, -math.inf]), st.data())
-def test_what_is_not_a_number_is_refused(expr: Expr, number: float, data: st.DataObject) -> None:
+def test_coefficient_that_is_not_finite_is_refused(expr: Expr, number: float, data: st.DataObject) -> None:
     position = data.draw(st.sampled_from(all_coefficients(expr)))
     with pytest.raises(ExpressionError, match="not finite"):
         with_coefficients(expr, {position: number})
 
 
-def test_an_expression_that_becomes_too_large_is_refused() -> None:
+def test_expression_that_becomes_too_large_is_refused() -> None:
     deep = parse("neg(" * MAX_DEPTH + "y" + ")" * MAX_DEPTH)
     with pytest.raises(ExpressionError, match=f"at most {MAX_DEPTH} deep"):
         with_coefficients(deep, {7: 2.0})
@@ -116,14 +116,14 @@ def test_an_expression_that_becomes_too_large_is_refused() -> None:
         with_coefficients(parse(f"({wide})*({wide})*({wide})"), dict.fromkeys(range(800), 2.0))
 
 
-# --- which have an effect ------------------------------------------------------------------------------------------
+# --- effective coefficients ----------------------------------------------------------------------------------------
 
-# Positions with the overall scale; without it they are these but for 0.
+# Positions with the overall scale, which is always the first, 0.
 EFFECTIVE: list[tuple[str, list[int]]] = [
     ("log(y) - x/y", [0, 3]),
     ("x*log(y)", [0]),
     ("y*log(y)", [0, 3]),  # y*log(c*y) is y*log(y) + log(c)*y
-    ("x + log(y)", [0]),  # what is added, and is of x alone, has no derivative in y
+    ("x + log(y)", [0]),  # an added function of x alone has no derivative in y
     ("exp(x + log(y))", [0, 1, 3, 4]),
     ("3*(5*x*y + 2*y)", [0, 8]),  # 15*x*y + 6*y
     ("square(5*y)*sqrt(3*x)*abs(y)", [0]),
@@ -139,23 +139,23 @@ EFFECTIVE: list[tuple[str, list[int]]] = [
     ("y**2.5", [0, 2]),  # the exponent
     ("x*y**2.5 + y", [0, 5, 6]),
     ("neg(neg(y) + neg(square(y)))", [0, 4]),
-    ("square(x)*y + x*y", [0, 5]),  # one and the same for hard labels, but not for soft ones
+    ("square(x)*y + x*y", [0, 5]),  # the terms are equal for hard labels, but not for soft ones
     ("x*log(y) + (1 - x)*log(1 - y)", [0, 5, 8, 12]),
     ("(x + (y + x*sqrt(y) + x))*sqrt(y)", [0, 3, 6, 10]),
-    ("y*(x + exp(1 + tanh(2)))", [0, 4]),  # a number, however it is written
+    ("y*(x + exp(1 + tanh(2)))", [0, 4]),  # exp(1 + tanh(2)) is a number
     ("y + exp(2)*x", [0]),
 ]
 
 
 @pytest.mark.parametrize(("text", "positions"), EFFECTIVE, ids=[text for text, _ in EFFECTIVE])
-def test_the_effective_coefficients_of_an_expression(text: str, positions: list[int]) -> None:
+def test_effective_coefficients(text: str, positions: list[int]) -> None:
     expr = parse(text)
     assert effective_coefficients(expr) == positions
     assert effective_coefficients(expr, scale=False) == positions[1:]
 
 
-def test_the_papers_losses() -> None:
-    """Baikal has six coefficients, one of which changes its shape; cross-entropy has four, and only the scale."""
+def test_number_of_coefficients_of_the_papers_losses() -> None:
+    """Baikal has six coefficients, of which one changes its shape; cross-entropy has four, of which none does."""
     counts = [
         (len(all_coefficients(e)), len(effective_coefficients(e)), len(effective_coefficients(e, scale=False)))
         for e in (NAMED["baikal"], NAMED["cross_entropy"])
@@ -164,7 +164,7 @@ def test_the_papers_losses() -> None:
 
 
 @given(expressions())
-def test_they_are_positions_and_all_but_the_scale_are_there_without_it(expr: Expr) -> None:
+def test_scale_adds_only_position_0(expr: Expr) -> None:
     with_scale, without = effective_coefficients(expr), effective_coefficients(expr, scale=False)
     assert with_scale == ([0, *without] if expr.uses("y") else [])
     assert with_scale == sorted(set(with_scale) & set(all_coefficients(expr)))
@@ -173,20 +173,20 @@ def test_they_are_positions_and_all_but_the_scale_are_there_without_it(expr: Exp
 
 # --- against derivatives -------------------------------------------------------------------------------------------
 #
-# What a coefficient does is the derivative of df/dy by it, a function of x and y; which coefficients are enough is a
-# question of linear algebra.  The derivatives are differences over seven coefficients, so exact but for rounding.
+# The effect of a coefficient is the derivative of df/dy by it, a function of x and y; which coefficients suffice is a
+# question of linear algebra.  The derivatives are central differences of sixth order, whose error is below rounding.
 
 STEP = 1e-3
-WRONG = 1e-9  # of a derivative, compared with the largest of its row; where the two differences differ more, it is left out
-SAME = 1e-6  # what is left of a column by those that it depends on; next to a wrong rule it is about 1
+WRONG = 1e-9  # relative to the largest derivative of its row; points where two differences disagree more are left out
+SAME = 1e-6  # largest residual of a column that depends on others; with a wrong rule it is about 1
 MANY_LABELS = tuple(points.ravel() for points in np.meshgrid(np.linspace(0, 1, 17), np.unique(SOFT.y)))
 
 
 def effects(expr: Expr, at: Mapping[int, float], x: Array, y: Array) -> tuple[Array, NDArray[np.bool_]]:
-    """Derivatives of df/dy by the coefficients `at` their values: (points, coefficients), and which points are good.
+    """Derivatives of df/dy by the coefficients `at` their values: (points, coefficients), and a mask of good points.
 
-    Each row is divided by its largest number, which changes no rank.  A point is good where all is finite, differences of
-    sixth and of fourth order agree, and df/dy is something else than rounding.
+    Each row is divided by its largest number, which does not change the rank.  A point is good if all numbers are finite,
+    differences of sixth and of fourth order agree, and df/dy is more than rounding noise.
     """
 
     def slopes(position: int, steps: int) -> Array:
@@ -208,32 +208,32 @@ def effects(expr: Expr, at: Mapping[int, float], x: Array, y: Array) -> tuple[Ar
 
 
 def around_one(positions: Iterable[int]) -> dict[int, float]:
-    """Some coefficients; at 1 exactly two terms could cancel that do not at any other."""
+    """Random coefficients; at exactly 1, terms might cancel by accident."""
     places = list(positions)
     return dict(zip(places, np.random.default_rng(7).uniform(0.8, 1.25, len(places)).tolist(), strict=True))
 
 
 def outside(columns: Array, kept: list[int]) -> float:
-    """The largest number that is left of any column by a projection on those that are kept."""
+    """The largest residual of any column after projection on the kept columns."""
     basis, sizes, _ = np.linalg.svd(columns[:, kept], full_matrices=False)
     basis = basis[:, sizes > WRONG * max(sizes[0], 1)]
     return float(np.abs(columns - basis @ (basis.T @ columns)).max())
 
 
 def singular_values(columns: Array) -> Array:
-    """From the largest on, of the columns each divided by its length."""
+    """The singular values of the normalised columns, largest first."""
     length = np.linalg.norm(columns, axis=0)
     return np.linalg.svd(columns / np.where(length > 0, length, 1), compute_uv=False)
 
 
 def without_scale(columns: Array) -> Array:
-    """What is left of the columns by the first, which is df/dy itself: what a learning rate can make up for."""
+    """The columns without their projection on the first, which is df/dy itself: the effect of a learning rate."""
     scale = columns[:, 0] / np.linalg.norm(columns[:, 0])
     return (columns - np.outer(scale, scale @ columns))[:, 1:]
 
 
-def shares(expr: Expr, counts: Counter[str]) -> None:
-    """Assert that the effective columns span all columns, at soft and at hard points, where enough are good."""
+def check_span(expr: Expr, counts: Counter[str]) -> None:
+    """Assert that the effective columns span all columns, at soft and at hard points, if enough of these are good."""
     effective = effective_coefficients(expr)
     columns, good = effects(expr, around_one(all_coefficients(expr)), SOFT.x, SOFT.y)
     hard = np.isin(SOFT.x, HARD.x) & np.isin(SOFT.y, HARD.y)
@@ -243,12 +243,12 @@ def shares(expr: Expr, counts: Counter[str]) -> None:
             assert outside(columns[chosen], effective) < SAME
 
 
-# Zero among them: 0*log(y) and x + 0 are written too.
+# Including zero, for expressions such as 0*log(y) and x + 0.
 FEW_NUMBERS = st.sampled_from([1, -1, 2, 3, 0.5, -2, 0, 0.25, -3]).map(constant)
 
 
-def test_the_effective_coefficients_do_all_that_all_of_them_can() -> None:
-    """For any tree; equal spans are equal ranks.
+def test_effective_coefficients_have_the_effects_of_all_coefficients() -> None:
+    """For random trees.
 
     Some trees have no good points: those that are NaN, such as log(-y), and those whose derivative is zero, such as y/y.
     """
@@ -258,7 +258,7 @@ def test_the_effective_coefficients_do_all_that_all_of_them_can() -> None:
     @given(expressions(FEW_NUMBERS, max_leaves=8).filter(lambda expr: expr.uses("y")))
     def check(expr: Expr) -> None:
         counts["all"] += 1
-        shares(expr, counts)
+        check_span(expr, counts)
 
     check()
     assert counts["soft"] > 0.7 * counts["all"]
@@ -269,20 +269,20 @@ KNOWN = {**NAMED, **TEMPLATES, **{text: parse(text) for text, _ in EFFECTIVE}}
 
 
 @pytest.mark.parametrize("expr", KNOWN.values(), ids=KNOWN)
-def test_for_every_known_loss_the_effective_coefficients_do_it_all(expr: Expr) -> None:
+def test_effective_coefficients_of_known_losses_have_the_effects_of_all(expr: Expr) -> None:
     counts: Counter[str] = Counter()
-    shares(expr, counts)
+    check_span(expr, counts)
     assert counts == {"soft": 1, "hard": 1}
 
 
-# Effective coefficients that Jacobians say nothing of: where one line takes over from another, df/dy jumps.
+# Effective coefficients that are not visible in the Jacobian: they move a jump of df/dy.
 JUMPS = ("min(x, y)", "x*abs(x - y)")
-# A term twice, and a number added to a logarithm in an exponential, which is its factor.
+# The same term twice; and exp(x + log(y)), in which a number added to the logarithm is a factor of the whole.
 ALIKE = ("(x + (y + x*sqrt(y) + x))*sqrt(y)", "exp(x + log(y))")
 
 
 @pytest.mark.parametrize("text", [text for text, _ in EFFECTIVE if text not in (*JUMPS, *ALIKE)])
-def test_in_these_no_effective_coefficient_is_superfluous(text: str) -> None:
+def test_no_effective_coefficient_is_superfluous(text: str) -> None:
     positions = effective_coefficients(parse(text))
     columns, good = effects(parse(text), around_one(positions), SOFT.x, SOFT.y)
     assert np.count_nonzero(good) > 40
@@ -291,14 +291,14 @@ def test_in_these_no_effective_coefficient_is_superfluous(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", JUMPS)
-def test_a_coefficient_moves_where_one_side_takes_over(text: str) -> None:
+def test_coefficient_moves_the_jump_of_the_derivative(text: str) -> None:
     expr = parse(text)
     (position,) = effective_coefficients(expr, scale=False)
     marks = {scale_free_fingerprint(with_coefficients(expr, {position: c}), SOFT) for c in (0.5, 1.0, 2.0, -1.0)}
     assert len(marks) == 4
 
 
-# Powers of which no product, square or root is another, and a number.
+# Powers such that no product, square or root of them is another one, and a number.
 POWERS = [parse(f"{v}**{r}") for v, r in zip("yyyyyxxx", (0.61, 1.37, 0.83, 1.93, -0.47, 0.57, 1.21, 0.73), strict=True)]
 UNLIKE = (*POWERS, Expr("2"))
 
@@ -309,11 +309,11 @@ def _filled(shape: Expr, leaves: Iterator[Expr]) -> Expr:
 
 @st.composite
 def trees_without_like_terms(draw: st.DrawFn) -> Expr:
-    """Each leaf a power of its own, or a number.
+    """Trees whose leaves are different powers, or a number.
 
-    exp turns what is added into a factor and log a factor into what is added, like a number: there is one of these three.
-    Nothing is undone: no root in a square or the reverse, no quotient in a denominator.  abs, min and max are left out:
-    where they do not change sign or sides, they are nothing.
+    exp turns a term into a factor, log turns a factor into a term, and a number can be either, so a tree has only one of
+    these three.  No operator undoes another: there is no root in a square or the reverse, and no quotient in a denominator.
+    abs, min and max are left out, because they have no effect where the sign or the order of their arguments is constant.
     """
     operators = ("log", "exp", "square", "sqrt", "tanh", "neg", "+", "-", "*", "/")
     placeholder = st.just(Expr("y"))
@@ -332,11 +332,11 @@ def trees_without_like_terms(draw: st.DrawFn) -> Expr:
     return tree
 
 
-def test_without_like_terms_each_effective_coefficient_does_something_of_its_own() -> None:
-    """Then their number is the rank; and one less where the learning rate takes over the scale.
+def test_without_like_terms_effective_coefficients_are_independent() -> None:
+    """Their number is then the rank, also without the scale, which the learning rate can replace.
 
-    The exponents of the leaves are left as they are.  Labels are more than those of SOFT, whose five that are not 0 cannot
-    tell six functions of x apart.
+    The exponents of the leaves are not tuned.  There are more labels than in SOFT, whose five labels other than 0 cannot
+    distinguish six functions of x.
     """
     counts: Counter[str] = Counter()
 
@@ -352,7 +352,7 @@ def test_without_like_terms_each_effective_coefficient_does_something_of_its_own
             return
         counts["judged"] += 1
         counts[f"{len(positions)} coefficients"] += 1
-        # Dependent ones would have 1e-9 at most.
+        # Dependent columns would have a singular value of at most 1e-9.
         assert singular_values(columns[good]).min() > 1e-6
         assert len(positions) == 1 or singular_values(without_scale(columns[good])).min() > 1e-6
 
@@ -361,14 +361,14 @@ def test_without_like_terms_each_effective_coefficient_does_something_of_its_own
     assert sum(counts[f"{number} coefficients"] for number in (3, 4, 5, 6, 7)) > 15
 
 
-def test_like_terms_keep_a_coefficient_too_many_and_never_one_too_few() -> None:
+def test_like_terms_have_one_coefficient_too_many() -> None:
     expr = parse("x*y + x*y")
     assert effective_coefficients(expr) == [0, 4]
     columns, good = effects(expr, around_one([0, 4]), SOFT.x, SOFT.y)
     assert singular_values(columns[good])[1] < SAME
 
 
-# --- the table's word on each operator ------------------------------------------------------------------------------
+# --- the algebra of each operator -----------------------------------------------------------------------------------
 
 _RANDOM = np.random.default_rng(3)
 SIGNED, OTHER = _RANDOM.normal(size=(2, 2, 40))
@@ -385,14 +385,14 @@ def _one_number(values: Any) -> bool:
 
 
 def algebra_of(row: Operator) -> str:
-    """What becomes of a factor of an argument, found by trying; the names are those of `Operator.algebra`."""
+    """How a factor of an argument changes the result, found by experiment; the names are those of `Operator.algebra`."""
     free = row.arity - len(row.constant_arguments)  # constant arguments come last
 
     def op(*arguments: Any) -> Any:
         return row.value(np, *arguments[:free], *[np.full(40, 1.7)] * (row.arity - free))
 
     def of_one(place: int) -> Callable[[Any], Any]:
-        """The operator as a function of one argument, the others fixed."""
+        """The operator as a function of one argument, with the others fixed."""
         return lambda a: op(*(a if other == place else POSITIVE[other] for other in range(free)))
 
     def each(check: Callable[[Callable[[Any], Any], Array], bool]) -> list[bool]:
@@ -411,14 +411,14 @@ def algebra_of(row: Operator) -> str:
 
 
 @pytest.mark.parametrize("row", OPERATORS.values(), ids=OPERATORS)
-def test_a_factor_of_an_argument_becomes_what_the_table_says(row: Operator) -> None:
+def test_algebra_of_the_table_is_correct(row: Operator) -> None:
     with np.errstate(invalid="ignore"):
         assert algebra_of(row) == row.algebra
 
 
 @pytest.mark.parametrize("row", [row for row in OPERATORS.values() if row.algebra == "sum"], ids=lambda row: row.name)
 @given(st.floats(-1e3, 1e3))
-def test_a_factor_of_both_arguments_is_a_factor_of_a_sum_whatever_its_sign(row: Operator, factor: float) -> None:
+def test_factor_of_both_arguments_is_a_factor_of_a_sum(row: Operator, factor: float) -> None:
     arguments = SIGNED[: row.arity]
     np.testing.assert_allclose(
         row.value(np, *(factor * arguments)), factor * row.value(np, *arguments), rtol=1e-9, atol=1e-9
@@ -426,7 +426,7 @@ def test_a_factor_of_both_arguments_is_a_factor_of_a_sum_whatever_its_sign(row: 
 
 
 @pytest.mark.parametrize("row", [row for row in OPERATORS.values() if row.algebra == "order"], ids=lambda row: row.name)
-def test_a_factor_of_an_order_must_be_positive(row: Operator) -> None:
+def test_only_a_positive_factor_of_both_arguments_is_a_factor_of_min_or_max(row: Operator) -> None:
     """min(-a, -b) is -max(a, b)."""
     np.testing.assert_allclose(row.value(np, *(2.5 * SIGNED)), 2.5 * row.value(np, *SIGNED))
     assert not np.allclose(row.value(np, *-SIGNED), -row.value(np, *SIGNED))

@@ -1,4 +1,4 @@
-"""Values and derivatives: against formulas written in numpy, and against difference quotients."""
+"""Values and derivatives, compared with formulas written in numpy, difference quotients and autograd."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from strategies import expressions, moderate_constants, simple_constants
 
 X, Y = np.meshgrid([0.0, 1.0, 0.3], np.linspace(0.02, 0.98, 13), indexing="ij")
 
-# Each with its derivative by y, from the papers' formulas and not from the library's text.
+# Value and derivative by y, from the formulas of the papers and not from the texts in the catalog.
 FORMULAS = {
     "cross_entropy": lambda x, y: (x * np.log(y), x / y),
     "baikal": lambda x, y: (np.log(y) - x / y, 1 / y + x / y**2),
@@ -39,21 +39,21 @@ FORMULAS = {
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_named_losses_are_their_formulas(name: str) -> None:
+def test_named_losses_equal_their_formulas(name: str) -> None:
     value, slope = FORMULAS[name](X, Y)
     np.testing.assert_allclose(evaluate(NAMED[name], X, Y), value, rtol=1e-13, atol=1e-15)
     np.testing.assert_allclose(derivative(NAMED[name], X, Y), slope, rtol=1e-13, atol=1e-15)
 
 
 @pytest.mark.parametrize(("name", "minimum"), [("baikal", 0.7071), ("baikal_cma", 0.7719)])
-def test_where_the_loss_of_two_classes_is_least(name: str, minimum: float) -> None:
-    """The paper's figure: baikal and its tuned form pull the true class's probability back from 1."""
+def test_minimum_of_the_two_class_loss(name: str, minimum: float) -> None:
+    """As in the paper's figure: for Baikal and its tuned form, the best probability of the true class is below 1."""
     y = np.linspace(0.0001, 0.9999, 9_999)
     loss = -(evaluate(NAMED[name], 1.0, y) + evaluate(NAMED[name], 0.0, 1 - y))
     assert y[loss.argmin()] == pytest.approx(minimum, abs=1e-4)
 
 
-def test_cross_entropy_of_two_classes_is_least_at_certainty() -> None:
+def test_minimum_of_two_class_cross_entropy_is_at_probability_1() -> None:
     y = np.linspace(0.0001, 0.9999, 9_999)
     loss = -(evaluate(NAMED["cross_entropy"], 1.0, y) + evaluate(NAMED["cross_entropy"], 0.0, 1 - y))
     assert y[loss.argmin()] == y[-1]
@@ -63,7 +63,7 @@ def quotient(expr: Expr, x: float, y: float, h: float) -> float:
     return float(evaluate(expr, x, y + h) - evaluate(expr, x, y - h)) / (2 * h)
 
 
-# No probability is a round number, where a corner such as that of max(y, 0.5) might be.
+# No probability is a round number, at which an expression such as max(y, 0.5) might have a corner.
 probabilities = st.integers(50, 950).map(lambda n: n / 997)
 
 
@@ -71,7 +71,7 @@ probabilities = st.integers(50, 950).map(lambda n: n / 997)
 @given(expressions(moderate_constants()), st.sampled_from([0.0, 1.0, 0.3]), probabilities)
 def test_derivative_is_the_difference_quotient(expr: Expr, x: float, y: float) -> None:
     assume(expr.uses("y"))
-    # Large numbers on the way would hide what happens in their last digits.
+    # Large intermediate results would hide differences in their last digits.
     assume(all(abs(float(evaluate(part, x, y))) < 1e4 for part in expr.walk()))
     slope = float(derivative(expr, x, y))
     assume(math.isfinite(slope))
@@ -89,7 +89,7 @@ def test_powers_are_smooth_at_zero(exponent: float) -> None:
 
 
 @given(expressions(moderate_constants()))
-def test_derivative_of_what_does_not_depend_on_y_is_zero(expr: Expr) -> None:
+def test_derivative_of_an_expression_without_y_is_zero(expr: Expr) -> None:
     assume(not expr.uses("y"))
     assert (derivative(expr, X, Y) == 0).all()
 
@@ -101,7 +101,7 @@ def float64_tensor(number: float) -> torch.Tensor:
 @settings(max_examples=200)
 @given(expressions(simple_constants(), operators=sorted(set(OPERATORS) - {"min", "max", "abs"})))
 def test_derivative_agrees_with_autograd(expr: Expr) -> None:
-    """Not at corners, where autograd shares the slope out between both sides."""
+    """Except at corners, where autograd splits the slope between both sides."""
     assume(expr.uses("y"))
     assume(not (np.abs([evaluate(part, X, Y) for part in expr.walk()]) > 1e4).any())
     x, y = torch.from_numpy(X), torch.from_numpy(Y).requires_grad_()
@@ -151,11 +151,11 @@ BASES = np.array([-np.inf, -2.0, -1.0, -0.0, 0.0, 0.3, 1.0, 2.0, np.inf, np.nan]
 
 
 @pytest.mark.parametrize("exponent", [-2, -1, -0.5, 0, 0.5, 1, 2, 3, 0.3, 2.5])
-def test_powers_of_singular_bases_are_the_same_everywhere(exponent: float) -> None:
-    """One at a time or as an array, in numpy or torch: libraries take shortcuts such as sqrt for the power 0.5."""
+def test_powers_of_singular_bases_do_not_depend_on_the_library(exponent: float) -> None:
+    """Scalars and arrays of numpy and torch agree, although libraries take shortcuts such as sqrt for the power 0.5."""
     expr = Expr("pow", (Expr("y"), constant(exponent)))
     together = evaluate(expr, 0.0, BASES)
-    # The base as a result of an operation, too, which for one number numpy treats otherwise than an argument.
+    # Also with the base as the result of an operation: numpy treats such scalars differently from arguments.
     through = evaluate(Expr("pow", (parse("y*1"), constant(exponent))), 0.0, BASES)
     one_by_one = np.array([evaluate(expr, 0.0, base) for base in BASES])
     one_through = np.array([evaluate(Expr("pow", (parse("y*1"), constant(exponent))), 0.0, base) for base in BASES])
@@ -167,7 +167,7 @@ def test_powers_of_singular_bases_are_the_same_everywhere(exponent: float) -> No
 # --- duals --------------------------------------------------------------------------------------------------------
 
 
-def test_log_of_the_bare_prediction_may_be_given() -> None:
+def test_log_y_replaces_the_logarithm_of_the_leaf_y() -> None:
     y, log_y = Dual(np.array([0.5]), np.array([1.0])), Dual(np.array([7.0]), np.array([3.0]))
 
     def dual(text: str) -> list[float]:
@@ -180,11 +180,11 @@ def test_log_of_the_bare_prediction_may_be_given() -> None:
     assert dual("log(x) + y") == [0.5, 1.0]
 
 
-def test_the_tangent_is_by_whatever_one_differentiates_by() -> None:
+def test_tangent_of_y_decides_the_variable_of_differentiation() -> None:
     """With dy/dz = y, as for y = exp(z), the tangent of log(y) is 1."""
     y = np.array([0.2, 0.9])
     assert evaluate_dual(parse("log(y)"), np, y, Dual(y, y), np.float64).tangent == pytest.approx([1.0, 1.0])
 
 
-def test_what_does_not_depend_on_the_prediction_has_no_tangent() -> None:
+def test_expression_without_the_prediction_has_no_tangent() -> None:
     assert evaluate_dual(parse("x + log(2)"), np, 1.0, Dual(0.5, 1.0), np.float64).tangent is None

@@ -1,4 +1,4 @@
-"""Text: what is printed is read back as the same tree, and what is not an expression is refused with a reason."""
+"""Text: a printed tree is parsed to the same tree, and a text that is not an expression is refused with a reason."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ FUNCTIONS = [row.name for row in OPERATORS.values() if row.precedence is None]
 
 @settings(max_examples=500)
 @given(expressions(max_leaves=30))
-def test_reading_what_was_printed_gives_the_same_tree(expr: Expr) -> None:
+def test_printed_tree_is_parsed_to_the_same_tree(expr: Expr) -> None:
     assert parse(str(expr)) == expr
 
 
 @given(deep_expressions())
-def test_reading_deep_trees(expr: Expr) -> None:
+def test_printed_deep_tree_is_parsed_to_the_same_tree(expr: Expr) -> None:
     assert parse(str(expr)) == expr
 
 
 @pytest.mark.parametrize("name", OPERATORS)
 @pytest.mark.parametrize("side", [0, 1])
-def test_reading_the_deepest_tree_of_each_operator(name: str, side: int) -> None:
+def test_deepest_tree_of_each_operator_is_parsed(name: str, side: int) -> None:
     row = OPERATORS[name]
     expr = Y
     for _ in range(MAX_DEPTH):
@@ -76,11 +76,11 @@ def test_numbers_on_either_side_of_every_operator(number: float) -> None:
         ("1_000", "1000"),
     ],
 )
-def test_ways_of_writing(text: str, printed: str) -> None:
+def test_texts_and_their_printed_form(text: str, printed: str) -> None:
     assert str(parse(text)) == printed
 
 
-def test_a_square_may_be_written_as_a_power() -> None:
+def test_square_may_be_written_as_a_power() -> None:
     assert parse("y**2") == parse("square(y)") == Expr("square", (Y,))
 
 
@@ -139,7 +139,7 @@ def refusal(text: str) -> str:
         ("\N{FULLWIDTH LATIN SMALL LETTER X} + z", 5, "unknown word 'z'"),
     ],
 )
-def test_refusals_name_the_position_the_reason_and_what_is_allowed(text: str, position: int, reason: str) -> None:
+def test_errors_name_the_position_the_reason_and_the_allowed_words(text: str, position: int, reason: str) -> None:
     message = refusal(text)
     assert reason in message
     assert f"position {position}:" in message
@@ -148,14 +148,14 @@ def test_refusals_name_the_position_the_reason_and_what_is_allowed(text: str, po
 
 
 @pytest.mark.parametrize("text", ["log(y", "x +", "x y", "*x", "x; y", "x = 1", "x := 1", "import os", "x))", "'x", "$"])
-def test_refuses_what_is_not_python_at_all(text: str) -> None:
+def test_text_that_is_not_python_is_refused(text: str) -> None:
     message = refusal(text)
     assert "is not an expression" in message
     assert "allowed are x, y, numbers" in message
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t "])
-def test_refuses_an_empty_text(text: str) -> None:
+def test_empty_text_is_refused(text: str) -> None:
     assert "empty" in refusal(text)
 
 
@@ -177,23 +177,23 @@ def test_refuses_an_empty_text(text: str) -> None:
         pytest.param("lambda:" * 1_400 + "x", id="lambdas"),
         pytest.param("1" * 5_000, id="digits"),
         pytest.param("0x" + "f" * 300, id="hexadecimal"),
-        # As a decimal this has over 4,300 digits, which Python by itself refuses to print.
+        # As a decimal number this has over 4,300 digits, which Python refuses to print by default.
         pytest.param("0x" + "f" * 5_000, id="long-hexadecimal"),
         pytest.param("x - 0b" + "1" * 9_000 + "00000000", id="binary"),
     ],
 )
-def test_refuses_hostile_texts(text: str) -> None:
+def test_hostile_text_is_refused(text: str) -> None:
     refusal(text)
 
 
 @pytest.mark.parametrize("signs", [500, 970, 990, 1_500, 5_000, 9_999])
-def test_a_pile_of_plus_signs_is_read_or_refused(signs: int) -> None:
+def test_many_plus_signs_are_parsed_or_refused(signs: int) -> None:
     with contextlib.suppress(ExpressionError):
         assert parse("+" * signs + "x") == X
 
 
 @pytest.mark.parametrize("value", [None, 3, b"x", ["x"], X])
-def test_refuses_what_is_not_a_text(value: object) -> None:
+def test_argument_that_is_not_a_text_is_refused(value: object) -> None:
     with pytest.raises(ExpressionError, match=f"not {type(value).__name__}"):
         parse(value)  # pyright: ignore[reportArgumentType]
 
@@ -203,7 +203,7 @@ def test_length_limit() -> None:
     assert "10,001 characters" in refusal("y" + " " * 10_000)
 
 
-def test_a_long_text_is_not_repeated_in_full() -> None:
+def test_error_for_a_long_text_quotes_only_its_beginning() -> None:
     assert len(refusal("z + " + "x*" * 1_000 + "x")) < 300
 
 
@@ -227,7 +227,7 @@ def test_node_limit() -> None:
         assert "at most 1000 nodes" in refusal(str(more))
 
 
-# Words of the language, of Python, and of neither; in between, white space of every kind.
+# Words of the language, words of Python, other words, and white space of every kind.
 WORDS = [
     *(
         "x",
@@ -260,7 +260,7 @@ soups = st.builds(lambda joint, words: joint.join(words), st.sampled_from([" ", 
 
 @st.composite
 def damaged_texts(draw: st.DrawFn) -> str:
-    """The text of an expression with a piece of it replaced."""
+    """The text of an expression of which a part is replaced."""
     text = str(draw(expressions(max_leaves=6)))
     start = draw(st.integers(0, len(text)))
     stop = draw(st.integers(start, min(len(text), start + 4)))
@@ -282,7 +282,7 @@ def test_any_text_is_an_expression_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["'\\d'", "1if x else y", "1(y)", "1or x", "x is 1", "'x'[y]", "(1)(2)", '"\\8" + x'])
-def test_refusing_never_warns(text: str) -> None:
+def test_refused_text_causes_no_warning(text: str) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         refusal(text)

@@ -15,7 +15,7 @@ from strategies import expressions
 
 
 def balanced_sum(leaves: int) -> Expr:
-    """2*leaves - 1 nodes, as shallow as can be."""
+    """A tree of 2*leaves - 1 nodes and minimum depth."""
     if leaves == 1:
         return Expr("y")
     return Expr("+", (balanced_sum(leaves // 2), balanced_sum(leaves - leaves // 2)))
@@ -46,7 +46,7 @@ def test_walk_visits_every_node_parents_first(expr: Expr) -> None:
 
 
 @given(expressions())
-def test_uses_is_whether_a_leaf_has_the_symbol(expr: Expr) -> None:
+def test_uses_finds_the_symbols_of_leaves(expr: Expr) -> None:
     leaves = fold(expr, lambda leaf: {leaf.symbol}, lambda _, parts: set().union(*parts))
     assert expr.uses("x") == ("x" in leaves)
     assert expr.uses("y") == ("y" in leaves)
@@ -80,7 +80,7 @@ def test_constant_is_written_without_loss(number: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(("number", "integer"), [(3, True), (-3, True), (0, True), (3.0, False), (1e20, False)])
-def test_is_integer_tells_integers_from_reals(number: float, integer: bool) -> None:
+def test_is_integer_distinguishes_integers_from_reals(number: float, integer: bool) -> None:
     assert constant(number).is_integer is integer
 
 
@@ -90,14 +90,14 @@ def test_variables_and_operators_are_not_numbers() -> None:
         assert not parse(text).is_integer
 
 
-# The last has more decimal digits than Python by itself agrees to print.
+# The last has more decimal digits than Python prints by default.
 TOO_LARGE = [2**53 + 1, -(2**53) - 1, 10**400, 2**20_000]
 
 
 @pytest.mark.parametrize(
     "number", [math.nan, math.inf, -math.inf, *[pytest.param(n, id=f"{n.bit_length()}-bits") for n in TOO_LARGE]]
 )
-def test_constant_refuses_what_cannot_be_held(number: float) -> None:
+def test_constant_refuses_numbers_that_float64_cannot_hold(number: float) -> None:
     with pytest.raises(ExpressionError):
         constant(number)
 
@@ -114,6 +114,6 @@ def test_check_size_refuses_more(expr: Expr) -> None:
         check_size(expr)
 
 
-def test_an_expression_error_is_an_error_of_glo_and_a_value_error() -> None:
+def test_expression_error_is_a_glo_error_and_a_value_error() -> None:
     assert issubclass(ExpressionError, GloError)
     assert issubclass(ExpressionError, ValueError)

@@ -60,7 +60,7 @@ def of_x_alone(expr: Expr) -> Expr:
 
 @given(expressions(), expressions().map(of_x_alone))
 def test_adding_a_function_of_x_changes_nothing(expr: Expr, addend: Expr) -> None:
-    # With 1e300 the sum can overflow, and a loss that is not finite is another matter.
+    # Without numbers so large that the sum overflows: a loss that is not finite has another fingerprint.
     assume(all(abs(value) < 1e100 for value in evaluate(addend, [0.0, 1.0], 0.5)))
     assume(not (np.abs(evaluate(expr, HARD.x, HARD.y)) > 1e300).any())
     expected = fingerprint(expr)
@@ -75,25 +75,25 @@ def test_different_losses_have_different_fingerprints(points: str) -> None:
     assert len({fingerprint(expr, POINTS[points]) for expr in losses}) == len(losses)
 
 
-def test_only_soft_labels_tell_x_from_its_square() -> None:
+def test_only_soft_labels_distinguish_x_from_its_square() -> None:
     one, other = parse("x*log(y)"), parse("square(x)*log(y)")
     assert fingerprint(one, HARD) == fingerprint(other, HARD)
     assert fingerprint(one, SOFT) != fingerprint(other, SOFT)
 
 
-def test_six_digits_count() -> None:
+def test_fingerprint_depends_on_six_digits() -> None:
     assert len(prints("y", "1.0000001*y")) == 1
     assert len(prints("y", "1.00001*y")) == 2
 
 
 ZERO = ("x", "3", "x - x + 0*y", "0*y", "y - y", "log(x + 1)", "sqrt(square(y)) - y", "log(y) - log(2*y)")
-# The last have a derivative, but a loss that is not finite trains no network.
-NOTHING = ("log(-1)*y", "sqrt(-1)*y", "y*0/0", "y/0 - y/0", "exp(y)*log(-2)", "0/0", "log(-1)", "y + 0/0", "y/0")
+# The last ones have a finite derivative, but a loss that is not finite cannot be trained with.
+NOT_FINITE = ("log(-1)*y", "sqrt(-1)*y", "y*0/0", "y/0 - y/0", "exp(y)*log(-2)", "0/0", "log(-1)", "y + 0/0", "y/0")
 
 
 @pytest.mark.parametrize("function", [fingerprint, scale_free_fingerprint])
-def test_no_derivative_and_no_number_are_two_values_of_their_own(function) -> None:
-    zero, nan = ({function(parse(text)) for text in texts} for texts in (ZERO, NOTHING))
+def test_zero_derivatives_and_nan_have_one_fingerprint_each(function) -> None:
+    zero, nan = ({function(parse(text)) for text in texts} for texts in (ZERO, NOT_FINITE))
     assert len(zero) == len(nan) == 1
     others = {function(expr) for expr in (*NAMED.values(), parse("y"), parse("x/y"))}
     assert len(zero | nan | others) == len(others) + 2
@@ -106,7 +106,7 @@ def test_fingerprints_are_sixteen_hexadecimal_digits() -> None:
         assert set(text) <= set("0123456789abcdef")
 
 
-def test_the_probe_points_decide() -> None:
+def test_fingerprint_depends_on_the_probe_points() -> None:
     at_one_half = ProbePoints(np.array([0.0, 1.0]), np.array([0.5, 0.5]))
     assert fingerprint(parse("y"), at_one_half) == fingerprint(parse("square(y)"), at_one_half)
 
@@ -122,47 +122,47 @@ def scaled(factor: float, expr: Expr) -> Expr:
 
 @pytest.mark.parametrize("expr", SCALED, ids=str)
 @given(exponent=st.floats(-6, 6))
-def test_a_positive_factor_leaves_the_scale_free_fingerprint(expr: Expr, exponent: float) -> None:
+def test_positive_factor_does_not_change_the_scale_free_fingerprint(expr: Expr, exponent: float) -> None:
     assert scale_free_fingerprint(scaled(10**exponent, expr)) == scale_free_fingerprint(expr)
 
 
 @pytest.mark.parametrize("expr", SCALED, ids=str)
 @given(exponent=st.floats(-6, 6))
-def test_a_negative_factor_changes_the_scale_free_fingerprint(expr: Expr, exponent: float) -> None:
+def test_negative_factor_changes_the_scale_free_fingerprint(expr: Expr, exponent: float) -> None:
     assert scale_free_fingerprint(scaled(-(10**exponent), expr)) != scale_free_fingerprint(expr)
 
 
 @pytest.mark.parametrize("zero", ["log(3*y) - log(y)", "sqrt(square(y)) - y", "exp(log(y)) - y"])
 @pytest.mark.parametrize("text", ["x*log(y)", "log(y) - x/y", "-square(x - y)"])
-def test_what_is_zero_but_for_rounding_changes_nothing(text: str, zero: str) -> None:
-    """The slopes for x = 0 or x = 1 are then some 1e-16 and not 0, which must not shift the scale."""
+def test_adding_rounding_noise_changes_no_fingerprint(text: str, zero: str) -> None:
+    """The slopes for x = 0 or x = 1 are then about 1e-16 instead of 0, which must not change the scale."""
     expr, other = parse(text), parse(f"{text} + ({zero})")
     assert fingerprint(other) == fingerprint(expr)
     assert scale_free_fingerprint(other) == scale_free_fingerprint(expr)
 
 
 @pytest.mark.parametrize("points", POINTS)
-def test_scale_free_fingerprints_tell_different_losses_apart(points: str) -> None:
+def test_different_losses_have_different_scale_free_fingerprints(points: str) -> None:
     losses = set(NAMED.values())
     assert len({scale_free_fingerprint(expr, POINTS[points]) for expr in losses}) == len(losses)
 
 
-def test_the_fingerprint_proper_tells_factors_apart() -> None:
+def test_factor_changes_the_fingerprint() -> None:
     assert len(prints("log(y)", "2*log(y)", "-1*log(y)")) == 3
 
 
 @given(expressions(moderate_constants(), max_leaves=6))
-def test_equal_fingerprints_are_equal_without_scale_as_well(expr: Expr) -> None:
+def test_losses_with_equal_fingerprints_have_equal_scale_free_fingerprints(expr: Expr) -> None:
     other = Expr("+", (expr, constant(3)))
     assert scale_free_fingerprint(other) == scale_free_fingerprint(expr)
 
 
-# --- a whole space, counted ---------------------------------------------------------------------------------------
+# --- all trees of depth 2 -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def small_trees() -> set[Expr]:
-    """All trees of depth up to 2 over x, y, 1, -1 and the operators of the paper."""
+    """All trees up to depth 2 of x, y, 1, -1 and the operators of the paper."""
     trees = {Expr("x"), Expr("y"), constant(1), constant(-1)}
     for _ in range(2):
         trees |= {
@@ -175,7 +175,7 @@ def small_trees() -> set[Expr]:
 
 @pytest.fixture(scope="module")
 def slopes(small_trees: set[Expr]) -> dict[Expr, np.ndarray]:
-    """The derivative of those that contain x and y, as far as their value is finite."""
+    """The derivatives of the trees that contain x and y; NaN where their value is not finite."""
     both = [expr for expr in small_trees if expr.uses("x") and expr.uses("y")]
     values = {expr: evaluate(expr, HARD.x, HARD.y) for expr in both}
     return {expr: np.where(np.isfinite(values[expr]), derivative(expr, HARD.x, HARD.y), np.nan) for expr in both}
@@ -194,13 +194,13 @@ def test_distinct_derivatives_of_the_space(slopes: dict[Expr, np.ndarray]) -> No
     assert 240 <= len(classes) <= 250
     for members in classes.values():
         np.testing.assert_allclose(members, np.broadcast_to(members[0], np.shape(members)), rtol=1e-5, atol=2e-9)
-    # And no two classes are one that rounding tore apart.
+    # No two classes differ only by rounding.
     first = np.stack([members[0] for members in classes.values()])
     distance = np.abs(first[:, None] - first).max(axis=2) + np.eye(len(first))
     assert distance.min() > 1e-6
 
 
-def test_one_canonical_form_has_one_fingerprint(slopes: dict[Expr, np.ndarray]) -> None:
+def test_equal_canonical_forms_have_equal_fingerprints(slopes: dict[Expr, np.ndarray]) -> None:
     finite = [expr for expr, slope in slopes.items() if np.isfinite(slope).all()]
     forms: dict[Expr, set[str]] = {}
     for expr in finite:

@@ -1,4 +1,4 @@
-"""Which named loss an expression is, label smoothing for yes-no outputs, and the template with TaylorGLO's family."""
+"""Names of expressions that train like a named loss, smoothed binary cross-entropy, and the template of TaylorGLO."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from glo.catalog import binary_cross_entropy as named_binary
 from glo.errors import ConfigError
 from glo.expr import SOFT, Expr, constant, effective_coefficients, evaluate, parse, visible_slopes, with_coefficients
 
-# --- known as -------------------------------------------------------------------------------------------------------
+# --- known_as -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_a_named_loss_is_known_by_its_name(name: str) -> None:
+def test_named_loss_is_known_by_its_name(name: str) -> None:
     assert name in known_as(NAMED[name])
 
 
@@ -34,13 +34,13 @@ def test_a_named_loss_is_known_by_its_name(name: str) -> None:
         ("2*(x*log(y))", ["cross_entropy"]),
         ("square(x)*log(y)", ["cross_entropy"]),  # for hard labels x is its own square
         ("(x - y)*(y - x)", ["brier", "mse"]),
-        # Under softmax the probability of the true class says where the rest is, so these two are the same.
+        # Under softmax the absolute error follows from the probability of the true class, so these two are alike.
         ("x*y", ["linear", "mae-like"]),
         ("-abs(x - y)", ["mae", "linear-like"]),
         ("x*y - 7*y", ["mae-like", "linear-like"]),
         ("x*log(y) + 3*y", ["cross_entropy-like"]),
         ("log(y) - x/y - 0.5*y", ["baikal-like"]),
-        # None of them: a sign, a missing variable, another shape, no derivative.
+        # No named loss: another sign, a missing variable, another shape, no derivative.
         ("-(x*log(y))", []),
         ("square(x - y)", []),
         ("x/y - log(y)", []),
@@ -58,7 +58,7 @@ def test_losses_are_known_by_how_they_train(text: str, names: list[str]) -> None
 @pytest.mark.parametrize("name", NAMED)
 @settings(max_examples=10)
 @given(exponent=st.floats(-4, 4))
-def test_the_learning_rate_makes_up_for_a_positive_factor_but_not_for_a_sign(name: str, exponent: float) -> None:
+def test_positive_factor_does_not_change_the_name_but_a_negative_factor_does(name: str, exponent: float) -> None:
     loss = NAMED[name]
     assert known_as(Expr("*", (constant(10**exponent), loss))) == known_as(loss)
     other = known_as(Expr("*", (constant(-(10**exponent)), loss)))
@@ -68,21 +68,21 @@ def test_the_learning_rate_makes_up_for_a_positive_factor_but_not_for_a_sign(nam
 @pytest.mark.parametrize("name", NAMED)
 @settings(max_examples=10)
 @given(st.floats(0.05, 50), st.booleans())
-def test_a_multiple_of_the_prediction_makes_a_loss_like_it(name: str, size: float, negative: bool) -> None:
-    """Under softmax, whose predictions sum to 1, it adds a constant to the loss; elsewhere it is another loss."""
+def test_loss_plus_a_multiple_of_y_is_like_the_loss(name: str, size: float, negative: bool) -> None:
+    """Under softmax, whose predictions sum to 1, the multiple of y is a constant; otherwise it changes the loss."""
     names = known_as(Expr("+", (NAMED[name], Expr("*", (constant(-size if negative else size), Expr("y"))))))
     assert f"{name}-like" in names
     assert name not in names
 
 
-# --- label smoothing for yes-no outputs -----------------------------------------------------------------------------
+# --- smoothed binary cross-entropy ----------------------------------------------------------------------------------
 
 SMOOTHINGS = st.floats(0, 1, exclude_max=True)
 
 
 @given(SMOOTHINGS)
 def test_smoothed_binary_cross_entropy_is_that_of_torch_for_smoothed_labels(smoothing: float) -> None:
-    """But for the digits that 1 - y loses where y is a millionth."""
+    """Except for the digits that 1 - y loses if y is a millionth."""
     x, y = (points.ravel() for points in np.meshgrid([0.0, 1.0, 0.25], [1e-6, 0.003, 0.2, 0.5, 0.9, 0.999]))
     labels = torch.from_numpy((1 - smoothing) * x + smoothing / 2)
     expected = binary_cross_entropy(torch.from_numpy(y), labels, reduction="none")
@@ -90,7 +90,7 @@ def test_smoothed_binary_cross_entropy_is_that_of_torch_for_smoothed_labels(smoo
 
 
 @given(SMOOTHINGS)
-def test_its_text_says_all_of_it(smoothing: float) -> None:
+def test_smoothed_binary_cross_entropy_is_parsed_from_its_text(smoothing: float) -> None:
     expr = smoothed_binary_cross_entropy(smoothing)
     assert parse(str(expr)) == expr
 
@@ -103,7 +103,7 @@ def test_without_smoothing_it_is_binary_cross_entropy() -> None:
 
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.0, 2.0, float("nan"), float("inf")])
-def test_smoothing_that_makes_no_sense_is_refused(smoothing: float) -> None:
+def test_smoothing_out_of_range_is_refused(smoothing: float) -> None:
     with pytest.raises(ConfigError, match=f"not {smoothing}"):
         smoothed_binary_cross_entropy(smoothing)
 
@@ -125,13 +125,13 @@ def slopes(expr: Expr) -> NDArray[np.float64]:
 
 
 def directions() -> NDArray[np.float64]:
-    """What each effective coefficient of taylor3 adds to df/dy: (points, coefficients)."""
+    """The change of df/dy by each effective coefficient of taylor3: (points, coefficients)."""
     positions = effective_coefficients(taylor3)
     return np.array([slopes(with_coefficients(taylor3, {place: 2.0})) - slopes(taylor3) for place in positions]).T
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_a_template_has_coefficients_and_is_no_named_loss(template: str) -> None:
+def test_template_has_coefficients_and_is_no_named_loss(template: str) -> None:
     assert template not in NAMED
     assert len(effective_coefficients(TEMPLATES[template])) > 2
     assert TEMPLATES[template].uses("x")
@@ -139,10 +139,10 @@ def test_a_template_has_coefficients_and_is_no_named_loss(template: str) -> None
 
 @settings(max_examples=30)
 @given(st.lists(st.floats(0.2, 3) | st.floats(-3, -0.2), min_size=8, max_size=8))
-def test_taylorglos_eight_parameters_are_six(parameters: list[float]) -> None:
-    """The rank of the derivatives of df/dy by the parameters, for any parameters: the centre adds nothing of its own.
+def test_only_six_of_taylorglos_eight_parameters_are_independent(parameters: list[float]) -> None:
+    """The derivatives of df/dy by the parameters have rank 6 for any parameters: the centre adds nothing.
 
-    df/dy is of degree 3 at most in each parameter, so differences of fourth order are exact.
+    df/dy has at most degree 3 in each parameter, so differences of fourth order are exact.
     """
 
     def moved(place: int, step: float) -> NDArray[np.float64]:
@@ -156,7 +156,7 @@ def test_taylorglos_eight_parameters_are_six(parameters: list[float]) -> None:
     assert sizes[6] < 1e-12
 
 
-def test_taylor3_has_six_effective_coefficients_of_independent_effect() -> None:
+def test_taylor3_has_six_independent_effective_coefficients() -> None:
     columns = directions()
     assert columns.shape[1] == 6
     assert np.linalg.svd(columns / np.linalg.norm(columns, axis=0), compute_uv=False)[-1] > 0.01
@@ -164,8 +164,8 @@ def test_taylor3_has_six_effective_coefficients_of_independent_effect() -> None:
 
 @settings(max_examples=50)
 @given(st.lists(st.floats(-5, 5), min_size=8, max_size=8))
-def test_taylor3_with_coefficients_is_any_member_of_taylorglos_family(parameters: list[float]) -> None:
-    """By least squares; and with the coefficients that follow from it, it is that member."""
+def test_coefficients_make_taylor3_any_member_of_taylorglos_family(parameters: list[float]) -> None:
+    """Least squares gives the coefficients; with these, taylor3 equals the member."""
     target, size = slopes(taylorglo(parameters)), 1 + np.abs(slopes(taylorglo(parameters))).max()
     weights, *_ = np.linalg.lstsq(directions(), target, rcond=None)
     np.testing.assert_allclose(directions() @ weights, target, rtol=0, atol=1e-12 * size)

@@ -1,4 +1,4 @@
-"""LaTeX: the structure of it, and that matplotlib can typeset it."""
+"""LaTeX: its structure, examples, and typesetting by matplotlib."""
 
 from __future__ import annotations
 
@@ -69,5 +69,5 @@ def test_named_losses_can_be_typeset(name: str) -> None:
     MathTextParser("path").parse(f"${latex(NAMED[name])}$")
 
 
-def test_describe_gives_every_way_of_writing() -> None:
+def test_describe_gives_text_canonical_form_and_latex() -> None:
     assert describe(parse("y*x")) == {"expression": "y*x", "canonical": "x*y", "latex": r"y \cdot x"}

@@ -1,4 +1,4 @@
-"""Losses with a name, and what may stand for a loss."""
+"""Losses with a name, and `resolve`, which accepts names, texts and expressions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from glo.expr import Expr, evaluate, parse
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_a_name_resolves_to_its_expression(name: str) -> None:
+def test_name_resolves_to_its_expression(name: str) -> None:
     expr = resolve(name)
     assert expr is NAMED[name]
     assert parse(str(expr)) == expr
@@ -23,28 +23,28 @@ def test_a_name_resolves_to_its_expression(name: str) -> None:
     assert expr.uses("y")
 
 
-def test_the_names_that_the_paper_and_its_comparisons_need() -> None:
+def test_losses_of_the_paper_have_names() -> None:
     assert {"cross_entropy", "baikal", "baikal_cma", "mse"} <= set(NAMED)
 
 
-def test_no_name_is_also_a_text() -> None:
+def test_no_name_can_be_parsed_as_an_expression() -> None:
     for name in NAMED:
         with pytest.raises(ExpressionError):
             parse(name)
 
 
-def test_an_expression_resolves_to_itself() -> None:
+def test_expression_resolves_to_itself() -> None:
     expr = parse("x*y")
     assert resolve(expr) is expr
 
 
 @pytest.mark.parametrize("text", ["x*log(y)", "y", " log(y) - x/y "])
-def test_a_text_resolves_to_what_it_says(text: str) -> None:
+def test_text_resolves_to_the_parsed_expression(text: str) -> None:
     assert resolve(text) == parse(text)
 
 
 @pytest.mark.parametrize("name", ["baikl", "hinge", "cross_entropy_", "Baikal"])
-def test_an_unknown_name_lists_the_names(name: str) -> None:
+def test_error_for_an_unknown_name_lists_the_names(name: str) -> None:
     with pytest.raises(ExpressionError) as caught:
         resolve(name)
     assert name in str(caught.value)
@@ -52,7 +52,7 @@ def test_an_unknown_name_lists_the_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["log(y", "x**y", "", "foo(y)"])
-def test_a_bad_text_is_refused_as_by_parse(text: str) -> None:
+def test_bad_text_is_refused_as_by_parse(text: str) -> None:
     with pytest.raises(ExpressionError) as from_parse:
         parse(text)
     with pytest.raises(ExpressionError) as from_resolve:
@@ -61,13 +61,13 @@ def test_a_bad_text_is_refused_as_by_parse(text: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 3, 0.5])
-def test_what_is_neither_is_refused(value: object) -> None:
+def test_other_types_are_refused(value: object) -> None:
     with pytest.raises(ExpressionError, match="is a text"):
         resolve(value)  # pyright: ignore[reportArgumentType]
 
 
 @given(st.floats(0, 1, exclude_max=True), st.integers(2, 1000))
-def test_smoothed_cross_entropy_is_the_formula(smoothing: float, classes: int) -> None:
+def test_smoothed_cross_entropy_equals_its_formula(smoothing: float, classes: int) -> None:
     expr = smoothed_cross_entropy(smoothing, classes)
     for x in (0.0, 1.0, 0.25):
         for y in (0.001, 0.5, 0.999):
@@ -76,13 +76,13 @@ def test_smoothed_cross_entropy_is_the_formula(smoothing: float, classes: int) -
     assert parse(str(expr)) == expr
 
 
-def test_without_smoothing_it_is_cross_entropy() -> None:
+def test_smoothing_0_is_cross_entropy() -> None:
     y = np.linspace(0.01, 0.99, 9)
     for x in (0.0, 1.0):
         np.testing.assert_array_equal(evaluate(smoothed_cross_entropy(0, 10), x, y), evaluate(NAMED["cross_entropy"], x, y))
 
 
-def test_smoothed_labels_are_least_at_the_smoothed_label() -> None:
+def test_minimum_of_smoothed_cross_entropy_is_at_the_smoothed_label() -> None:
     """With 2 classes and smoothing 0.2, the best probability of the true class is 0.9."""
     expr, y = smoothed_cross_entropy(0.2, 2), np.linspace(0.001, 0.999, 999)
     loss = -(evaluate(expr, 1.0, y) + evaluate(expr, 0.0, 1 - y))
@@ -92,7 +92,7 @@ def test_smoothed_labels_are_least_at_the_smoothed_label() -> None:
 @pytest.mark.parametrize(
     ("smoothing", "classes"), [(-0.1, 10), (1.0, 10), (1.5, 10), (math.nan, 10), (math.inf, 10), (0.1, 1), (0.1, 0)]
 )
-def test_smoothing_that_makes_no_sense_is_refused(smoothing: float, classes: int) -> None:
+def test_smoothing_out_of_range_is_refused(smoothing: float, classes: int) -> None:
     with pytest.raises(ConfigError, match=f"not {smoothing} and {classes}"):
         smoothed_cross_entropy(smoothing, classes)
     assert issubclass(ConfigError, GloError)
@@ -102,6 +102,6 @@ def test_losses_are_expressions() -> None:
     assert all(isinstance(expr, Expr) for expr in NAMED.values())
 
 
-def test_a_name_may_be_written_with_dashes() -> None:
+def test_name_may_be_written_with_dashes() -> None:
     assert resolve("cross-entropy") == resolve("cross_entropy")
     assert resolve("x-y") == parse("x - y")

@@ -1,4 +1,4 @@
-"""The table of operators: each row against mathematics, numpy against torch, and its code against its value."""
+"""The table of operators: partial derivatives, agreement of numpy and torch, source code, and commutativity."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from glo.expr import OPERATORS, Operator
 
 ROWS = [pytest.param(row, id=row.name) for row in OPERATORS.values()]
-# No point is 0, and no two are equal: that is where abs, min and max have a corner.
+# No point is 0, and no two are equal: there abs, min and max have a corner.
 FIRST = (-2.3, -0.6, 0.3, 0.8, 1.7, 2.6)
 SECOND = (-3.0, -1.1, 0.45, 0.9, 2.0, 3.1)
 SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, 3.0, 1e-300, 1e300)
@@ -61,7 +61,7 @@ def test_numpy_and_torch_agree_on_the_value(row: Operator) -> None:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_numpy_and_torch_agree_on_the_partials(row: Operator) -> None:
-    # Not at NaN, where torch takes the sign to be 0 and numpy NaN: the value is NaN there, which is what counts.
+    # Except at NaN, whose sign is 0 in torch and NaN in numpy; the value is NaN in both, which is enough.
     arguments = grid(*[SPECIAL[1:]] * row.arity)
     ours = tensors(arguments)
     with np.errstate(all="ignore"):
@@ -83,7 +83,7 @@ def test_code_computes_the_value(row: Operator, module: str) -> None:
     np.testing.assert_allclose(np.asarray(result), value(row, arguments), rtol=1e-14, strict=True)
 
 
-def test_the_seven_operators_of_the_paper_are_there() -> None:
+def test_first_seven_operators_are_those_of_the_paper() -> None:
     assert list(OPERATORS)[:7] == ["log", "square", "sqrt", "+", "*", "-", "/"]
 
 
@@ -102,18 +102,18 @@ def test_templates_use_every_argument(row: Operator) -> None:
 COMMUTATIVE = [row for row in OPERATORS.values() if row.commutative]
 
 
-def test_which_operators_commute() -> None:
+def test_commutative_operators() -> None:
     assert {row.name for row in COMMUTATIVE} == {"+", "*", "min", "max"}
 
 
 @pytest.mark.parametrize("row", COMMUTATIVE, ids=lambda row: row.name)
 @pytest.mark.parametrize("module", [np, torch], ids=["numpy", "torch"])
-def test_commutative_rows_commute_to_the_bit(row: Operator, module: Any) -> None:
+def test_commutative_operators_are_bit_identical_in_both_orders(row: Operator, module: Any) -> None:
     arguments = special_arguments(row)
     a, b = arguments if module is np else tensors(arguments)
     with np.errstate(all="ignore"):
         one, other = np.asarray(row.value(module, a, b)), np.asarray(row.value(module, b, a))
     np.testing.assert_array_equal(one, other)
-    # assert_array_equal takes 0.0 and -0.0 for equal, but 1/0.0 and 1/-0.0 are not.
+    # assert_array_equal does not distinguish 0.0 from -0.0, but 1/0.0 and 1/-0.0 differ.
     zero = one == 0
     np.testing.assert_array_equal(np.signbit(one[zero]), np.signbit(other[zero]))

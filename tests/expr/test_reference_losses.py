@@ -1,4 +1,4 @@
-"""Losses of others as expressions, against their definitions in PyTorch."""
+"""Losses from the literature as expressions, compared with their definitions in PyTorch."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_gradient_is_that_of_the_definition(name: str) -> None:
-    """The values may differ by a constant."""
+def test_gradient_equals_that_of_the_definition(name: str) -> None:
+    """Only the gradients are compared: the values may differ by a constant."""
     expression, reference = CASES[name]
     outputs = (3 * torch.randn(40, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).requires_grad_()
     targets = torch.arange(40) % 5
