@@ -210,7 +210,7 @@ def test_search_runs_and_resume(glo: Glo) -> None:
     assert found["expression"] in glo("resume", "first").out
     assert_misuse(glo("runs", "second"), "no run 'second'.*first")
     assert_misuse(glo("resume", "second"), "no run 'second'.*first")
-    assert_misuse(glo("search", *TINY, "--name", "first"), "already a run 'first'.*glo resume first")
+    assert_misuse(glo("search", *TINY, "--name", "first"), "already a study 'first'.*glo resume first")
 
 
 def test_run_in_which_nothing_trained_can_be_shown(glo: Glo) -> None:

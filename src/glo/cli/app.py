@@ -52,9 +52,9 @@ app.add_typer(experiment.app, name="experiment")
 
 def _version(value: bool) -> None:
     if value:
-        import glo
+        from glo.version import __version__
 
-        typer.echo(f"glo {glo.__version__}")
+        typer.echo(f"glo {__version__}")
         raise typer.Exit
 
 

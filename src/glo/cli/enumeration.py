@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from glo.cli import options
-from glo.cli.launch import launch
-from glo.cli.output import print_discovery, read_numbers
+from glo.cli.launch import run_new_study
+from glo.cli.output import print_result, read_numbers
 
 
 def enumerate_(
@@ -37,28 +36,20 @@ def enumerate_(
 ) -> None:
     """Train every loss up to a depth that passes the funnel, and rank them.
 
-    Each counts at its best learning rate, averaged over the seeds.  An interrupted run goes on with `glo resume NAME`.
+    Each counts at its best learning rate, averaged over the seeds.  Go on with an interrupted study with `glo resume NAME`.
     """
     from glo.errors import ConfigError
-    from glo.study import default_name, enumerate_losses
 
     if csv is not None and not csv.parent.is_dir():
         raise ConfigError(f"{csv} cannot be written: there is no folder {csv.parent}")
-    chosen = name or default_name(task, "enumerate", seed)
-    begin = partial(
-        enumerate_losses,
-        task,
-        max_depth=max_depth,
-        repeats=repeats,
-        steps=steps,
-        learning_rates=read_numbers(learning_rates, "--learning-rates"),
-    )
-    discovery = launch(
-        begin, chosen, preset=preset, seed=seed, storage=storage, settings=settings, config=config, task_option=task_option,
-        data_dir=data_dir, device=device, cluster=cluster, insecure=insecure,
+    rates = read_numbers(learning_rates, "--learning-rates")
+    result = run_new_study(
+        lambda study: study.enumerate(max_depth=max_depth, repeats=repeats, steps=steps, learning_rates=rates),
+        task, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
+        task_option=task_option, data_dir=data_dir, device=device, cluster=cluster, insecure=insecure,
     )  # fmt: skip
     if csv is not None:
         from glo.report import atlas_csv, atlas_rows, write_text
 
-        write_text(csv, atlas_csv(atlas_rows(discovery.enumerated)))
-    print_discovery(discovery, storage, json)
+        write_text(csv, atlas_csv(atlas_rows(result.enumerated)))
+    print_result(result, storage, json)

@@ -28,10 +28,11 @@ def evaluate(
     One training with one seed says little about which of two losses is better.
     """
     from glo.catalog import resolve
-    from glo.records import Status
-    from glo.study import choose_device, hardware, training_config, versions
+    from glo.provenance import hardware, versions
+    from glo.records import Status, Training
     from glo.tasks import load_task
-    from glo.training import Training, train_single
+    from glo.tasks.training import training_config
+    from glo.training import choose_device, train_single
 
     expression = resolve(expr)
     loaded = load_task(task, read_task_options(task_option), data_dir)
@@ -47,7 +48,7 @@ def evaluate(
     shown = {
         "expression": str(expression),
         "task": task,
-        "metric": str(loaded.metric),
+        "metric": loaded.metric_name,
         "status": str(Status.DIVERGED if result.diverged else Status.TRAINED),
         "fitness": max(0.0, result.validation),
         "test_metric": result.test,

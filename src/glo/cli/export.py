@@ -9,9 +9,12 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
+from glo.cli.losses import choose_loss
 
 
 class Form(StrEnum):
+    """What can be written."""
+
     torch = "torch"
     numpy = "numpy"
     latex = "latex"
@@ -19,33 +22,46 @@ class Form(StrEnum):
 
 
 class LinkName(StrEnum):
+    """The links, named here so that --help needs no other import."""
+
     softmax = "softmax"
     sigmoid = "sigmoid"
     identity = "identity"
 
 
+class ClassReduction(StrEnum):
+    """How the terms of the classes are reduced."""
+
+    sum = "sum"
+    mean = "mean"
+
+
 def export(
-    expr: options.Expression,
+    expr: options.OptionalExpression = None,
+    study: options.StudyName = None,
     form: Annotated[Form, typer.Option("--format", "-f", help="What to write.")] = Form.torch,
-    link: Annotated[LinkName, typer.Option(help="How outputs become predictions.")] = LinkName.softmax,
+    link: Annotated[LinkName | None, typer.Option(help="How outputs become predictions; by default softmax.")] = None,
+    class_reduction: Annotated[ClassReduction | None, typer.Option(help="Over classes; by default sum.")] = None,
+    eps: Annotated[float | None, typer.Option(help="Predictions are clamped to [eps, 1 - eps]; by default 1e-7.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else standard output.")] = None,
+    storage: options.Storage = options.DEFAULT_STORAGE,
 ) -> None:
     """Write a loss as source code that does not need glo, or as LaTeX or sympy.
 
-    The PyTorch and NumPy source define `loss(outputs, target)`.
+    The PyTorch and NumPy source define `loss(outputs, target)`.  The loss of a study is written as its search used it.
     """
-    from glo.catalog import resolve
     from glo.errors import ConfigError
     from glo.expr import latex
 
-    expression = resolve(expr)
+    chosen = choose_loss(expr, study, storage)
+    applied = chosen.options(link and link.value, class_reduction and class_reduction.value, eps)
     if form is Form.latex:
-        text = latex(expression) + "\n"
+        text = latex(chosen.expression) + "\n"
     else:
         from glo.loss import source, to_sympy
-        from glo.records import Link
 
-        text = f"{to_sympy(expression)}\n" if form is Form.sympy else source(expression, form.value, Link(link.value))
+        symbolic = form is Form.sympy
+        text = f"{to_sympy(chosen.expression)}\n" if symbolic else source(chosen.expression, form.value, **applied)
     if output is None:
         typer.echo(text, nl=False)
         return

@@ -1,22 +1,23 @@
-"""What the commands that start or go on with a run have in common."""
+"""What the commands that start or go on with a study have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from glo.cli.output import Progress, command_line, read_task_options, resumable, show_generations
 
 if TYPE_CHECKING:
     from glo.execution.dask import ClusterConfig
-    from glo.study import Discovery
+    from glo.study import Study, StudyResult
 
 
-def launch(
-    begin: Callable[..., Discovery],
-    name: str,
+def run_new_study(
+    start: Callable[[Study], StudyResult],
+    task: str,
     *,
+    name: str | None,
     preset: str,
     seed: int,
     storage: str,
@@ -28,48 +29,65 @@ def launch(
     cluster: str | None,
     insecure: bool,
     slots: int | None = None,
-) -> Discovery:
-    """A new run from the options that all such commands have.
+) -> StudyResult:
+    """Run a new study with the options that all such commands have, and show its progress.
 
     Args:
-        begin: takes `glo.study.RunOptions`; all else is settled.
-        name: of the run.
+        start: calls a phase of the study.
     """
-    options = {"preset": preset, "seed": seed, "settings": settings or [], "file": config, "resume": False}
-    options["task_options"] = read_task_options(task_option)
-    return watched(begin, name, storage, data_dir, cluster, insecure, device, slots, **options)
+    from glo.study import Study
+
+    with Progress() as progress:
+        study = Study(
+            task, name=name, storage=storage, seed=seed, preset=preset, settings=settings or [], file=config,
+            task_options=read_task_options(task_option), data_dir=data_dir, device=device,
+            cluster=chosen_cluster(cluster, insecure), slots=slots, callbacks=[show_generations(progress)],
+            load_if_exists=False,
+        )  # fmt: skip
+        with resumable(lambda: resume_command(study.name, storage, data_dir, device, cluster, insecure, slots)):
+            return start(study)
+
+
+def resume_study(
+    name: str,
+    storage: str,
+    data_dir: Path | None,
+    device: str,
+    cluster: str | None,
+    insecure: bool,
+    slots: int | None,
+) -> StudyResult:
+    """Go on with a recorded study, and show its progress."""
+    from glo.study import load_study
+
+    with Progress() as progress:
+        study = load_study(
+            name, storage, data_dir=data_dir, device=device, cluster=chosen_cluster(cluster, insecure), slots=slots,
+            callbacks=[show_generations(progress)],
+        )  # fmt: skip
+        with resumable(lambda: resume_command(name, storage, data_dir, device, cluster, insecure, slots)):
+            return study.resume()
+
+
+def resume_command(
+    name: str, storage: str, data_dir: Path | None, device: str, cluster: str | None, insecure: bool, slots: int | None
+) -> str:
+    """The command that goes on with a study, with the same options as this one."""
+    from glo.store import without_password
+
+    return command_line(
+        "glo resume", name, storage=without_password(storage), data_dir=data_dir, device=unless_auto(device),
+        cluster=cluster, insecure=insecure, slots=slots,
+    )  # fmt: skip
 
 
 def chosen_cluster(cluster: str | None, insecure: bool) -> ClusterConfig | None:
-    """What --cluster and --insecure say."""
+    """The cluster of --cluster and --insecure."""
     from glo.execution.dask import read_cluster
 
     return None if cluster is None else read_cluster(cluster, insecure)
 
 
 def unless_auto(device: str) -> str | None:
-    """What --device says, if it was given."""
+    """The value of --device, if it was given."""
     return None if device == "auto" else device
-
-
-def watched(
-    begin: Callable[..., Discovery],
-    name: str,
-    storage: str,
-    data_dir: Path | None,
-    cluster: str | None,
-    insecure: bool,
-    device: str,
-    slots: int | None,
-    **options: Any,
-) -> Discovery:
-    """A run with its progress shown; where it is interrupted, how to go on is said."""
-    from glo.store import without_password
-
-    hint = command_line(
-        "glo resume", name, storage=without_password(storage), data_dir=data_dir, device=unless_auto(device),
-        cluster=cluster, insecure=insecure, slots=slots,
-    )  # fmt: skip
-    options |= {"cluster": chosen_cluster(cluster, insecure), "device": device, "slots": slots}
-    with resumable(hint), Progress() as progress:
-        return begin(name=name, storage=storage, data_dir=data_dir, on_generation=show_generations(progress), **options)

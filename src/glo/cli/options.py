@@ -8,8 +8,16 @@ from typing import Annotated
 import typer
 
 Expression = Annotated[str, typer.Argument(metavar="EXPR", help="An expression such as 'x*log(y)', or a name: baikal.")]
+OptionalExpression = Annotated[
+    str | None, typer.Argument(metavar="[EXPR]", help="An expression such as 'x*log(y)', or a name: baikal.")
+]
+StudyName = Annotated[
+    str | None, typer.Option("--study", help="Instead of EXPR: the best loss of this study (see: glo runs).")
+]
 Preset = Annotated[str, typer.Option("--preset", "-p", help="default, or paper: the paper's method to the letter.")]
-RunName = Annotated[str | None, typer.Option("--name", help="Name of the run; by default made of what it does.")]
+RunName = Annotated[
+    str | None, typer.Option("--name", help="Name of the study; by default made of the task, what it does and the seed.")
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any other option, e.g. training.batch_size=50; may be repeated."),

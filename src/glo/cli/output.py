@@ -1,4 +1,4 @@
-"""What commands print: JSON for machines on stdout; tables, progress and hints for people."""
+"""The output of the commands: JSON for machines on stdout; tables, progress and hints for people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from glo.store import GenerationRecord
-    from glo.study import Discovery
-    from glo.study.loop import OnGeneration
+    from glo.study import Callback, StudyResult
 
-
-SHOWN_OF_ATLAS = 20
+ATLAS_ROWS = 20  # shown of an enumeration
 
 
 def dump(value: Any) -> str:
@@ -34,7 +31,7 @@ def print_json(value: Any) -> None:
 
 @contextmanager
 def folder_for_output(path: Path) -> Iterator[None]:
-    """A folder to write to; one that was made for what is then refused is taken away again, unless something is in it.
+    """A folder to write to.  If the command is refused, a folder made for it is removed again, unless it has files.
 
     Raises:
         ConfigError: if it cannot be made.
@@ -55,7 +52,7 @@ def folder_for_output(path: Path) -> Iterator[None]:
 
 
 def print_table(table: RenderableType) -> None:
-    """As wide as the terminal; where there is none, wide enough for any table."""
+    """Print a table as wide as the terminal; without a terminal, wide enough for any table."""
     from rich.console import Console
 
     Console(width=None if sys.stdout.isatty() else 140).print(table)
@@ -88,7 +85,7 @@ def command_line(command: str, *words: object, **options: object) -> str:
     """A command to type, quoted where needed.
 
     Args:
-        options: True is a flag; what is None or False is left out.
+        options: True is a flag; None and False are left out.
     """
     given = [*words]
     for name, value in options.items():
@@ -98,31 +95,46 @@ def command_line(command: str, *words: object, **options: object) -> str:
 
 
 @contextmanager
-def resumable(hint: str) -> Iterator[None]:
-    """Ctrl-C and the loss of a cluster end cleanly: what has ended is kept, and the way to go on is said."""
+def resumable(hint: Callable[[], str]) -> Iterator[None]:
+    """After Ctrl-C or the loss of a cluster, finished work is kept, and the message says how to go on.
+
+    Args:
+        hint: returns the command that goes on; called when it is needed.
+    """
     from glo.errors import ClusterError
 
     try:
         yield
     except ClusterError as error:
-        raise ClusterError(f"{error}; what has ended is kept: go on with {hint}") from error
+        raise ClusterError(f"{error}; finished trainings are kept: go on with {hint()}") from error
     except KeyboardInterrupt:
-        typer.echo(f"\nInterrupted; finished generations are kept. Go on with: {hint}", err=True)
+        typer.echo(f"\nInterrupted; finished generations are kept. Go on with: {hint()}", err=True)
         raise typer.Exit(130) from None
 
 
-def show_generations(progress: Progress) -> OnGeneration:
-    """A callback that shows how a run goes, each phase by itself."""
-    candidates: Counter[str] = Counter()
-    best: dict[str, float] = {}
+def show_generations(progress: Progress) -> Callback:
+    """A callback that shows the progress of a study, each phase in a line of its own."""
+    from glo.records import PhaseKind
+    from glo.store import GenerationRecord
+    from glo.study import Callback, Study
 
-    def on_generation(record: GenerationRecord, replayed: bool) -> None:
-        candidates[record.phase] += len(record.outcomes)
-        best[record.phase] = max([best.get(record.phase, 0.0), *(outcome.fitness for outcome in record.outcomes)])
-        done = candidates[record.phase]
-        progress.show(record.phase.value, done, None, f"{done} candidates, best {best[record.phase]:.4f}")
+    candidates: Counter[PhaseKind] = Counter()
+    best: dict[PhaseKind, float] = {}
 
-    return on_generation
+    def show(generation: GenerationRecord) -> None:
+        phase, outcomes = generation.phase, generation.outcomes
+        candidates[phase] += len(outcomes)
+        best[phase] = max([best.get(phase, 0.0), *(outcome.fitness for outcome in outcomes)])
+        progress.show(phase.value, candidates[phase], None, f"{candidates[phase]} candidates, best {best[phase]:.4f}")
+
+    class Shown(Callback):
+        def on_replay(self, study: Study, generation: GenerationRecord) -> None:  # noqa: ARG002 - a hook
+            show(generation)
+
+        def on_generation(self, study: Study, generation: GenerationRecord) -> None:  # noqa: ARG002 - a hook
+            show(generation)
+
+    return Shown()
 
 
 def read_numbers(text: str | None, what: str, example: str = "0.01,0.1") -> list[float] | None:
@@ -141,13 +153,14 @@ def read_numbers(text: str | None, what: str, example: str = "0.01,0.1") -> list
         raise ConfigError(f"{what} takes numbers separated by commas, e.g. {example}, not {text!r}") from None
 
 
-def print_discovery(discovery: Discovery, storage: str, as_json: bool) -> None:
-    """The result of a run: the funnel, what its last phase came to, and the best loss."""
+def print_result(result: StudyResult, storage: str, as_json: bool) -> None:
+    """The result of a study: the funnel, the outcome of its last phase, and the best loss."""
+    from glo.provenance import hardware
     from glo.report import atlas_rows, atlas_table, funnel_counts_table, tuning_table
     from glo.store import without_password
 
-    summary = {**discovery.summary(), "storage": without_password(storage)}
-    atlas = atlas_rows(discovery.enumerated)
+    summary = {**result.summary(), "hardware": hardware(), "storage": without_password(storage)}
+    atlas = atlas_rows(result.enumerated)
     if atlas:
         summary["atlas"] = atlas
     if as_json:
@@ -155,17 +168,17 @@ def print_discovery(discovery: Discovery, storage: str, as_json: bool) -> None:
         return
     print_table(funnel_counts_table(summary["funnel"]))
     if atlas:
-        print_table(atlas_table(atlas, SHOWN_OF_ATLAS))
-    if discovery.tuning:
-        print_table(tuning_table(discovery.tuning))
+        print_table(atlas_table(atlas, ATLAS_ROWS))
+    if result.tuning:
+        print_table(tuning_table(result.tuning))
     if summary["expression"] is None:
         typer.echo("No candidate could be trained: search longer, or with other options.")
         return
     typer.echo(f"best loss      minus the sum over classes of {summary['expression']}")
-    seeds = "one seed" if discovery.seeds == 1 else f"mean of {discovery.seeds} seeds"
+    seeds = "one seed" if result.seeds == 1 else f"mean of {result.seeds} seeds"
     typer.echo(f"fitness        {summary['fitness']:.4f} on validation, {seeds}, learning rate {summary['learning_rate']:g}")
-    typer.echo(f"run            {summary['name']} in {summary['storage']}, {summary['generations']} generations")
-    typer.echo("The best of many is flattered by chance: glo compare says on fresh seeds whether it is better.")
+    typer.echo(f"study          {summary['name']} in {summary['storage']}, {summary['generations']} generations")
+    typer.echo("This fitness is the best of many, so chance flatters it: glo compare measures the loss on fresh seeds.")
 
 
 def read_task_options(texts: list[str] | None) -> dict[str, Any]:

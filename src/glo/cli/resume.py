@@ -1,4 +1,4 @@
-"""`glo resume`: go on with a search."""
+"""`glo resume`: go on with a study."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
-from glo.cli.launch import watched
-from glo.cli.output import print_discovery
+from glo.cli.launch import resume_study
+from glo.cli.output import print_result
 
 
 def resume(
-    name: Annotated[str, typer.Argument(help="Name of the run (see: glo runs).")],
+    name: Annotated[str, typer.Argument(help="Name of the study (see: glo runs).")],
     storage: options.Storage = options.DEFAULT_STORAGE,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
@@ -21,11 +21,8 @@ def resume(
     slots: options.Slots = None,
     json: options.Json = False,
 ) -> None:
-    """Go on with a search that was interrupted; it ends as if it had never been.
+    """Go on with a study that was interrupted; it ends as if it had never been.
 
-    What is recorded is replayed and checked; a run of another version, or of a task that has changed, is refused.
+    The recorded part is replayed and checked: a study of another version, or of a task that has changed, is refused.
     """
-    from glo.study import resume_run
-
-    discovery = watched(resume_run, name, storage, data_dir, cluster, insecure, device, slots)
-    print_discovery(discovery, storage, json)
+    print_result(resume_study(name, storage, data_dir, device, cluster, insecure, slots), storage, json)

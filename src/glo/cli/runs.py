@@ -1,4 +1,4 @@
-"""`glo runs`: what is in a store."""
+"""`glo runs`: the studies of a store."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from glo.cli.output import print_json, print_table
 
 
 def runs(
-    name: Annotated[str | None, typer.Argument(help="One run, with its history.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One study, with its history.")] = None,
     storage: options.Storage = options.DEFAULT_STORAGE,
     json: options.Json = False,
 ) -> None:
-    """List the runs of a store; with a NAME, show that run's history.
+    """List the studies of a store; with a NAME, show that study's history.
 
-    The history of a run is the same to the byte whenever it is repeated from the same seed.
+    The history of a study is the same to the byte whenever it is repeated from the same seed.
     """
     from contextlib import closing
 
     from glo.store import Store, without_password
-    from glo.study import recorded_discovery, run_states
+    from glo.study import recorded_result, study_states
 
     with closing(Store(storage, create=False)) as store:
-        discovery = recorded_discovery(store, name) if name is not None else None
-        states = run_states(store) if name is None else []
-    if discovery is not None:
+        result = recorded_result(store, name) if name is not None else None
+        states = study_states(store) if name is None else []
+    if result is not None:
         if json:
-            print_json({**discovery.summary(), "history": discovery.history_rows()})
+            print_json({**result.summary(), "history": result.history_rows()})
         else:
-            typer.echo("\n".join(discovery.history_lines()))
+            typer.echo("\n".join(result.history_lines()))
         return
     if json:
         print_json(states)
         return
     from rich.table import Table
 
-    table = Table(title=f"Runs in {without_password(storage)}")
+    table = Table(title=f"Studies in {without_password(storage)}")
     for column in ("name", "task", "preset", "seed", "generations", "best fitness", "expression", "created"):
         table.add_column(column)
     for state in states:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
 import typer
 
 from glo.cli import options
-from glo.cli.launch import launch
-from glo.cli.output import print_discovery
+from glo.cli.launch import run_new_study
+from glo.cli.output import print_result
 
 
 def search(
@@ -37,19 +36,14 @@ def search(
 ) -> None:
     """Search for a loss for a task; ends with the best and a table of the funnel.
 
-    Every generation is recorded as it ends: a search that was interrupted goes on with `glo resume NAME`.  With
-    --steady-state every result is, and the history depends on the order in which results arrive, unless --slots is 1.
+    Every generation is recorded as it ends: go on with an interrupted search with `glo resume NAME`.  With --steady-state
+    every result is recorded, and the history depends on the order in which results arrive, unless --slots is 1.
     """
-    from glo.study import discover
-    from glo.study.study import default_name, search_name
-
-    chosen = name or default_name(task, search_name(preset, steady_state), seed)
-    begin = partial(
-        discover, task, generations=generations, population=population, steps=steps, steady_state=steady_state or None,
-        tune=tune,
+    result = run_new_study(
+        lambda study: study.search(
+            generations=generations, population=population, steps=steps, steady_state=steady_state or None, tune=tune
+        ),
+        task, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
+        task_option=task_option, data_dir=data_dir, device=device, cluster=cluster, insecure=insecure, slots=slots,
     )  # fmt: skip
-    discovery = launch(
-        begin, chosen, preset=preset, seed=seed, storage=storage, settings=settings, config=config, task_option=task_option,
-        data_dir=data_dir, device=device, cluster=cluster, insecure=insecure, slots=slots,
-    )  # fmt: skip
-    print_discovery(discovery, storage, json)
+    print_result(result, storage, json)

@@ -7,20 +7,22 @@ from typing import Annotated, Any
 import typer
 
 from glo.cli import options
+from glo.cli.losses import choose_loss
 from glo.cli.output import print_json, print_table
 
 
 def show(
-    expr: options.Expression,
+    expr: options.OptionalExpression = None,
+    study: options.StudyName = None,
     classes: Annotated[int, typer.Option(min=2, help="Number of classes for the check whether it can train.")] = 10,
     plot: Annotated[str | None, typer.Option(help="Also draw f and its derivative into this PNG, SVG or PDF file.")] = None,
+    storage: options.Storage = options.DEFAULT_STORAGE,
     json: options.Json = False,
 ) -> None:
-    """Show an expression: canonical form, LaTeX, size, fingerprint, whether it can train, and its minimum.
+    """Show a loss: canonical form, LaTeX, size, fingerprint, whether it can train, and its minimum.
 
     The binary minimum is where the loss of two classes is smallest over y0, for x0 = 1 (Figure 6 of the paper).
     """
-    from glo.catalog import resolve
     from glo.evaluation import viability
     from glo.expr import (
         all_coefficients,
@@ -31,8 +33,9 @@ def show(
     )
     from glo.loss import binary_minimum
 
-    expression = resolve(expr)
-    reason = viability(expression, classes)
+    chosen = choose_loss(expr, study, storage)
+    expression = chosen.expression
+    reason = viability(expression, classes, chosen.options()["link"])
     shown: dict[str, Any] = {
         **describe(expression),
         "nodes": expression.nodes,
@@ -51,7 +54,7 @@ def show(
     if plot is not None:
         from glo.report import loss_figure, save
 
-        save(loss_figure({expr: expression}), plot)
+        save(loss_figure({expr or str(expression): expression}), plot)
     if json:
         print_json(shown)
         return

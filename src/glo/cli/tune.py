@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
 import typer
 
 from glo.cli import options
-from glo.cli.launch import launch
-from glo.cli.output import print_discovery, read_numbers
+from glo.cli.launch import run_new_study
+from glo.cli.output import print_result, read_numbers
 
 
 def tune(
@@ -43,33 +42,22 @@ def tune(
 ) -> None:
     """Tune the coefficients of a loss for a task by CMA-ES.
 
-    Ends with the start, the best sample and the mean of the search on fresh seeds, and keeps the best of them.  An
-    interrupted run goes on with `glo resume NAME`.
+    Ends with the start, the best sample and the mean of the search on fresh seeds, and keeps the best of them.  Go on with
+    an interrupted study with `glo resume NAME`.
     """
-    from glo.catalog import resolve
-    from glo.study import default_name, short_name, tune_coefficients
-
-    expression = resolve(_which(expr, template))
-    chosen = name or default_name(task, f"tune-{short_name(expression)}", seed)
-    begin = partial(
-        tune_coefficients,
-        task,
-        expression,
-        which=coefficients,
-        iterations=iterations,
-        population=population,
-        repeats=repeats,
-        steps=steps,
-        learning_rates=read_numbers(learning_rates, "--learning-rates"),
-    )
-    discovery = launch(
-        begin, chosen, preset=preset, seed=seed, storage=storage, settings=settings, config=config, task_option=task_option,
-        data_dir=data_dir, device=device, cluster=cluster, insecure=insecure,
+    expression, rates = _expression(expr, template), read_numbers(learning_rates, "--learning-rates")
+    result = run_new_study(
+        lambda study: study.tune(
+            expression, which=coefficients, iterations=iterations, population=population, repeats=repeats, steps=steps,
+            learning_rates=rates,
+        ),
+        task, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
+        task_option=task_option, data_dir=data_dir, device=device, cluster=cluster, insecure=insecure,
     )  # fmt: skip
-    print_discovery(discovery, storage, json)
+    print_result(result, storage, json)
 
 
-def _which(expr: str | None, template: str | None) -> str:
+def _expression(expr: str | None, template: str | None) -> str:
     from glo.catalog import TEMPLATES
     from glo.errors import ConfigError
 

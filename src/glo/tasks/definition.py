@@ -102,6 +102,11 @@ class Task:
         return task
 
     @property
+    def metric_name(self) -> str:
+        """The name of the metric, for tables."""
+        return self.metric if isinstance(self.metric, str) else getattr(self.metric, "__name__", "metric")
+
+    @property
     def classes(self) -> int:
         """Number of outputs C."""
         if self.train.targets.is_floating_point():

@@ -1,0 +1,71 @@
+"""The loss that a command is about: an expression, or the best loss of a study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from glo.expr import Expr
+    from glo.study import StudyResult
+
+
+@dataclass(frozen=True)
+class ChosenLoss:
+    """A loss, and how it is applied.
+
+    Attributes:
+        expression: minus its sum over classes is minimised.
+        result: of the study that found it, if it comes from one.
+    """
+
+    expression: Expr
+    result: StudyResult | None
+
+    def options(
+        self, link: str | None = None, class_reduction: str | None = None, eps: float | None = None
+    ) -> dict[str, Any]:
+        """Link, class reduction and eps: those of the study, else those that were given, else the defaults.
+
+        Raises:
+            ConfigError: if one is given for the loss of a study.
+        """
+        from glo.errors import ConfigError
+        from glo.records import Link, TrainingConfig
+
+        given = {"link": link, "class_reduction": class_reduction, "eps": eps}
+        named = [key for key, value in given.items() if value is not None]
+        if self.result is not None and named:
+            option = named[0].replace("_", "-")
+            raise ConfigError(f"the loss of a study has the {named[0]} of its search: leave out --{option}")
+        training = TrainingConfig() if self.result is None else self.result.config.training
+        found = Link.SOFTMAX if self.result is None else self.result.config.task.link
+        return {
+            "link": Link(link or found),
+            "class_reduction": class_reduction or training.class_reduction,
+            "eps": training.eps if eps is None else eps,
+        }
+
+
+def choose_loss(expr: str | None, study: str | None, storage: str) -> ChosenLoss:
+    """The loss of an EXPR, or of --study.
+
+    Raises:
+        ConfigError: if none or both are given.
+        RunError: if there is no such study, or it found no loss.
+    """
+    from glo.catalog import resolve
+    from glo.errors import ConfigError
+
+    if (expr is None) == (study is None):
+        raise ConfigError("give an expression, or --study for the best loss of a study, one of the two")
+    if expr is not None:
+        return ChosenLoss(resolve(expr), None)
+    from contextlib import closing
+
+    from glo.store import Store
+    from glo.study import recorded_result
+
+    with closing(Store(storage, create=False)) as store:
+        result = recorded_result(store, study or "")
+    return ChosenLoss(resolve(result.expression), result)
