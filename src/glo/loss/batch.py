@@ -74,29 +74,29 @@ class PopulationLoss:
         _, samples, classes = z.shape
         return 1 / (samples * (classes if self._class_reduction == "mean" else 1))
 
-    def _evaluate(self, what: Literal["value", "tangent"], duals: Predictions, target: Tensor) -> Tensor:
+    def _evaluate(self, part: Literal["value", "tangent"], duals: Predictions, target: Tensor) -> Tensor:
         """f or its derivative by u, shape (P, C, N)."""
         shape = duals.y.shape
         tensors = {"y": duals.y, "dy": duals.dy, "log_y": duals.log_y, "dlog_y": duals.dlog_y}
         inputs = {name: tensor.flatten(1) for name, tensor in tensors.items() if tensor is not None}
         if target.is_floating_point():
             inputs["x"] = target.T.expand(shape).flatten(1)
-            return self._run(what, None, inputs).reshape(shape)
+            return self._run(part, None, inputs).reshape(shape)
         right = target * shape[2] + torch.arange(shape[2], device=target.device)  # columns of the right classes, in (C, N)
-        result = self._run(what, 0.0, inputs)
-        return result.index_copy_(1, right, self._run(what, 1.0, inputs, right)).reshape(shape)
+        result = self._run(part, 0.0, inputs)
+        return result.index_copy_(1, right, self._run(part, 1.0, inputs, right)).reshape(shape)
 
     def _run(
         self,
-        what: Literal["value", "tangent"],
+        part: Literal["value", "tangent"],
         label: float | None,
         inputs: dict[str, Tensor],
         columns: Tensor | None = None,
     ) -> Tensor:
         """Compute f or its derivative for inputs of shape (P, columns), or for only some of the columns."""
-        key = (what, label)
+        key = (part, label)
         if key not in self._programs:
-            self._programs[key] = self._compile(what, label, frozenset(inputs), inputs["y"].dtype)
+            self._programs[key] = self._compile(part, label, frozenset(inputs), inputs["y"].dtype)
         program = self._programs[key]
         used = {name: inputs[name] if columns is None else inputs[name].index_select(1, columns) for name in program.inputs}
         return program.run(used, len(columns) if columns is not None else inputs["y"].shape[1])
@@ -117,11 +117,11 @@ class PopulationLoss:
         return graph, duals
 
     def _compile(
-        self, what: Literal["value", "tangent"], label: float | None, inputs: frozenset[str], dtype: torch.dtype
+        self, part: Literal["value", "tangent"], label: float | None, inputs: frozenset[str], dtype: torch.dtype
     ) -> Program:
         if label not in self._traces:
             self._traces[label] = self._trace(label, inputs)
         graph, duals = self._traces[label]
         zero = graph.constant(0.0)
-        outputs = [dual.value if what == "value" else zero if dual.tangent is None else dual.tangent for dual in duals]
+        outputs = [dual.value if part == "value" else zero if dual.tangent is None else dual.tangent for dual in duals]
         return Program(graph, outputs, self._device, dtype)
