@@ -16,7 +16,7 @@ from glo.execution import InlineExecutor
 from glo.expr import Expr, parse
 from glo.records import Job, Outcome, PhaseKind, Stage, Status, Training, TrainingConfig, derive_seeds, new_counts
 from glo.store import GenerationRecord, Store
-from glo.study import StudyResult, StudyConfig, TaskConfig, discover, enumerate_losses, study_states, tune_coefficients
+from glo.study import StudyConfig, StudyResult, TaskConfig, discover, enumerate_losses, study_states, tune_coefficients
 from glo.study.phases import Phase, phases
 from glo.tasks import Task
 from glo.training import train_single

@@ -209,7 +209,7 @@ def test_a_study_of_a_task_object_goes_on_with_the_task_only(make_task: MakeTask
 def test_changed_versions_are_refused(make_task: MakeTask, storage: Path, library: str) -> None:
     interrupted(make_task(), storage, 1, **SMALL)
     edit(storage, "versions", lambda versions: versions.update({library: "0.0.1"}))
-    with pytest.raises(ReplayError, match=rf"{library} 0\.0\.1 there and .* here") as caught:
+    with pytest.raises(ReplayError, match=rf"{library} is 0\.0\.1 there and .* here") as caught:
         discover(make_task(), storage=storage, name="run", **SMALL)
     assert str(caught.value).count(" there and ") == 1
     assert recorded(storage) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import nn
 import glo
 from callbacks import Following, Interrupting
 from glo.errors import ConfigError, ReplayError, RunError, StoreError
+from glo.expr import Expr, parse
 from glo.records import Outcome, PhaseKind, Status, derive_seed
 from glo.store import GenerationRecord, Store
 from glo.study import Callback, Study, StudyResult, discover, load_study
@@ -63,7 +64,9 @@ def test_tuning_after_a_search_is_a_search_with_tuning(make_task: MakeTask, tmp_
     assert study.tune().history_digest() == whole.history_digest()
     assert study.result.config.phases == (PhaseKind.GENETIC, PhaseKind.COEFFICIENTS)
     with pytest.raises(KeyboardInterrupt):
-        Study(make_task(), storage=tmp_path / "glo.db", name="cut", settings=TUNING, callbacks=[Interrupting(2)]).search(**SMALL)
+        Study(make_task(), storage=tmp_path / "glo.db", name="cut", settings=TUNING, callbacks=[Interrupting(2)]).search(
+            **SMALL
+        )
     cut = Study(make_task(), storage=tmp_path / "glo.db", name="cut", settings=TUNING)
     assert cut.tune().history_digest() == whole.history_digest()
 
@@ -126,6 +129,49 @@ def test_bad_device_leaves_nothing_behind(make_task: MakeTask, storage: Path) ->
     with pytest.raises(ConfigError, match="abacus"):
         study.search(**SMALL)
     assert len(Study(make_task(), storage=storage).search(**SMALL).history) == 3
+
+
+# A search of the user's own.
+
+
+class Rounds:
+    """Asks for given expressions, a round at a time, and notes what it is told."""
+
+    def __init__(self, *rounds: Sequence[str]) -> None:
+        self._rounds, self.told = [[parse(text) for text in texts] for texts in rounds], []
+
+    @property
+    def done(self) -> bool:
+        return len(self.told) == len(self._rounds)
+
+    def ask(self) -> list[Expr]:
+        return self._rounds[len(self.told)]
+
+    def tell(self, outcomes: Sequence[Outcome]) -> None:
+        self.told.append([outcome.expression for outcome in outcomes])
+
+
+ROUNDS = (["x*log(y)", "x*y"], ["log(y) - x/y", "-square(x - y)"], ["x*sqrt(y)"])
+
+
+def test_a_search_of_ones_own_needs_no_registration(make_task: MakeTask, storage: Path) -> None:
+    search = Rounds(*ROUNDS)
+    result = Study(make_task(), storage=storage, name="whole").run(search, steps=20)
+    assert search.told == [[str(parse(text)) for text in texts] for texts in ROUNDS]
+    assert [record.phase for record in result.history] == [PhaseKind.OWN] * 3
+    assert result.best.fitness > 0.5
+
+
+def test_a_search_of_ones_own_goes_on(make_task: MakeTask, storage: Path) -> None:
+    whole = Study(make_task(), storage=storage, name="whole").run(Rounds(*ROUNDS), steps=20)
+    with pytest.raises(KeyboardInterrupt):
+        Study(make_task(), storage=storage, name="cut", callbacks=[Interrupting(1)]).run(Rounds(*ROUNDS), steps=20)
+    cut = load_study("cut", storage, task=make_task())
+    with pytest.raises(ConfigError, match=r"study\.run\(search\)"):
+        cut.resume()
+    with pytest.raises(ReplayError, match="in generation 0, candidate 0 is x"):
+        cut.run(Rounds(["x*y"]))
+    assert cut.run(Rounds(*ROUNDS)).history_lines() == whole.history_lines()
 
 
 # Trials.
@@ -294,7 +340,9 @@ def test_weights_of_the_classes_can_be_given(make_task: MakeTask, storage: Path)
 def test_all_names_of_the_package_are_listed_and_importable() -> None:
     for name in dir(glo):
         assert getattr(glo, name) is not None
-    assert {"Study", "StudyResult", "Trial", "load_study", "discover", "tune_coefficients", "enumerate_losses"} <= set(dir(glo))
+    assert {"Study", "StudyResult", "Trial", "load_study", "discover", "tune_coefficients", "enumerate_losses"} <= set(
+        dir(glo)
+    )
     assert {"Callback", "Comparison", "ComparisonConfig", "compare_losses", "Task", "ExpressionLoss", "__version__"} <= set(
         dir(glo)
     )
@@ -302,7 +350,17 @@ def test_all_names_of_the_package_are_listed_and_importable() -> None:
 
 @pytest.mark.parametrize(
     "function",
-    [Study, Study.search, Study.tune, Study.enumerate, glo.discover, glo.tune_coefficients, glo.enumerate_losses, load_study],
+    [
+        Study,
+        Study.search,
+        Study.tune,
+        Study.enumerate,
+        Study.run,
+        glo.discover,
+        glo.tune_coefficients,
+        glo.enumerate_losses,
+        load_study,
+    ],
 )
 def test_arguments_are_explicit(function: Callable[..., Any]) -> None:
     """No **options that would hide a typo."""

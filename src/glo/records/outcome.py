@@ -25,6 +25,7 @@ class PhaseKind(StrEnum):
     GENETIC = "genetic"
     ENUMERATION = "enumeration"
     COEFFICIENTS = "coefficients"
+    OWN = "own"  # a search that the user gives
     CONFIRMATION = "confirmation"  # finalists on fresh seeds
 
 

@@ -45,7 +45,7 @@ class StudyConfig(Config):
         preset: where the options started from: "default" or "paper".
         seed: from which every random number is derived.
         phases: what the study does, one after the other: "genetic", "enumeration", "coefficients" (which then ends with a
-            confirmation on fresh seeds).
+            confirmation on fresh seeds), "own" (a search that the user gives).
         generations: of the genetic phase.
         repeats: seeds over which the fitness of every candidate is averaged.
     """
@@ -53,7 +53,9 @@ class StudyConfig(Config):
     task: TaskConfig
     preset: str = "default"
     seed: NonNegativeInt = 0
-    phases: tuple[Literal[PhaseKind.GENETIC, PhaseKind.ENUMERATION, PhaseKind.COEFFICIENTS], ...] = (PhaseKind.GENETIC,)
+    phases: tuple[Literal[PhaseKind.GENETIC, PhaseKind.ENUMERATION, PhaseKind.COEFFICIENTS, PhaseKind.OWN], ...] = (
+        PhaseKind.GENETIC,
+    )
     generations: PositiveInt = 20
     repeats: PositiveInt = 1
     genetic: GeneticConfig = GeneticConfig()
@@ -80,8 +82,8 @@ class StudyConfig(Config):
 
     @property
     def planned(self) -> int | None:
-        """The number of generations of all phases together; None for an enumeration, which finds out while it runs."""
-        if PhaseKind.ENUMERATION in self.phases:
+        """The number of generations of all phases together; None if only the search will know."""
+        if PhaseKind.ENUMERATION in self.phases or PhaseKind.OWN in self.phases:
             return None
         tuning = self.coefficients.iterations + 1 if PhaseKind.COEFFICIENTS in self.phases else 0
         return (self.generations if PhaseKind.GENETIC in self.phases else 0) + tuning

@@ -17,7 +17,7 @@ from glo.evaluation import Funnel, SeedAverage
 from glo.execution import Executor
 from glo.expr import Expr
 from glo.records import Outcome, TrainingConfig, new_counts
-from glo.search import SteadyStateSearch
+from glo.search import Search, SteadyStateSearch
 from glo.store import GenerationRecord, Store
 from glo.study.config import StudyConfig
 from glo.study.history import asked_digest
@@ -58,6 +58,7 @@ class Loop:
         slots: of a steady-state search, how many candidates are under way at once; None for as many as keep the executor
             busy.
         listener: is told of outcomes and generations.
+        own: the user's search, if a phase has one.
         history: all generations so far; of a steady-state phase all arrivals, each a generation of one.
     """
 
@@ -68,6 +69,7 @@ class Loop:
     executor: Executor
     slots: int | None = None
     listener: Listener = field(default_factory=Listener)
+    own: Search | None = None
     history: list[GenerationRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -85,7 +87,7 @@ class Loop:
             ReplayError: if a search asks for other expressions than are recorded.
         """
         screen = self._funnel(self.config.training).screen
-        for phase in phases(self.config, screen, self.history):
+        for phase in phases(self.config, screen, self.history, self.own):
             records = self._arrivals if isinstance(phase.search, SteadyStateSearch) else self._generations
             with closing(records(phase)) as generations:
                 for record in generations:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from glo.errors import ConfigError
 from glo.expr import Expr, parse
 from glo.records import PhaseKind, TrainingConfig, derive_seeds
 from glo.search import (
@@ -42,13 +43,19 @@ class Phase:
     training: TrainingConfig
 
 
-def phases(config: StudyConfig, screen: Screen, history: Sequence[GenerationRecord]) -> Iterator[Phase]:
+def phases(
+    config: StudyConfig, screen: Screen, history: Sequence[GenerationRecord], own: Search | None = None
+) -> Iterator[Phase]:
     """The phases of a study, in order; each starts from the history of those before it.
 
     Args:
         config: of the study.
         screen: of its funnel.
         history: the study's generations; the caller appends to it while a phase runs.
+        own: the user's search, for a phase of this kind.
+
+    Raises:
+        ConfigError: if the study has a phase with a search of the user's, and it is not given.
     """
 
     def phase(kind: PhaseKind, search: Search, seeds: Sequence[int]) -> Phase:
@@ -63,6 +70,10 @@ def phases(config: StudyConfig, screen: Screen, history: Sequence[GenerationReco
             yield phase(kind, search(config.genetic, config.seed, config.generations, screen), seeds)
         elif kind is PhaseKind.ENUMERATION:
             yield phase(kind, EnumerationSearch(config.enumeration, config.genetic.weights, screen), seeds)
+        elif kind is PhaseKind.OWN:
+            if own is None:
+                raise ConfigError("a phase of this study has a search of your own: go on with study.run(search)")
+            yield phase(kind, own, seeds)
         elif start := start_of_tuning(config, history):
             positions = tuned_positions(start, config.coefficients.which, config.on_ladder)
             if positions == [0]:

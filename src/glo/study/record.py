@@ -51,7 +51,8 @@ def continued(record: RunRecord, kinds: Sequence[PhaseKind], given: Sequence[Map
     config = changed(recorded, *given, {"phases": [*recorded.phases, *added]})
     free: dict[str, Any] = {"phases": config.phases}
     for kind in added:
-        free[kind.value] = getattr(config, kind.value)  # the table of its options has the name of the phase
+        if kind is not PhaseKind.OWN:
+            free[kind.value] = getattr(config, kind.value)  # the table of its options has the name of the phase
     if PhaseKind.GENETIC in added:
         free["generations"] = config.generations
     differing = [

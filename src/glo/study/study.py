@@ -14,6 +14,7 @@ from glo.execution import Where, open_executor
 from glo.expr import Expr
 from glo.provenance import versions
 from glo.records import PhaseKind, read_toml
+from glo.search import Search
 from glo.store import DEFAULT_STORAGE, RunRecord, Store, check_name
 from glo.study.callbacks import Callback
 from glo.study.config import StudyConfig, compose, read_settings, task_config, validated
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 class Study:
     """One search for one problem, recorded in a store under a name.
 
-    Nothing is written before a phase starts.  `search`, `tune` and `enumerate` are phases: each goes on where it stopped if
-    it is called again, also in another process, and a phase that comes after another one starts from its best loss.
+    Nothing is written before a phase starts.  `search`, `tune`, `enumerate` and `run` are phases: each goes on where it
+    stopped if it is called again, also in another process; `tune` after another phase starts from its best loss.
 
     Args:
         task: a `Task`, the name of a built-in one, or "module:attribute".
@@ -219,6 +220,27 @@ class Study:
         }
         return self._run([PhaseKind.ENUMERATION], overrides, "enumerate", {"repeats": 3})
 
+    def run(
+        self,
+        search: Search,
+        *,
+        repeats: int | None = None,
+        steps: int | None = None,
+        learning_rates: Sequence[float] | None = None,
+    ) -> StudyResult:
+        """Run a search of your own; otherwise as `search`.
+
+        To go on with it, call this again with a search in the same initial state: it is told what is recorded, and must ask
+        for the same expressions.  `glo.testing.SearchContract` tests that.
+
+        Args:
+            search: asks for expressions and is told their outcomes, a generation at a time.
+            repeats: seeds over which each fitness is averaged; by default 1.
+            steps, learning_rates: of each training.
+        """
+        overrides = {"repeats": repeats, "training": {"steps": steps, "learning_rates": learning_rates}}
+        return self._run([PhaseKind.OWN], overrides, "own", own=search)
+
     def resume(self) -> StudyResult:
         """Go on with the phases that are recorded; the study ends as if it had never been interrupted.
 
@@ -296,6 +318,7 @@ class Study:
         overrides: Mapping[str, Any],
         what: str,
         defaults: Mapping[str, Any] | None = None,
+        own: Search | None = None,
     ) -> StudyResult:
         """Start the study, or go on with it, and end it.
 
@@ -304,6 +327,7 @@ class Study:
             overrides: values of `StudyConfig` that win over preset, file and settings; None means not given.
             what: the first phase does, as part of the default name.
             defaults: values of `StudyConfig` that everything else wins over.
+            own: the search of a phase of this kind.
         """
         self._stopped = False
         self._name = self._name or default_name(self._task_name, what, self.seed)
@@ -324,7 +348,7 @@ class Study:
                 store.create_run(self.name, config.model_dump(mode="json"), versions())
             elif config != validated(record.config):
                 store.extend_run(self.name, config.model_dump(mode="json"))
-            loop = Loop(self.name, config, self.task, store, executor, self._slots, self._listener())
+            loop = Loop(self.name, config, self.task, store, executor, self._slots, self._listener(), own)
             history = loop.run()
         known = versions() if record is None else record.versions
         result = StudyResult(self.name, config, known, in_generations(config, history))
