@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from glo.cli.demo_story import DemoConfig, run_demo
 from glo.errors import ConfigError
 from glo.expr import parse
-from glo.paper.demo import DemoConfig, run_demo
 
 TINY = DemoConfig(generations=2, population=6, steps=60, finalists=2, tuning_seeds=1, repeats=2)
 WRITTEN = {"summary.json", "loss.png", "progress.png"}
@@ -23,11 +23,21 @@ def files(folder: Path) -> set[str]:
 def test_demo(tmp_path: Path) -> None:
     out = tmp_path / "new" / "demo"
     calls: list[tuple[str, int, int]] = []
-    returned = run_demo(TINY, out, lambda *call: calls.append(call))
+    result = run_demo(TINY, out, lambda *call: calls.append(call))
     assert files(out) == WRITTEN
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-    assert summary == returned
-    assert {"expression", "canonical", "latex", "learning_rate", "fitness", "funnel", "versions"} <= summary.keys()
+    assert summary == result.summary
+    assert {row.name for row in result.rows} == set(summary["losses"])
+    assert {
+        "expression",
+        "canonical",
+        "latex",
+        "learning_rate",
+        "fitness",
+        "funnel",
+        "versions",
+        "hardware",
+    } <= summary.keys()
     parse(summary["expression"])
     assert summary["seed"] == 0
     assert sum(summary["seconds"].values()) > 0
@@ -44,12 +54,12 @@ def test_demo(tmp_path: Path) -> None:
         content = (out / name).read_bytes()
         assert content.startswith(b"\x89PNG\r\n\x1a\n")
         assert content.endswith(b"IEND\xaeB`\x82")
-    assert {phase for phase, _, _ in calls} == {"search", "choosing learning rates", "measuring on test"}
+    assert {label for label, _, _ in calls} == {"search", "choosing learning rates", "measuring on test"}
     assert calls[-1][1] == calls[-1][2] == TINY.repeats * len(summary["losses"])
 
-    # Made anew, with the same result, and with what is the user's own left alone.
+    # A second demo starts from nothing, has the same result, and leaves the user's own files alone.
     (out / "notes.txt").write_text("mine")
-    again = run_demo(TINY, out)
+    again = run_demo(TINY, out).summary
     assert files(out) == {*WRITTEN, "notes.txt"}
     for key in ("expression", "history_digest", "p_value", "losses"):
         assert again[key] == summary[key]

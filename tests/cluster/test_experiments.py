@@ -71,7 +71,8 @@ def test_losing_the_scheduler_ends_an_experiment_and_keeps_its_results(whole: di
         scheduler.kill()
         out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (2, "")
-    assert err.startswith("Error: the scheduler of the cluster is gone; what has ended is kept: go on with glo experiment")
+    gone = "Error: the scheduler of the cluster is gone; finished trainings are kept: go on with glo experiment"
+    assert err.startswith(gone)
     assert err.count("\n") == 1
     assert 0 < rows(storage, TRAININGS) < distinct(whole)
     code, out, err = run(*EXPERIMENT, folder=tmp_path)

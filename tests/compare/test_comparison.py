@@ -1,8 +1,7 @@
-"""A whole comparison: which losses, on which data, over which lengths of training, and what is said of it."""
+"""A whole comparison: which losses, on which data, over which lengths of training, and the warnings."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any
 
@@ -10,9 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from compare.scripted import compared
 from glo.catalog import NAMED, baikal, cross_entropy
-from glo.compare.comparison import FIXED, Study, compare_losses
-from glo.compare.protocol import Protocol, baselines, compare
+from glo.compare import Comparison, ComparisonConfig, compare_losses
+from glo.compare.comparison import FIXED
+from glo.compare.families import baselines
+from glo.compare.horizons import Horizon
 from glo.errors import ConfigError, ExpressionError, TaskError
 from glo.expr import parse
 from glo.records import TrainingConfig
@@ -21,7 +23,7 @@ from small import CLASSES, certainty, points
 
 STEPS = 8
 LADDER = (0.1, 1.0, 10.0)
-TINY = Study(learning_rates=LADDER, tuning_seeds=1, repeats=2, smoothings=(0.2, 0.5))
+TINY = ComparisonConfig(learning_rates=LADDER, tuning_seeds=1, repeats=2, smoothings=(0.2, 0.5))
 
 
 def task_of(**changes: Any) -> Task:
@@ -35,27 +37,56 @@ def regression() -> Task:
     return Task("values", lambda: nn.Linear(4, 1), train, validation, test, link="identity", training=training)
 
 
-def study_of(**changes: Any) -> Study:
-    return dataclasses.replace(TINY, **changes)
+def config_of(**changes: Any) -> ComparisonConfig:
+    return ComparisonConfig(**{**TINY.model_dump(), **changes})
+
+
+def comparison_of(*losses: Any, **changes: Any) -> Comparison:
+    return compare_losses(task_of(), losses, config_of(**changes), device="cpu")
 
 
 def summary_of(*losses: Any, **changes: Any) -> dict[str, Any]:
-    return compare_losses(task_of(), losses, study_of(**changes), device="cpu")
+    return comparison_of(*losses, **changes).to_dict()
 
 
-def test_a_study_is_the_comparison_with_the_baselines() -> None:
+def test_a_comparison_is_made_by_the_protocol_with_the_baselines() -> None:
     """As `compare` makes it, by hand; the baseline comes first."""
-    task = task_of()
+    task, config = task_of(), config_of(seed=3)
     families = {**baselines(task, (0.2, 0.5)), "baikal": {"": baikal}}
-    protocol = Protocol(LADDER, tuning_seeds=1, repeats=2, seed=3)
-    expected = compare(task, families, TrainingConfig(steps=STEPS, batch_size=20), protocol)
-    summary = compare_losses(task, ["baikal"], study_of(seed=3), device="cpu")
-    assert summary["losses"] == expected
-    assert list(summary["losses"]) == ["cross_entropy", "label_smoothing", "baikal"]
-    assert summary["baseline"] == "cross_entropy"
-    assert summary["losses"]["label_smoothing"]["variant"] in ("0.2", "0.5")
-    assert summary["horizons"] == [{"steps": STEPS, "losses": expected}]
-    assert summary["agreement"] == []
+    expected = compared(task, families, config, TrainingConfig(steps=STEPS, batch_size=20))
+    comparison = compare_losses(task, ["baikal"], config, device="cpu")
+    assert {row.name: row for row in comparison.rows} == expected
+    assert [row.name for row in comparison.rows] == ["cross_entropy", "label_smoothing", "baikal"]
+    assert comparison.baseline == "cross_entropy"
+    assert comparison.row("label_smoothing").variant in ("0.2", "0.5")
+    assert comparison.horizons == [Horizon(STEPS, comparison.rows)]
+    assert comparison.agreement == []
+
+
+def test_the_dictionary_has_the_rows_by_name() -> None:
+    comparison = comparison_of("baikal", steps=(3, 6))
+    found = comparison.to_dict()
+    assert found["losses"] == {row.name: row.to_dict() for row in comparison.rows}
+    assert [horizon["steps"] for horizon in found["horizons"]] == [3, 6]
+    assert found["horizons"][-1]["losses"] == found["losses"]
+    assert found["agreement"] == [between.to_dict() for between in comparison.agreement]
+    assert "name" not in found["losses"]["baikal"]
+
+
+def test_training_options_may_be_given() -> None:
+    """Those of the search that found the loss; the configuration's steps win over theirs."""
+    training = TrainingConfig(steps=5, batch_size=7, momentum=0.9, learning_rates=(9.0,), early_stop=0.5)
+    own, given = (
+        compare_losses(task_of(), ["baikal"], config_of(), training=each, device="cpu") for each in (None, training)
+    )
+    assert (own.training.steps, own.training.batch_size, own.training.momentum) == (STEPS, 20, 0)
+    assert given.training == training
+    assert given.rows != own.rows
+    same = task_of(training={"steps": 5, "batch_size": 7, "momentum": 0.9})
+    assert given.rows == compare_losses(same, ["baikal"], config_of(), device="cpu").rows
+    longer = compare_losses(task_of(), ["baikal"], config_of(steps=(4, 9)), training=training, device="cpu")
+    assert [horizon.steps for horizon in longer.horizons] == [4, 9]
+    assert longer.training == training.model_copy(update={"steps": 9})
 
 
 def test_losses_by_name_text_and_expression() -> None:
@@ -89,14 +120,14 @@ def test_without_baselines_the_first_loss_is_compared_with() -> None:
 )
 def test_one_loss_alone_is_no_comparison(task: Any, losses: list[str], with_baselines: bool) -> None:
     with pytest.raises(ConfigError, match=r"only one loss: give another .*or leave the baselines in"):
-        compare_losses(task(), losses, study_of(baselines=with_baselines), device="cpu")
+        compare_losses(task(), losses, config_of(baselines=with_baselines), device="cpu")
 
 
 def test_regression_is_compared_with_squared_error() -> None:
-    summary = compare_losses(regression(), ["mae"], study_of(learning_rates=(0.01, 0.1, 1.0)), device="cpu")
-    assert list(summary["losses"]) == ["mse", "mae"]
-    assert summary["metric"] == "r2"
-    assert summary["losses"]["mse"]["mean"] > 0.5
+    comparison = compare_losses(regression(), ["mae"], config_of(learning_rates=(0.01, 0.1, 1.0)), device="cpu")
+    assert [row.name for row in comparison.rows] == ["mse", "mae"]
+    assert comparison.metric == "r2"
+    assert comparison.row("mse").mean > 0.5
 
 
 @pytest.mark.parametrize(
@@ -144,19 +175,19 @@ def test_several_lengths_of_training() -> None:
         ]
         assert between["kendall_tau"] == pytest.approx(1 - 2 * len(flipped) / 3)
         assert [flip["losses"] for flip in between["flips"]] == flipped
-    told = [warning for warning in summary["warnings"] if " is ahead of " in warning]
-    assert len(told) == sum(len(between["flips"]) for between in summary["agreement"]) > 0
+    flips = [warning for warning in summary["warnings"] if " is ahead of " in warning]
+    assert len(flips) == sum(len(between["flips"]) for between in summary["agreement"]) > 0
 
 
 def test_label_noise_and_less_data_are_those_of_the_variants() -> None:
-    """With the study's seed; what is measured is another number than without."""
+    """With the seed of the comparison; what is measured is another number than without."""
     for changes, changed in [
         ({"label_noise": 0.4}, with_label_noise(task_of(), 0.4, seed=7)),
         ({"train_fraction": 0.5}, with_train_fraction(task_of(), 0.5, seed=7)),
         ({"label_noise": 0.4, "train_fraction": 0.5}, with_train_fraction(with_label_noise(task_of(), 0.4, 7), 0.5, 7)),
     ]:
         summary = summary_of("baikal", seed=7, **changes)
-        expected = compare_losses(changed, ["baikal"], study_of(seed=7), device="cpu")
+        expected = compare_losses(changed, ["baikal"], config_of(seed=7), device="cpu").to_dict()
         plain = summary_of("baikal", seed=7)
         assert summary["losses"] == expected["losses"]
         assert summary["losses"]["cross_entropy"]["values"] != plain["losses"]["cross_entropy"]["values"]
@@ -175,7 +206,7 @@ def test_only_training_data_are_changed() -> None:
     validation, test = (points(1)[0], (torch.arange(60) + 1) % CLASSES), (points(2)[0], (torch.arange(60) + 2) % CLASSES)
     task = Task("points", lambda: nn.Linear(4, CLASSES), points(0), validation, test, watching, training={"steps": 2})
     inputs, labels = (tensor.clone() for tensor in points(0))
-    compare_losses(task, ["baikal"], study_of(label_noise=0.5, train_fraction=0.5), device="cpu")
+    compare_losses(task, ["baikal"], config_of(label_noise=0.5, train_fraction=0.5), device="cpu")
     assert {tuple(targets.tolist()) for targets in seen} == {tuple(validation[1].tolist()), tuple(test[1].tolist())}
     assert torch.equal(task.split("train").inputs, inputs)
     assert torch.equal(task.split("train").targets, labels)
@@ -184,11 +215,11 @@ def test_only_training_data_are_changed() -> None:
 @pytest.mark.parametrize("changes", [{"label_noise": 0.2}, {"train_fraction": 0.5}])
 def test_regression_has_no_labels_to_make_wrong(changes: dict[str, float]) -> None:
     with pytest.raises(TaskError, match="'values' is a regression"):
-        compare_losses(regression(), ["mae"], study_of(**changes), device="cpu")
+        compare_losses(regression(), ["mae"], config_of(**changes), device="cpu")
 
 
-def test_one_fixed_rate_is_confounded_and_told() -> None:
-    """A loss looks better for being multiplied by 16; on the ladder it does not, and nothing is told."""
+def test_one_fixed_rate_is_confounded_and_warned_of() -> None:
+    """A loss looks better for being multiplied by 16; on the ladder it does not, and there is no warning."""
     fixed = summary_of("16*x*log(y)", learning_rates=(0.02,), repeats=4, baselines=True)
     assert fixed["confounded"] is True
     assert fixed["warnings"] == [FIXED]
@@ -202,7 +233,7 @@ def test_one_fixed_rate_is_confounded_and_told() -> None:
     assert fair["losses"]["16*x*log(y)"]["values"] == fair["losses"]["cross_entropy"]["values"]
 
 
-def test_a_rate_at_the_edge_is_told_by_name() -> None:
+def test_a_rate_at_the_edge_is_warned_of_by_name() -> None:
     summary = summary_of("baikal", learning_rates=(1e-9, 2e-9))
     edges = {name for name, row in summary["losses"].items() if row["at_edge"]}
     assert "baikal" in edges
@@ -220,9 +251,11 @@ def test_the_seed_decides_everything() -> None:
 
 
 def test_provenance() -> None:
-    calls: list[str] = []
-    study = study_of(steps=(3, 6), seed=4)
-    summary = compare_losses(task_of(), ["baikal"], study, device="cpu", report=lambda phase, *_: calls.append(phase))
+    labels: list[str] = []
+    config = config_of(steps=(3, 6), seed=4)
+    summary = compare_losses(
+        task_of(), ["baikal"], config, device="cpu", on_progress=lambda label, *_: labels.append(label)
+    ).to_dict()
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
     assert (summary["task"], summary["metric"], summary["device"]) == ("points", "certainty", "cpu")
     assert (summary["seed"], summary["repeats"], summary["tuning_seeds"]) == (4, 2, 1)
@@ -231,5 +264,5 @@ def test_provenance() -> None:
     assert {"platform", "cores", "threads"} <= summary["hardware"].keys()
     assert summary["hardware"]["threads"] == 1
     assert (summary["training"]["steps"], summary["training"]["batch_size"]) == (6, 20)
-    assert not {"learning_rates", "early_stop"} & summary["training"].keys()  # neither plays a part
-    assert set(calls) == {"choosing learning rates", "measuring on test"}
+    assert not {"learning_rates", "early_stop"} & summary["training"].keys()  # neither is used
+    assert set(labels) == {"choosing learning rates", "measuring on test"}

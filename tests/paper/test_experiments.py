@@ -1,13 +1,15 @@
-"""Every experiment at its smallest scale, on real images; what it writes, and that it goes on where it stopped.
+"""Every experiment at its smallest scale, on real images: what it writes, and that it goes on where it stopped.
 
-The images are the official ones, of which each split keeps a few hundred; where they are not at hand, the tests that need
-them are skipped and say so.
+The images are the first few hundred of each split of the official ones.  Tests that need images are skipped, with the
+reason, where there are none.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,14 @@ import pytest
 from PIL import Image
 
 from glo.errors import ConfigError, DataError
-from glo.execution import local as trainer
-from glo.paper.experiment.context import Lab
+from glo.execution import local
+from glo.paper.experiment.context import ExperimentContext
 from glo.paper.experiment.definition import Scale, as_json, experiment_names, load_experiment, run_experiment
 from glo.paper.mnist_curves import roughness, steps_to
 from glo.paper.output_histograms import shape_of
+from glo.records import Training
 from glo.store import Store
-from glo.tasks import load_task, with_first_samples
+from glo.tasks import Task, load_task, with_first_samples
 from images import IMAGES, need
 
 NAMES = experiment_names()
@@ -31,11 +34,8 @@ NEEDS = {"binary-losses": None, "cifar-transfer": "cifar10"}  # others need MNIS
 def made(name: str, out: Path) -> dict[str, Any]:
     """An experiment at the scale of smoke, made in a folder."""
     need(NEEDS.get(name, "mnist"))
-    store = Store(out / "glo.db")
-    try:
-        return run_experiment(name, "smoke", out, Lab(out / "glo.db", store, data_dir=IMAGES))
-    finally:
-        store.close()
+    with closing(Store(out / "glo.db")) as store:
+        return run_experiment(name, "smoke", out, ExperimentContext(out / "glo.db", store, data_dir=IMAGES))
 
 
 def test_all_of_the_paper_is_there() -> None:
@@ -59,7 +59,7 @@ def test_smoke(name: str, tmp_path: Path) -> None:
         assert picture.width > 500
     assert "<svg" in (tmp_path / f"{name}-smoke.svg").read_text()
     for row in results["runs"]:
-        assert row["status"] in ("trained", "diverged", "crashed")
+        assert row["status"] in ("trained", "diverged", "crashed", "timed out")
         if row["status"] == "trained":
             assert 0 <= row["validation"] <= 1
 
@@ -72,7 +72,7 @@ def test_a_second_time_nothing_is_trained_and_the_numbers_are_the_same(
     def refuse(*_: Any) -> None:
         raise AssertionError("nothing is left to train")
 
-    monkeypatch.setattr("glo.execution.local.train_single", refuse)
+    monkeypatch.setattr(local, "train_networks", refuse)
     assert made("mnist-accuracy", tmp_path)["runs"] == first["runs"]
     assert made("mnist-curves", tmp_path)["conditions"] == first["conditions"]
 
@@ -84,22 +84,22 @@ def test_an_interrupted_experiment_goes_on_with_the_trainings_that_ended(
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
     whole = made("mnist-accuracy", tmp_path / "a")
-    trained: list[object] = []
-    plain = trainer.train_single
+    parts: list[int] = []
+    plain = local.train_networks
 
-    def counting(*arguments: Any, **options: Any) -> Any:
-        trained.append(arguments)
-        if len(trained) == 5:
+    def counting(task: Task, trainings: Sequence[Training], *arguments: Any) -> Any:
+        parts.append(len(trainings))
+        if len(parts) == 5:
             raise KeyboardInterrupt
-        return plain(*arguments, **options)
+        return plain(task, trainings, *arguments)
 
-    monkeypatch.setattr("glo.execution.local.train_single", counting)
+    monkeypatch.setattr(local, "train_networks", counting)
     with pytest.raises(KeyboardInterrupt):
         made("mnist-accuracy", tmp_path / "b")
     assert not list((tmp_path / "b").glob("*.json"))
     resumed = made("mnist-accuracy", tmp_path / "b")
     assert resumed["runs"] == whole["runs"]
-    assert len(trained) - 1 == len({json.dumps({**run, "commit": "", "block": ""}) for run in whole["runs"]})
+    assert sum(parts) - parts[4] == len({json.dumps({**run, "commit": "", "block": ""}) for run in whole["runs"]})
 
 
 def test_the_minima_are_the_papers(tmp_path: Path) -> None:
@@ -118,13 +118,13 @@ def test_settings_are_json(name: str, scale: Scale) -> None:
 
 def test_misuse_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path / "glo.db")
-    lab = Lab(tmp_path / "glo.db", store, data_dir=tmp_path)
+    context = ExperimentContext(tmp_path / "glo.db", store, data_dir=tmp_path)
     with pytest.raises(ConfigError, match="there is no experiment 'fig9'; experiments are binary-losses"):
-        run_experiment("fig9", "smoke", tmp_path, lab)
+        run_experiment("fig9", "smoke", tmp_path, context)
     with pytest.raises(ConfigError, match="there is no scale 'huge'; scales are smoke, small, paper"):
-        run_experiment("noise", "huge", tmp_path, lab)
+        run_experiment("noise", "huge", tmp_path, context)
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte\.gz is neither in"):
-        run_experiment("mnist-accuracy", "smoke", tmp_path, lab)
+        run_experiment("mnist-accuracy", "smoke", tmp_path, context)
     store.close()
     assert [path.name for path in tmp_path.iterdir() if "glo.db" not in path.name] == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -25,21 +25,22 @@ def compare(
     task: options.TaskName,
     repeats: Annotated[int, typer.Option(help="Fresh seeds of the measurement on test.")] = 10,
     steps: Annotated[
-        str | None, typer.Option(metavar="N,N,...", help="Training steps; several are compared with each other.")
+        str | None,
+        typer.Option(metavar="N,N,...", help="Training steps; several lengths show whether the order holds."),
     ] = None,
     learning_rates: Annotated[
-        str | None, typer.Option(metavar="R,R,...", help="Ladder of learning rates that each loss chooses from.")
+        str | None, typer.Option(metavar="R,R,...", help="Ladder of learning rates; validation chooses one for each loss.")
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="One rate for all losses: confounded by the scale of their gradients.")
+        float | None, typer.Option(help="One rate for all losses; the scale of their gradients confounds the comparison.")
     ] = None,
     tuning_seeds: Annotated[int, typer.Option(help="Seeds over which a learning rate is chosen.")] = 3,
     smoothings: Annotated[
-        str | None, typer.Option(metavar="S,S,...", help="Of label smoothing, the best on validation counts.")
+        str | None, typer.Option(metavar="S,S,...", help="Amounts of label smoothing; validation chooses one.")
     ] = None,
     no_baselines: Annotated[
         bool,
-        typer.Option("--no-baselines", help="Leave out cross-entropy and label smoothing; the first EXPR is compared with."),
+        typer.Option("--no-baselines", help="Leave out cross-entropy and label smoothing; compare with the first EXPR."),
     ] = False,
     label_noise: Annotated[float, typer.Option(help="Fraction of the training labels to make wrong.")] = 0.0,
     train_fraction: Annotated[float, typer.Option(help="Fraction of the training data to keep.")] = 1.0,
@@ -57,52 +58,42 @@ def compare(
     Rate and smoothing are chosen on validation; all losses see the same seeds.  The difference to the baseline is given
     with a 95 % interval, Welch's t-test (and Holm's correction for several losses) and Hedges' g.
     """
-    from glo.compare.comparison import Study, compare_losses
-    from glo.report import comparison_figure, save, write_text
+    from glo.compare import ComparisonConfig, compare_losses
+    from glo.compare.tables import notes
+    from glo.report import save, write_text
 
     given = {
         "steps": _whole(read_numbers(steps, "--steps", "300,1000")),
         "learning_rates": _rates(learning_rate, read_numbers(learning_rates, "--learning-rates")),
         "smoothings": read_numbers(smoothings, "--smoothings"),
     }
-    study = Study(
+    config = ComparisonConfig(
         tuning_seeds=tuning_seeds,
         repeats=repeats,
         seed=seed,
         baselines=not no_baselines,
         label_noise=label_noise,
         train_fraction=train_fraction,
-        **{key: tuple(values) for key, values in given.items() if values is not None},
+        **{key: values for key, values in given.items() if values is not None},
     )
-    options_of_task, place = read_task_options(task_option), chosen_cluster(cluster, insecure)
+    task_options, chosen = read_task_options(task_option), chosen_cluster(cluster, insecure)
     with folder_for_output(out), Progress() as progress:
-        summary = compare_losses(
-            task, expr, study, task_options=options_of_task, data_dir=data_dir, device=device, cluster=place,
-            report=progress.show,
+        comparison = compare_losses(
+            task, expr, config, task_options=task_options, data_dir=data_dir, device=device, cluster=chosen,
+            on_progress=progress.show,
         )  # fmt: skip
-    write_text(out / "comparison.json", dump(summary))
-    figure = comparison_figure(summary)
+    write_text(out / "comparison.json", dump(comparison.to_dict()))
+    figure = comparison.plot()
     for ending in ("png", "svg"):
         save(figure, out / f"comparison.{ending}")
     if json:
-        print_json(summary)
+        print_json(comparison.to_dict())
         return
-    _print(summary)
+    for horizon in comparison.horizons:
+        print_table(comparison.table(horizon.steps))
+    for note in notes(comparison):
+        typer.echo(note)
     typer.echo(f"Written to {out}/: comparison.json, comparison.png, comparison.svg")
-
-
-def _print(summary: dict[str, Any]) -> None:
-    """A table for each length of training, how far their orders agree, and what is to be minded."""
-    from glo.report import comparison_table
-
-    for horizon in summary["horizons"]:
-        print_table(comparison_table(horizon["losses"], summary["metric"], horizon["steps"], summary["confounded"]))
-    for between in summary["agreement"]:
-        short, long = between["steps"]
-        tau = "undefined" if between["kendall_tau"] is None else f"{between['kendall_tau']:.2f}"
-        typer.echo(f"Order of the losses at {short} and at {long} steps: Kendall's tau {tau}.")
-    for warning in summary["warnings"]:
-        typer.echo(f"Warning: {warning}")
 
 
 def _whole(numbers: list[float] | None) -> list[int] | None:

@@ -23,27 +23,29 @@ def demo(
     insecure: options.Insecure = False,
     json: options.Json = False,
 ) -> None:
-    """Discover a loss for digits of which 40 % are labelled wrong, and compare it honestly.
+    """Discover a loss for digits with 40 % wrong labels, and compare it honestly.
 
-    Needs no data and no network.  Cross-entropy and label smoothing are each given their own best learning rate.
+    Needs no data and no network.  Cross-entropy and label smoothing each have their own best learning rate.
     """
-    from glo.paper.demo import DemoConfig, run_demo
+    from glo.cli.demo_story import DemoConfig, run_demo
 
     config = DemoConfig(seed=seed, generations=generations, population=population, steps=steps, repeats=repeats)
     again = command_line(
         "glo demo", seed=seed, out=out, generations=generations, population=population, steps=steps, repeats=repeats,
         cluster=cluster, insecure=insecure,
     )  # fmt: skip
-    place = chosen_cluster(cluster, insecure)
-    with resumable(again), Progress() as progress:
-        summary = run_demo(config, out, progress.show, place)
+    chosen = chosen_cluster(cluster, insecure)
+    with resumable(lambda: again), Progress() as progress:
+        result = run_demo(config, out, progress.show, chosen)
+    summary = result.summary
     if json:
         print_json(summary)
         return
-    from glo.report import comparison_table, funnel_counts_table
+    from glo.compare.tables import comparison_table
+    from glo.report import funnel_counts_table
 
     print_table(funnel_counts_table(summary["funnel"]))
-    print_table(comparison_table(summary["losses"], "accuracy"))
+    print_table(comparison_table(result.rows, "accuracy"))
     baseline = summary["losses"]["cross_entropy"]
     typer.echo(
         f"The discovered loss is {summary['margin']:+.4f} from cross-entropy at its best rate "

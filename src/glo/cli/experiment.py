@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -64,12 +65,12 @@ def run(
     insecure: options.Insecure = False,
     json: options.Json = False,
 ) -> None:
-    """Measure a figure or table of the paper again, and set the numbers beside the paper's.
+    """Measure a figure or table of the paper again, and print the numbers beside those of the paper.
 
     Every training is recorded as it ends: the same command goes on where an interrupted one stopped.
     """
-    from glo.execution.concurrent import workplace
-    from glo.paper.experiment.context import Lab
+    from glo.execution import open_executor
+    from glo.paper.experiment.context import ExperimentContext
     from glo.paper.experiment.definition import load_experiment, run_experiment
     from glo.store import Store, without_password
 
@@ -79,16 +80,15 @@ def run(
         "glo experiment run", name, scale=scale, out=out, seed=seed, storage=shown, data_dir=data_dir,
         device=unless_auto(device), cluster=cluster, insecure=insecure,
     )  # fmt: skip
-    trains_at = chosen_cluster(cluster, insecure)
-    with folder_for_output(out), resumable(again), Progress() as progress:
+    chosen = chosen_cluster(cluster, insecure)
+    with folder_for_output(out), resumable(lambda: again), Progress() as progress:
         where = storage or out / "glo.db"
-        store = Store(where)
-        try:
-            with workplace(trains_at, device) as place:
-                lab = Lab(where, store, seed, place, data_dir, progress.show)
-                results = run_experiment(name, scale.value, out, lab)
-        finally:
-            store.close()
+        with closing(Store(where)) as store, open_executor(chosen, device) as executor:
+            context = ExperimentContext(
+                where, store, seed=seed, executor=executor, cluster=chosen is not None, data_dir=data_dir,
+                on_progress=progress.show,
+            )  # fmt: skip
+            results = run_experiment(name, scale.value, out, context)
     if json:
         print_json(results)
         return

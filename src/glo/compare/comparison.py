@@ -1,22 +1,29 @@
-"""`glo compare`: a whole comparison, over one or several lengths of training, with its provenance."""
+"""`compare_losses`: a comparison over one or several lengths of training, with its provenance."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from glo.catalog import resolve
-from glo.compare.horizons import agreement, warnings_of
-from glo.compare.protocol import LADDER, SMOOTHINGS, Family, Protocol, Report, baselines, compare
+from glo.compare.config import ComparisonConfig
+from glo.compare.families import contenders
+from glo.compare.horizons import Agreement, Horizon, agreement, flip_warnings
+from glo.compare.procedures import OnProgress, run_all
+from glo.compare.protocol import compare
+from glo.compare.rows import ComparisonRow
 from glo.errors import ConfigError
-from glo.execution import Where
-from glo.execution.concurrent import shares, workplace
+from glo.execution import ForkingExecutor, InlineExecutor, Where, open_executor
 from glo.expr import Expr
+from glo.provenance import hardware, versions
 from glo.records import TrainingConfig
-from glo.study import hardware, training_config, versions
 from glo.tasks import Task, load_task, with_label_noise, with_train_fraction
+from glo.tasks.training import training_config
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.table import Table
 
 FIXED = (
     "All losses have the same learning rate: a loss with a larger gradient learns faster at it, whatever else it does. "
@@ -26,122 +33,176 @@ EDGE = "the best learning rate found for {name}, {rate:g}, is at the edge of wha
 
 
 @dataclass(frozen=True)
-class Study:
-    """What is compared, and how.
+class Comparison:
+    """The result of `compare_losses`; `print` shows it as a table.
 
     Attributes:
-        steps: lengths of training, each a comparison of its own; none for the task's.
-        learning_rates: the ladder; one rate alone is fixed for all, and confounds the comparison.
-        tuning_seeds, repeats, seed: as in `Protocol`.
-        smoothings: of label smoothing, from which the best on validation is taken.
-        baselines: whether cross-entropy and label smoothing are always among the losses.
-        label_noise: fraction of the training labels that are made wrong.
-        train_fraction: fraction of the training data that is kept.
+        config: what was compared, and how.
+        task: name of the task.
+        metric: name of its metric, which is measured on the test split.
+        baseline: name of the loss that the others are compared with.
+        horizons: the rows of all losses for each length of training, the shortest first.
+        agreement: how far the order of the losses agrees between each two lengths.
+        warnings: what limits the comparison, a sentence for each.
+        training: options of the longest trainings; their ladder and early stopping are not used.
+        device: that networks were trained on; of a cluster, that of its workers.
+        cluster: whether they were trained by another executor than those of this machine.
+        versions, hardware: of the libraries and of this machine.
     """
 
-    steps: tuple[int, ...] = ()
-    learning_rates: tuple[float, ...] = LADDER
-    tuning_seeds: int = 3
-    repeats: int = 10
-    seed: int = 0
-    smoothings: tuple[float, ...] = SMOOTHINGS
-    baselines: bool = True
-    label_noise: float = 0.0
-    train_fraction: float = 1.0
+    config: ComparisonConfig
+    task: str
+    metric: str
+    baseline: str
+    horizons: list[Horizon]
+    agreement: list[Agreement]
+    warnings: list[str]
+    training: TrainingConfig
+    device: str
+    cluster: bool = False
+    versions: Mapping[str, str] = field(default_factory=versions)
+    hardware: Mapping[str, Any] = field(default_factory=hardware)
+
+    @property
+    def rows(self) -> list[ComparisonRow]:
+        """A row for each loss after the longest training, the baseline first."""
+        return self.horizons[-1].rows
+
+    def row(self, loss: str) -> ComparisonRow:
+        """The row of one loss after the longest training.
+
+        Raises:
+            ConfigError: if no loss has this name; the message lists the names.
+        """
+        for row in self.rows:
+            if row.name == loss.strip():
+                return row
+        raise ConfigError(f"'{loss}' was not compared; the losses are {', '.join(row.name for row in self.rows)}")
+
+    def table(self, steps: int | None = None) -> Table:
+        """The losses, and the difference of each to the baseline, as a table for the terminal.
+
+        Args:
+            steps: which length of training; by default the longest.
+
+        Raises:
+            ConfigError: if there is no such length.
+        """
+        from glo.compare.tables import comparison_table
+
+        lengths = {horizon.steps: horizon.rows for horizon in self.horizons}
+        chosen = self.horizons[-1].steps if steps is None else steps
+        if chosen not in lengths:
+            raise ConfigError(f"there is no length of {chosen} steps here, only {', '.join(map(str, lengths))}")
+        return comparison_table(lengths[chosen], self.metric, chosen, self.config.confounded)
+
+    def plot(self) -> Figure:
+        """A box and the single seeds of each loss, one panel for each length of training."""
+        from glo.compare.plots import comparison_figure
+
+        return comparison_figure(self)
+
+    def __str__(self) -> str:
+        from glo.compare.tables import as_text
+
+        return as_text(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON-like data, as in comparison.json; `losses` has the rows by name."""
+        horizons = [horizon.to_dict() for horizon in self.horizons]
+        return {
+            "task": self.task,
+            "metric": self.metric,
+            "baseline": self.baseline,
+            "losses": horizons[-1]["losses"],
+            "horizons": horizons,
+            "agreement": [between.to_dict() for between in self.agreement],
+            "confounded": self.config.confounded,
+            "warnings": list(self.warnings),
+            "learning_rates": list(self.config.ladder),
+            "tuning_seeds": self.config.tuning_seeds,
+            "repeats": self.config.repeats,
+            "seed": self.config.seed,
+            "label_noise": self.config.label_noise,
+            "train_fraction": self.config.train_fraction,
+            "training": self.training.model_dump(mode="json", exclude={"learning_rates", "early_stop"}),
+            "device": self.device,
+            "cluster": self.cluster,
+            "versions": dict(self.versions),
+            "hardware": dict(self.hardware),
+        }
 
 
 def compare_losses(
     task: Task | str,
     losses: Sequence[str | Expr],
-    study: Study | None = None,
+    config: ComparisonConfig | None = None,
     *,
+    training: TrainingConfig | None = None,
     task_options: Mapping[str, Any] | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     cluster: Where = None,
-    report: Report = lambda phase, done, total: None,
-) -> dict[str, Any]:
+    on_progress: OnProgress = lambda label, done, total: None,
+) -> Comparison:
     """Compare losses honestly: each at its own best rate, on fresh seeds and the test split, with the baselines.
 
     Args:
         task: a `Task`, the name of a built-in one, or "module:attribute".
         losses: by text or name.
-        study: how; by default `Study()`.
-        task_options, data_dir, device, cluster: as in `glo.discover`.  On a cluster the lengths of training are compared
-            side by side, all losses, rates and seeds of each at once; the numbers are those of one machine.
-        report: called with phase, done and total.
-
-    Returns:
-        JSON-like: `losses` has a row for each loss by name, the baseline first (of the longest training), `horizons` the
-        rows for each number of steps, `agreement` how far the order holds between them, `warnings` what to mind.  `device`
-        is what networks were trained on, on a cluster that of its workers; `hardware` is this machine.
+        config: how; by default `ComparisonConfig()`.
+        training: options of the trainings, e.g. of the search that found a loss; by default the task's own.  `config.steps`
+            wins over its steps.
+        task_options: of a built-in task, e.g. {"noise": 0.2}.
+        data_dir: the folder of the task's data files.
+        device: "cpu", "cuda", or "auto" for the GPU if there is one.
+        cluster: where to train instead of on this machine, e.g. "local:2" or "cluster.toml"; or an open executor.  The
+            numbers are the same.
+        on_progress: called with a label, how many trainings under it have ended, and how many have been submitted so far.
 
     Raises:
         ConfigError, TaskError: for misuse; the message says what to do.
         ClusterError: if the cluster cannot be used, before anything is trained, or if it is lost.
+
+    Example:
+        print(glo.compare_losses("digits", ["baikal", "x*sqrt(y)"]))
     """
-    study = study or Study()
-    protocol = Protocol(study.learning_rates, study.tuning_seeds, study.repeats, study.seed)
+    config = config or ComparisonConfig()
     loaded = task if isinstance(task, Task) else load_task(task, dict(task_options or {}), data_dir)
-    changed = _changed(loaded, study)
-    families = contenders(changed, losses, study)
-    trainings = [training_config(changed, {"steps": steps}) for steps in sorted(set(study.steps)) or [None]]
-    with workplace(cluster, device) as place:
-
-        def horizon(training: TrainingConfig, tell: Report) -> tuple[int, dict[str, dict[str, Any]]]:
-            return training.steps, compare(changed, families, training, protocol, place.trainer, tell)
-
-        horizons = place.map(horizon, trainings, shares(report, len(trainings)))
-    agreements = agreement(horizons)
-    return {
-        "task": loaded.name if isinstance(task, Task) else task,
-        "metric": str(loaded.metric) if isinstance(loaded.metric, str) else getattr(loaded.metric, "__name__", "metric"),
-        "baseline": next(iter(families)),
-        "losses": horizons[-1][1],
-        "horizons": [{"steps": steps, "losses": rows} for steps, rows in horizons],
-        "agreement": agreements,
-        "confounded": protocol.fixed,
-        "warnings": _warnings(protocol, horizons) + warnings_of(agreements),
-        "learning_rates": list(protocol.ladder),
-        "tuning_seeds": study.tuning_seeds,
-        "repeats": study.repeats,
-        "seed": study.seed,
-        "label_noise": study.label_noise,
-        "train_fraction": study.train_fraction,
-        "training": trainings[-1].model_dump(mode="json", exclude={"learning_rates", "early_stop"}),
-        "device": place.device,
-        "cluster": place.elsewhere,
-        "versions": versions(),
-        "hardware": hardware(),
-    }
+    changed = _changed(loaded, config)
+    families = contenders(changed, losses, config)
+    given = training or training_config(changed, {})
+    lengths = sorted(set(config.steps)) or [given.steps]
+    trainings = [given.model_copy(update={"steps": steps}) for steps in lengths]
+    with open_executor(cluster, device) as executor:
+        procedures = [compare(changed, each, families, config) for each in trainings]
+        horizons = [
+            Horizon(steps, rows) for steps, rows in zip(lengths, run_all(executor, procedures, on_progress), strict=True)
+        ]
+        agreements = agreement(horizons)
+        return Comparison(
+            config=config,
+            task=loaded.name if isinstance(task, Task) else task,
+            metric=loaded.metric_name,
+            baseline=next(iter(families)),
+            horizons=horizons,
+            agreement=agreements,
+            warnings=_rate_warnings(config, horizons) + flip_warnings(agreements),
+            training=trainings[-1],
+            device=executor.device,
+            cluster=not isinstance(executor, (InlineExecutor, ForkingExecutor)),
+        )
 
 
-def _changed(task: Task, study: Study) -> Task:
-    if study.label_noise:
-        task = with_label_noise(task, study.label_noise, study.seed)
-    return with_train_fraction(task, study.train_fraction, study.seed) if study.train_fraction != 1 else task
+def _changed(task: Task, config: ComparisonConfig) -> Task:
+    """The task with the label noise and the fraction of training data that are asked for."""
+    if config.label_noise:
+        task = with_label_noise(task, config.label_noise, config.seed)
+    return with_train_fraction(task, config.train_fraction, config.seed) if config.train_fraction != 1 else task
 
 
-def contenders(task: Task, losses: Sequence[str | Expr], study: Study) -> dict[str, Family]:
-    """The families of a study by name, the baseline first.
-
-    Raises:
-        ConfigError: if there is nothing to compare with.
-    """
-    given: dict[str, Family] = {str(loss).strip(): {"": resolve(loss)} for loss in losses}
-    standard = baselines(task, study.smoothings) if study.baselines else {}
-    known = [family[""] for family in standard.values() if "" in family]
-    families = standard | {name: family for name, family in given.items() if family[""] not in known}
-    if len(families) < 2:
-        raise ConfigError("there is only one loss: give another to compare it with, or leave the baselines in")
-    return families
-
-
-def _warnings(protocol: Protocol, horizons: Sequence[tuple[int, Mapping[str, Mapping[str, Any]]]]) -> list[str]:
+def _rate_warnings(config: ComparisonConfig, horizons: Sequence[Horizon]) -> list[str]:
     edges = [
-        EDGE.format(name=name, rate=row["learning_rate"])
-        for _, rows in horizons
-        for name, row in rows.items()
-        if row["at_edge"]
+        EDGE.format(name=row.name, rate=row.learning_rate) for horizon in horizons for row in horizon.rows if row.at_edge
     ]
-    return [FIXED] * protocol.fixed + edges
+    return [FIXED] * config.confounded + edges

@@ -43,7 +43,7 @@ def welch(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def difference_interval(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Confidence interval of mean(a) - mean(b), by the distribution of Welch's test: it leaves out 0 where p < 0.05."""
+    """Confidence interval of mean(a) - mean(b), by the distribution of Welch's test: it excludes 0 where p < 0.05."""
     if len(set(a)) == 1 and len(set(b)) == 1:
         return a[0] - b[0], a[0] - b[0]
     interval = _welch(a, b).confidence_interval(confidence)
@@ -51,7 +51,7 @@ def difference_interval(a: Sequence[float], b: Sequence[float], confidence: floa
 
 
 def _welch(a: Sequence[float], b: Sequence[float]) -> Any:
-    with warnings.catch_warnings():  # a sample without spread is exact, whatever scipy fears for its precision
+    with warnings.catch_warnings():  # scipy warns of lost precision if a sample has no spread, but the result is exact
         warnings.simplefilter("ignore", RuntimeWarning)
         return stats.ttest_ind(a, b, equal_var=False)
 
@@ -71,7 +71,7 @@ def hedges_g(a: Sequence[float], b: Sequence[float]) -> float | None:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number (Holm 1979): the chance of any false alarm among them stays below the level."""
+    """p-values corrected for their number (Holm 1979): the chance of a false alarm among them stays below the level."""
     corrected = [0.0] * len(p_values)
     largest = 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):

@@ -1,1 +1,1 @@
-"""One file for each experiment: the file's name is the experiment's, and its `EXPERIMENT` says what it is."""
+"""The experiments of the paper, one file each: the file has the name of the experiment and defines its `EXPERIMENT`."""

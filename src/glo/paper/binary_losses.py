@@ -10,7 +10,7 @@ from pydantic import PositiveInt
 from glo.expr import Expr, evaluate
 from glo.loss import binary_minimum
 from glo.paper.experiment.accuracy import COLOURS, LOSSES, label
-from glo.paper.experiment.context import Lab
+from glo.paper.experiment.context import ExperimentContext
 from glo.paper.experiment.definition import Experiment, Results, Scale
 from glo.records import Config
 from glo.report import Sheet
@@ -19,7 +19,7 @@ PAPER = {"cross_entropy": 1.0, "baikal": 0.71, "baikal_cma": 0.77}
 
 
 class Grid(Config):
-    """At how many probabilities the losses are drawn."""
+    """The number of probabilities at which the losses are drawn."""
 
     points: PositiveInt
 
@@ -27,8 +27,8 @@ class Grid(Config):
 SCALES = {Scale.SMOKE: Grid(points=50), Scale.SMALL: Grid(points=500), Scale.PAPER: Grid(points=500)}
 
 
-def measure(lab: Lab, grid: Grid) -> Results:
-    """Nothing is trained: the losses, and where they are smallest."""
+def measure(context: ExperimentContext, grid: Grid) -> Results:
+    """The values of the losses, and their minima; nothing is trained."""
     y = np.linspace(0.01, 0.99, grid.points)
     losses = {name: next(iter(family.values())) for name, family in LOSSES.items()}
     return {
@@ -49,7 +49,7 @@ def draw(results: Results) -> Figure:
     figure = Figure(figsize=(7, 4.6), layout="constrained")
     axes = figure.subplots()
     for name, row in results["losses"].items():
-        # Shown from its minimum on: only differences of a loss mean anything, and the scale is a learning rate.
+        # The minimum is drawn at 0: only differences of a loss have a meaning, and its scale acts as a learning rate.
         values = np.asarray(row["values"]) - min(row["values"])
         axes.plot(results["y0"], values, color=COLOURS[name], label=f"{label(name)}, minimum at {row['minimum']:.4f}")
         axes.axvline(row["minimum"], color=COLOURS[name], linestyle=":", linewidth=1)

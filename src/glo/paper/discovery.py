@@ -7,11 +7,11 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from glo.catalog import known_as
-from glo.compare.protocol import Family
+from glo.compare.families import Family
 from glo.expr import parse
 from glo.paper.experiment.accuracy import LONG_LADDER, LOSSES, SHORT_LADDER, accuracy_sheet, label, scale_note
 from glo.paper.experiment.blocks import Plan, measure_conditions
-from glo.paper.experiment.context import Lab
+from glo.paper.experiment.context import ExperimentContext
 from glo.paper.experiment.definition import Experiment, Results, Scale
 from glo.paper.experiment.searches import SearchPlan, best_before_tuning, candidates, published, search
 from glo.records import Config
@@ -24,11 +24,11 @@ PAPER = {
 
 
 class DiscoverySetting(Config):
-    """The searches, and how what they find is measured.
+    """The searches, and the measurement of the losses that they find.
 
     Attributes:
         searches: by the paper's preset and by the default one.
-        final: of the losses that were found, beside those of the paper.
+        final: measures those losses, beside the paper's.
     """
 
     searches: tuple[SearchPlan, ...]
@@ -52,7 +52,7 @@ SETTINGS = {
     ),
     Scale.SMALL: DiscoverySetting(
         searches=(
-            # Batches of 25: on a CPU four times as many steps in the same time, which a weak loss needs more than precision.
+            # Batches of 25: a CPU makes four times as many steps in the same time, and a weak loss needs steps most.
             _on_mnist("paper", **SHORT, generations=4, population=30, iterations=3),
             _on_mnist("default", **SHORT, generations=2, population=16, ladder=SHORT_LADDER, iterations=2),
         ),
@@ -65,22 +65,23 @@ SETTINGS = {
 }
 
 
-def measure(lab: Lab, setting: DiscoverySetting) -> Results:
+def measure(context: ExperimentContext, setting: DiscoverySetting) -> Results:
     losses: dict[str, Family] = dict(LOSSES)
     searches: dict[str, Any] = {}
     history: list[dict[str, Any]] = []
-    for plan, found in zip(setting.searches, lab.each(search, setting.searches), strict=True):
+    for plan in setting.searches:
+        found = search(context, plan)
         losses[f"{plan.preset} preset, GA"] = {"": parse(best_before_tuning(found))}
         if plan.iterations:
             losses[f"{plan.preset} preset, CMA-ES"] = {"": parse(found.expression)}
         searches[plan.preset] = published(found)
         history += candidates(found, preset=plan.preset)
-    conditions = measure_conditions(lab, setting.final, losses)
+    conditions = measure_conditions(context, setting.final, losses)
     return {"searches": searches, "conditions": conditions, "history": history}
 
 
 def draw(results: Results) -> Figure:
-    """Fitness of every trained candidate, in the order in which they were judged."""
+    """Fitness of every trained candidate, in the order in which they were evaluated."""
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     for axes, (preset, summary) in zip(
         figure.subplots(1, len(results["searches"])), results["searches"].items(), strict=True

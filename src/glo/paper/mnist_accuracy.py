@@ -17,13 +17,13 @@ from glo.paper.experiment.accuracy import (
     scale_note,
 )
 from glo.paper.experiment.blocks import Plan, measure_conditions
-from glo.paper.experiment.context import Lab
+from glo.paper.experiment.context import ExperimentContext
 from glo.paper.experiment.definition import Experiment, Results, Scale
 from glo.report import Sheet
 
 PAPER = {"cross_entropy": 0.9899, "baikal": 0.9933, "baikal_cma": 0.9947}
 PAPER_P = [("baikal", "cross_entropy", "2.4e-11"), ("baikal_cma", "baikal", "8.5e-06")]
-# The curves are those of `mnist-curves`: of the two experiments, the second has nothing left to train.
+# `mnist-curves` needs the same trainings: whichever of the two experiments runs second finds them recorded.
 PLANS = {
     Scale.SMOKE: Plan(task="mnist", samples=300, steps=(6,), n=2, ladder=(0.01, 0.1), curve_every=3, batch_size=20),
     Scale.SMALL: Plan(task="mnist", steps=(1000,), n=3, ladder=SHORT_LADDER, curve_every=125),
@@ -31,8 +31,8 @@ PLANS = {
 }
 
 
-def measure(lab: Lab, plan: Plan) -> Results:
-    return {"conditions": measure_conditions(lab, plan, LOSSES)}
+def measure(context: ExperimentContext, plan: Plan) -> Results:
+    return {"conditions": measure_conditions(context, plan, LOSSES)}
 
 
 def draw(results: Results) -> Figure:

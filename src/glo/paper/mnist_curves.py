@@ -28,7 +28,7 @@ def draw(results: Results) -> Figure:
     figure = panels(f"MNIST, mean of {condition['blocks'][next(iter(condition['blocks']))]['baikal']['n']} networks", curves)
     scores = [s for rows in condition["blocks"].values() for row in rows.values() for _, s in row["curve"]]
     if scores and min(scores) < 0.9 < max(scores):
-        figure.axes[0].set_ylim(0.9, 1.0)  # where the losses differ; the first points of slow ones are below
+        figure.axes[0].set_ylim(0.9, 1.0)  # the losses differ here; the first points of slow ones are below
     return figure
 
 
@@ -64,7 +64,7 @@ def steps_to(curve: list[list[float]], level: float) -> str:
 
 
 def roughness(curve: list[list[float]]) -> float:
-    """How much a curve goes up and down; 0 for a straight line."""
+    """The mean bend of the second half of a curve; 0 for a straight line."""
     scores = [score for _, score in curve][len(curve) // 2 :]
     bends = [abs(a - 2 * b + c) for a, b, c in zip(scores, scores[1:], scores[2:], strict=False)]
     return sum(bends) / len(bends) if bends else 0.0

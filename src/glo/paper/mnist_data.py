@@ -14,7 +14,7 @@ from glo.paper.experiment.accuracy import (
     scale_note,
 )
 from glo.paper.experiment.blocks import Plan, measure_conditions
-from glo.paper.experiment.context import Lab
+from glo.paper.experiment.context import ExperimentContext
 from glo.paper.experiment.definition import Experiment, Results, Scale
 from glo.report import Sheet
 
@@ -26,8 +26,8 @@ PLANS = {
 }
 
 
-def measure(lab: Lab, plan: Plan) -> Results:
-    return {"conditions": measure_conditions(lab, plan, LOSSES)}
+def measure(context: ExperimentContext, plan: Plan) -> Results:
+    return {"conditions": measure_conditions(context, plan, LOSSES)}
 
 
 def draw(results: Results) -> Figure:

@@ -1,4 +1,4 @@
-"""Where a discovered loss does beat tuned cross-entropy: labels of which 40 % are wrong (not in the paper)."""
+"""40 % wrong labels, where a discovered loss beats tuned cross-entropy (not in the paper)."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from matplotlib.figure import Figure
 from pydantic import PositiveInt
 
 from glo.catalog import cross_entropy, generalised_cross_entropy, smoothed_cross_entropy
-from glo.compare.protocol import Family
+from glo.compare.families import Family
 from glo.expr import parse
 from glo.paper.experiment.accuracy import label, measured, rate_of
 from glo.paper.experiment.blocks import OWN_RATE, Plan, measure_conditions
-from glo.paper.experiment.context import Lab
+from glo.paper.experiment.context import ExperimentContext
 from glo.paper.experiment.definition import Experiment, Results, Scale
 from glo.paper.experiment.searches import SearchPlan, candidates, published, search
 from glo.report import Sheet
-from glo.study import Discovery
+from glo.study import StudyResult
 
 
 class NoisePlan(Plan):
-    """A search on noisy labels, and the losses that what it finds has to beat.
+    """A search on noisy labels, and the losses that the discovered one has to beat.
 
     Attributes:
-        search: where the loss is found; a smaller task may stand in for the one that is measured.
-        finalists: best losses of the search, of which validation chooses, as of the variants of the others.
+        search: finds the loss; it may use a smaller task than the measurement.
+        finalists: how many of its best losses are variants of the discovered one; validation chooses.
         smoothings: of label smoothing.
         exponents: q of generalised cross-entropy.
     """
@@ -55,16 +55,16 @@ PLANS = {
 }  # fmt: skip
 
 
-def measure(lab: Lab, plan: NoisePlan) -> Results:
-    found = search(lab, plan.search)
+def measure(context: ExperimentContext, plan: NoisePlan) -> Results:
+    found = search(context, plan.search)
     losses = contenders(found, plan, classes=10)
-    conditions = measure_conditions(lab, plan, losses, blocks=(OWN_RATE,))
+    conditions = measure_conditions(context, plan, losses, blocks=(OWN_RATE,))
     return {"search": published(found), "conditions": conditions, "history": candidates(found)}
 
 
-def contenders(found: Discovery, plan: NoisePlan, classes: int) -> dict[str, Family]:
-    """The discovered loss, which the others are compared with, and the others, each with its variants."""
-    finalists = found.finalists(plan.finalists) or [found.best]  # which says that there is none
+def contenders(found: StudyResult, plan: NoisePlan, classes: int) -> dict[str, Family]:
+    """The discovered loss and the others, which are compared with it; each with its variants."""
+    finalists = found.finalists(plan.finalists) or [found.best]  # `best` raises an error if there is none
     return {
         "discovered": {outcome.expression: parse(outcome.expression) for outcome in finalists},
         "cross_entropy": {"": cross_entropy},
@@ -119,7 +119,7 @@ def tables(results: Results) -> list[Sheet]:
 
 
 def _behind(row: dict) -> list[str]:
-    """How far the discovered loss is ahead of another, in the table's cells."""
+    """The cells of the table for the lead of the discovered loss over another."""
     if row["difference"] is None:
         return ["", "", ""]
     low, high = row["interval"]

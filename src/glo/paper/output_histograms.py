@@ -1,4 +1,4 @@
-"""Figure 7: what trained networks say, and how sure they are of it."""
+"""Figure 7: the outputs of trained networks, and how close to 0 and 1 they are."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from glo.expr import parse
 from glo.loss import right_minimum
 from glo.paper.experiment.accuracy import label, measured, scale_note
 from glo.paper.experiment.blocks import PAPER_RATE, Plan, measure_conditions
-from glo.paper.experiment.context import Lab
+from glo.paper.experiment.context import ExperimentContext
 from glo.paper.experiment.definition import Experiment, Results, Scale
+from glo.records import BINS
 from glo.report import Sheet
-from glo.training import BINS
 
 CLASSES = 10
 
@@ -33,20 +33,20 @@ class HistogramPlan(Plan):
 
 PLANS = {
     Scale.SMOKE: HistogramPlan(task="mnist", samples=300, steps=(6,), n=1, ladder=(0.01, 0.1), batch_size=20),
-    # As in mnist-accuracy, whose networks are then known.
+    # As in mnist-accuracy: its networks are used again.
     Scale.SMALL: HistogramPlan(task="mnist", steps=(1000,), n=3, ladder=(0.01, 0.1), curve_every=125),
     Scale.PAPER: HistogramPlan(task="mnist", steps=(15_000,), n=1, ladder=(0.01, 0.1)),
 }
 
 
-def measure(lab: Lab, plan: HistogramPlan) -> Results:
+def measure(context: ExperimentContext, plan: HistogramPlan) -> Results:
     losses = {
         "cross_entropy": {"": cross_entropy},
         "baikal": {"": baikal},
         "baikal_cma": {"": baikal_cma},
         "confidence_penalty": {f"{plan.beta:g}": confidence_penalty(plan.beta)},
     }
-    return {"conditions": measure_conditions(lab, plan, losses, blocks=(PAPER_RATE,))}
+    return {"conditions": measure_conditions(context, plan, losses, blocks=(PAPER_RATE,))}
 
 
 def draw(results: Results) -> Figure:

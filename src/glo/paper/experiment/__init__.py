@@ -1,1 +1,1 @@
-"""What the paper's experiments have in common."""
+"""Shared by the experiments of the paper: definition, context, measurements and searches."""

@@ -1,4 +1,4 @@
-"""What the accuracy experiments have in common: the losses of the paper, their tables and their figures."""
+"""Shared by the accuracy experiments: the losses of the paper, their tables and their figures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from glo.catalog import baikal, baikal_cma, cross_entropy
-from glo.compare.protocol import Family
+from glo.compare.families import Family
 from glo.compare.statistics import welch
 from glo.paper.experiment.blocks import OWN_RATE, PAPER_RATE
 from glo.report import Sheet
@@ -19,25 +19,27 @@ LOSSES: dict[str, Family] = {"cross_entropy": {"": cross_entropy}, "baikal": {""
 SHORT_LADDER = (0.01, 0.03, 0.1)  # continued where the best rate is at an end
 LONG_LADDER = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 BLOCKS = {PAPER_RATE: "all at the paper's learning rate", OWN_RATE: "each at its own best learning rate"}
+ACCURACY = {"test": "mean", "validation": "validation"}  # the key of a row's accuracy, by split
 COLOURS = {"cross_entropy": "C7", "baikal": "C0", "baikal_cma": "C3"}
 
 
 def label(name: str) -> str:
-    """A loss as it is written in tables and figures."""
+    """The name of a loss in tables and figures."""
     return {"cross_entropy": "cross-entropy", "baikal": "Baikal", "baikal_cma": "BaikalCMA"}.get(
         name, name.replace("_", " ")
     )
 
 
-def accuracy_sheet(title: str, condition: Condition, paper: Mapping[str, float], what: str = "mean") -> Sheet:
-    """The paper's accuracies, those measured at its rate, and those of each loss at its own.
+def accuracy_sheet(title: str, condition: Condition, paper: Mapping[str, float], split: str = "test") -> Sheet:
+    """The paper's accuracies, those measured at the paper's rate, and those of each loss at its own rate.
 
     Args:
-        condition: whose blocks are shown.
-        paper: its numbers, by loss.
-        what: "mean" for accuracies on test, "validation" for those on validation.
+        condition: its blocks are shown.
+        paper: the paper's accuracies, by loss.
+        split: of the accuracies: "test" or "validation".
     """
     fixed, own = condition["blocks"][PAPER_RATE], condition["blocks"][OWN_RATE]
+    value = ACCURACY[split]
     rate = next(iter(fixed.values()))["learning_rate"]
     header = [
         "loss", "paper", f"measured, rate {rate:g}", "measured − paper", "over cross-entropy",
@@ -47,30 +49,30 @@ def accuracy_sheet(title: str, condition: Condition, paper: Mapping[str, float],
         [
             label(name),
             f"{paper[name]:.4f}" if name in paper else "",
-            measured(fixed[name], what),
-            f"{fixed[name][what] - paper[name]:+.4f}" if name in paper else "",
+            measured(fixed[name], split),
+            f"{fixed[name][value] - paper[name]:+.4f}" if name in paper else "",
             ahead(fixed[name]),
             rate_of(own[name]),
-            measured(own[name], what),
+            measured(own[name], split),
             ahead(own[name]),
         ]
         for name in fixed
     ]
     note = "Over cross-entropy: difference of the test accuracies, with the p-value of Welch's two-tailed t-test."
-    if what == "validation":
+    if split == "validation":
         note = f"Accuracies: on validation, as in the paper. {note}"
     return Sheet(title, header, rows, note)
 
 
-def measured(row: Mapping[str, Any], what: str = "mean") -> str:
-    """A mean with its spread, and how many networks had to be trained again."""
-    spread = f"sd {row['sd']:.4f}, " if what == "mean" and row["n"] > 1 else ""
+def measured(row: Mapping[str, Any], split: str = "test") -> str:
+    """A mean accuracy with its spread, and the number of networks that failed."""
+    spread = f"sd {row['sd']:.4f}, " if split == "test" and row["n"] > 1 else ""
     failed = f", {row['failed']} failed" if row["failed"] else ""
-    return f"{row[what]:.4f} ({spread}n {row['n']}{failed})"
+    return f"{row[ACCURACY[split]]:.4f} ({spread}n {row['n']}{failed})"
 
 
 def ahead(row: Mapping[str, Any]) -> str:
-    """How far a loss is ahead of the first one."""
+    """The difference of a loss to the first one, with its p-value."""
     if row["difference"] is None:
         return ""
     return f"{row['difference']:+.4f}" + (f" (p {row['p_value']:.1e})" if row["p_value"] is not None else "")
@@ -127,8 +129,11 @@ def panels(title: str, draw: Callable[[Axes, str], None]) -> Figure:
 
 
 def lines(conditions: Sequence[Condition], x: str, title: str, xlabel: str) -> Figure:
-    """Test accuracy over what varies between conditions: means as lines, single networks as points."""
+    """Test accuracy over the setting that varies between conditions: means as lines, single networks as points.
 
+    Args:
+        x: key of that setting in a condition.
+    """
     where = [condition[x] for condition in conditions]
 
     def draw(axes: Axes, block: str) -> None:
@@ -147,5 +152,5 @@ def lines(conditions: Sequence[Condition], x: str, title: str, xlabel: str) -> F
 
 
 def scale_note(results: Mapping[str, Any], paper: str) -> str:
-    """What is smaller than in the paper."""
+    """For the title of a table: the scale, and the paper's setting where that is larger."""
     return "" if results["scale"] == "paper" else f" (scale {results['scale']}; the paper: {paper})"

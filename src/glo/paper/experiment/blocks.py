@@ -8,22 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeGuard
 
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from glo.compare.protocol import Contender, Family, Protocol, choose, rows
+from glo.compare import ComparisonConfig
+from glo.compare.families import Family
+from glo.compare.procedures import Procedure, Request, run_all
+from glo.compare.protocol import choose
+from glo.compare.rows import Contender, rows_of
 from glo.compare.statistics import Sample
-from glo.execution import Trains
-from glo.paper.experiment.context import Lab
-from glo.records import Config, Rate, TrainingConfig, derive_seeds
-from glo.study import training_config
+from glo.execution import Batch
+from glo.paper.experiment.context import ExperimentContext
+from glo.records import BINS, Config, Rate, Result, Training, TrainingConfig, TrainingResult, derive_seeds
 from glo.tasks import Task, with_train_fraction
-from glo.training import BINS, Training, TrainingResult
+from glo.tasks.training import training_config
 
 PAPER_RATE, OWN_RATE = "paper's rate", "own rate"
-ATTEMPTS = 3  # times the number of networks that are wanted, after which failures are given up
+ATTEMPTS = 3  # a loss may train this many times the number of networks that are wanted; then its failures are final
 
 
 class Plan(Config):
@@ -36,8 +40,8 @@ class Plan(Config):
         steps: lengths of training, each a condition of its own.
         batch_size: None for the task's.
         n: networks of each loss, condition and block.
-        ladder: learning rates from which each loss chooses its own.
-        tuning_seeds: trainings over which it chooses.
+        ladder: learning rates from which each loss has its own chosen.
+        tuning_seeds: trainings over which it is chosen.
         curve_every: steps between points of the test curve; 0 for none.
     """
 
@@ -54,7 +58,7 @@ class Plan(Config):
 
 @dataclass(frozen=True)
 class _Condition:
-    """One of a plan: a fraction of the training data and a length of training."""
+    """A fraction of the training data and a length of training."""
 
     fraction: float
     task: Task
@@ -62,22 +66,27 @@ class _Condition:
 
 
 def measure_conditions(
-    lab: Lab, plan: Plan, losses: Mapping[str, Family], blocks: Sequence[str] = (PAPER_RATE, OWN_RATE)
+    context: ExperimentContext,
+    plan: Plan,
+    losses: Mapping[str, Family],
+    blocks: Sequence[str] = (PAPER_RATE, OWN_RATE),
 ) -> list[dict[str, Any]]:
-    """Each condition of the plan with its blocks; the first loss is what the others are compared with.
+    """Measure all blocks of all conditions of the plan, side by side; the other losses are compared with the first.
 
-    On a cluster all blocks of all conditions are measured at once.
+    The trainings are appended to `context.runs` block by block, in whatever order they ended.
 
     Returns:
         JSON-like: for each condition `fraction`, `steps` and `blocks`, which holds the rows of the losses by block and name.
     """
-    conditions = _conditions(lab, plan)
-    rows = iter(
-        lab.each(
-            lambda lab, part: _block(lab, plan, losses, *part),
-            [(condition, block) for condition in conditions for block in blocks],
-        )
-    )
+    conditions = _conditions(context, plan)
+    parts = [(condition, block) for condition in conditions for block in blocks]
+    runs: list[list[dict[str, Any]]] = [[] for _ in parts]
+    procedures = [
+        _block(context, plan, losses, condition, block, listed)
+        for (condition, block), listed in zip(parts, runs, strict=True)
+    ]
+    rows = iter(run_all(context.caching_executor, procedures, context.on_progress))
+    context.runs += [run for listed in runs for run in listed]
     return [
         {
             "fraction": condition.fraction,
@@ -88,9 +97,9 @@ def measure_conditions(
     ]
 
 
-def _conditions(lab: Lab, plan: Plan) -> list[_Condition]:
-    whole = lab.task(plan.task, plan.samples)
-    tasks = [whole if fraction == 1 else with_train_fraction(whole, fraction, lab.seed) for fraction in plan.fractions]
+def _conditions(context: ExperimentContext, plan: Plan) -> list[_Condition]:
+    whole = context.task(plan.task, plan.samples)
+    tasks = [whole if fraction == 1 else with_train_fraction(whole, fraction, context.seed) for fraction in plan.fractions]
     options = {"batch_size": plan.batch_size, "early_stop": 0.0}
     return [
         _Condition(fraction, task, training_config(task, {"steps": steps, **options}))
@@ -100,68 +109,85 @@ def _conditions(lab: Lab, plan: Plan) -> list[_Condition]:
 
 
 def _block(
-    lab: Lab, plan: Plan, losses: Mapping[str, Family], condition: _Condition, block: str
-) -> dict[str, dict[str, Any]]:
-    """One row for each loss: its rate, the accuracies of its networks on test, and the difference to the first loss."""
+    context: ExperimentContext,
+    plan: Plan,
+    losses: Mapping[str, Family],
+    condition: _Condition,
+    block: str,
+    runs: list[dict[str, Any]],
+) -> Procedure[dict[str, dict[str, Any]]]:
+    """One row for each loss: its rate, the accuracies of its networks on test, and the difference to the first loss.
+
+    Args:
+        runs: every training is appended to this list.
+    """
     task, training = condition.task, condition.training
-    labels = {"block": block, "fraction": condition.fraction}
+    listing = partial(context.listing, runs=runs, block=block, fraction=condition.fraction)
     if block == PAPER_RATE:
         rate = training.learning_rates[0]
         contenders = {
             name: Contender(next(iter(family.values())), next(iter(family)), rate, 0.0) for name, family in losses.items()
         }
     else:
-        protocol = Protocol(plan.ladder, plan.tuning_seeds, 2, lab.seed)
-        trainer = lab.trainer(task, training, **labels, purpose="choice of the rate")
-        contenders = choose(trainer, losses, protocol, lab.report)
+        config = ComparisonConfig(learning_rates=plan.ladder, tuning_seeds=plan.tuning_seeds, seed=context.seed)
+        contenders = yield from listing(choose(task, training, losses, config), purpose="choice of the rate")
     curves = {"curve_every": min(plan.curve_every, training.steps), "curve_on": "test"}
-    trainer = lab.trainer(task, training.model_copy(update=curves), **labels, purpose="measurement")
-    return measured_rows(trainer, contenders, plan.n, lab)
+    training = training.model_copy(update=curves)
+    results = yield from listing(repeat(task, training, contenders, plan.n, context.seed), purpose="measurement")
+    return measured_rows(contenders, results, plan.n)
 
 
-def measured_rows(trainer: Trains, contenders: Mapping[str, Contender], n: int, lab: Lab) -> dict[str, dict[str, Any]]:
-    """The rows of `comparison.rows`, with validation accuracies, failures, mean curve and mean histogram of the outputs.
-
-    A network that is missing after all attempts counts 0.
-    """
-    runs = repeated(trainer, contenders, n, lab)
-    trained = {name: [r for r in results if _is_trained(r)] for name, results in runs.items()}
-    samples = [Sample(tuple(r.test or 0.0 for r in good) + (0.0,) * (n - len(good))) for good in trained.values()]
-    table = rows(contenders, samples)
-    for name, good in trained.items():
-        table[name]["chosen_by"] = table[name].pop("validation")
-        table[name]["validation"] = float(np.mean([r.validation for r in good])) if good else 0.0
-        table[name]["failed"] = len(runs[name]) - len(good)
-        table[name]["curve"] = _mean_curve(good)
-        table[name]["histogram"] = np.sum([r.histogram or (0,) * BINS for r in good], 0).tolist() if good else [0] * BINS
-    return table
-
-
-def repeated(trainer: Trains, contenders: Mapping[str, Contender], n: int, lab: Lab) -> dict[str, list[Any]]:
-    """All results of each loss until n of its networks are trained: one that fails is trained again with another seed.
+def repeat(
+    task: Task, training: TrainingConfig, contenders: Mapping[str, Contender], n: int, seed: int
+) -> Procedure[dict[str, list[Result]]]:
+    """Train n networks of each loss; a network that fails is trained again with another seed.
 
     As in the paper, whose cross-entropy networks on little data "had to be run many times" (section IV.E).  All losses see
     the same seeds, in the same order.
+
+    Returns:
+        All results of each loss, failed ones too.
     """
-    seeds = derive_seeds(lab.seed, "test", ATTEMPTS * n)
-    runs: dict[str, list[Any]] = {name: [] for name in contenders}
+    seeds = derive_seeds(seed, "test", ATTEMPTS * n)
+    results: dict[str, list[Result]] = {name: [] for name in contenders}
     while True:
         wanted = [
-            (seed, name)
-            for name, results in runs.items()
-            for seed in seeds[len(results) :][: n - sum(map(_is_trained, results))]
+            (each, name)
+            for name, known in results.items()
+            for each in seeds[len(known) :][: n - sum(map(_is_trained, known))]
         ]
         if not wanted:
-            return runs
-        wanted.sort(key=lambda pair: seeds.index(pair[0]))  # those of one seed together, which is faster
+            return results
+        wanted.sort(key=lambda pair: seeds.index(pair[0]))  # networks of one seed side by side are trained faster
         trainings = [Training(contenders[name].expression, contenders[name].learning_rate) for _, name in wanted]
-        total = len(wanted)
-        tell = lambda done, total=total: lab.report("measuring on test", done, total)  # noqa: E731
-        for (_, name), result in zip(wanted, trainer.train(trainings, [s for s, _ in wanted], True, tell), strict=True):
-            runs[name].append(result)
+        batch = Batch(task, training, trainings, [each for each, _ in wanted], test=True)
+        for (_, name), result in zip(wanted, (yield Request("measuring on test", batch)), strict=True):
+            results[name].append(result)
 
 
-def _is_trained(result: Any) -> bool:
+def measured_rows(
+    contenders: Mapping[str, Contender], results: Mapping[str, Sequence[Result]], n: int
+) -> dict[str, dict[str, Any]]:
+    """A row for each loss: as in a comparison, with validation accuracies, failures, mean curve and summed histogram.
+
+    A network that is still missing after all attempts counts as 0.
+    """
+    trained = {name: [r for r in made if _is_trained(r)] for name, made in results.items()}
+    samples = [Sample(tuple(r.test or 0.0 for r in good) + (0.0,) * (n - len(good))) for good in trained.values()]
+    table: dict[str, dict[str, Any]] = {}
+    for row in rows_of(contenders, samples):
+        good = trained[row.name]
+        values = row.to_dict()
+        values["chosen_by"] = values.pop("validation")
+        values["validation"] = float(np.mean([r.validation for r in good])) if good else 0.0
+        values["failed"] = len(results[row.name]) - len(good)
+        values["curve"] = _mean_curve(good)
+        values["histogram"] = np.sum([r.histogram or (0,) * BINS for r in good], 0).tolist() if good else [0] * BINS
+        table[row.name] = values
+    return table
+
+
+def _is_trained(result: Result) -> TypeGuard[TrainingResult]:
     return isinstance(result, TrainingResult) and not result.diverged
 
 

@@ -1,6 +1,6 @@
-"""An experiment: something measured at a scale, written as numbers, a figure and a table.
+"""An experiment measures something at a scale, and is written as numbers, a figure and tables.
 
-Each has a file in `glo.paper`, with an `EXPERIMENT`; the file's name is the experiment's.
+Each has a file in `glo.paper`, which defines an `EXPERIMENT`; the file's name is the experiment's name.
 """
 
 from __future__ import annotations
@@ -17,40 +17,40 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from glo.errors import ConfigError
-from glo.paper.experiment.context import Lab, provenance
+from glo.paper.experiment.context import ExperimentContext, provenance
 from glo.records import Config
 from glo.report import Sheet, save, write_text
 
 
 class Scale(StrEnum):
-    """How much of an experiment is made."""
+    """The size of an experiment."""
 
-    SMOKE = "smoke"  # seconds: whether it runs
+    SMOKE = "smoke"  # takes seconds; shows only that it runs
     SMALL = "small"  # about half an hour on two cores
-    PAPER = "paper"  # what the paper did; for a GPU
+    PAPER = "paper"  # as in the paper; for a GPU
 
 
 Results = dict[str, Any]
-LISTS = ("history", "runs")  # long ones of small rows
+LISTS = ("history", "runs")  # long lists of small rows
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What an experiment is.
+    """A figure or table of the paper, or one of our own.
 
     Attributes:
-        figure: of the paper, or what it is instead.
-        what: it asks, in one line.
+        figure: its number in the paper, e.g. "Figure 2", or a note that it is not from there.
+        what: one line on what it measures.
         scales: the settings at each scale.
-        measure: `measure(lab, setting)` -> JSON-like results.
-        draw: the figure, from the results alone.
-        tables: what the paper has, what was measured and the difference, from the results alone.
+        measure: `measure(context, setting)` -> JSON-like results.
+        draw: makes the figure from the results alone.
+        tables: makes tables from the results alone: the paper's numbers, the measured ones, and the difference.
     """
 
     figure: str
     what: str
     scales: Mapping[Scale, Any]
-    measure: Callable[[Lab, Any], Results]
+    measure: Callable[[ExperimentContext, Any], Results]
     draw: Callable[[Results], Figure]
     tables: Callable[[Results], list[Sheet]]
 
@@ -58,47 +58,47 @@ class Experiment:
 def experiment_names() -> list[str]:
     """Names of all experiments: the files of `glo.paper`, with dashes."""
     package = importlib.import_module("glo.paper")
-    return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(package.__path__))
+    return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
 
 
 def load_experiment(name: str) -> Experiment:
     """An experiment by name.
 
     Raises:
-        ConfigError: if there is none of this name; the message lists them.
+        ConfigError: for an unknown name; the message lists all experiments.
     """
     if name not in experiment_names():
         raise ConfigError(f"there is no experiment '{name}'; experiments are {', '.join(experiment_names())}")
     return importlib.import_module(f"glo.paper.{name.replace('-', '_')}").EXPERIMENT
 
 
-def run_experiment(name: str, scale: str, out: Path, lab: Lab) -> Results:
+def run_experiment(name: str, scale: str, out: Path, context: ExperimentContext) -> Results:
     """Measure, and write NAME-SCALE.json, .png, .svg and .md into a folder.
 
-    What is recorded in the lab's store is not measured again.  On a cluster the numbers are those of one machine.
+    Trainings that are recorded in the store are not repeated.  On a cluster the numbers are those of one machine.
 
     Returns:
-        What is in the JSON file.
+        The content of the JSON file.
 
     Raises:
         ConfigError: for an unknown experiment or scale.
         DataError: if the task's files are missing or damaged.
-        ClusterError: if the cluster is lost; what has ended is in the store.
+        ClusterError: if the cluster is lost; finished trainings are in the store.
     """
     experiment = load_experiment(name)
     if scale not in list(Scale):
         raise ConfigError(f"there is no scale '{scale}'; scales are {', '.join(Scale)}")
     setting: Config = experiment.scales[Scale(scale)]
-    command = ("glo", "experiment", "run", name, "--scale", scale, "--seed", str(lab.seed), "--device", lab.place.device)
+    options = ("--scale", scale, "--seed", str(context.seed), "--device", context.executor.device)
     results = {
         "experiment": name,
         "figure": experiment.figure,
         "what": experiment.what,
         "scale": scale,
         "setting": setting.model_dump(mode="json"),
-        **experiment.measure(lab, setting),
-        "provenance": provenance(lab, *command),
-        "runs": lab.runs,
+        **experiment.measure(context, setting),
+        "provenance": provenance(context, "glo", "experiment", "run", name, *options),
+        "runs": context.runs,
     }
     for ending in ("png", "svg"):
         save(experiment.draw(results), out / f"{name}-{scale}.{ending}")
@@ -108,7 +108,7 @@ def run_experiment(name: str, scale: str, out: Path, lab: Lab) -> Results:
 
 
 def markdown(experiment: Experiment, results: Results) -> str:
-    """The tables of an experiment, with where the numbers come from."""
+    """The tables of an experiment, and the provenance of the numbers."""
     name, scale, origin = results["experiment"], results["scale"], results["provenance"]
     head = f"# {name}, scale {scale}\n\n{experiment.figure}: {experiment.what}\n"
     machine = origin["hardware"]

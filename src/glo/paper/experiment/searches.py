@@ -1,19 +1,21 @@
-"""Searches that an experiment makes: their size, and how they are published."""
+"""The searches of an experiment: their size, and how they are published."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import PositiveInt
 
-from glo.paper.experiment.context import Lab
-from glo.records import Config, Phase, Rate, digest
+from glo.compare.procedures import OnProgress
+from glo.paper.experiment.context import ExperimentContext
+from glo.records import Config, PhaseKind, Rate, digest
 from glo.store import GenerationRecord
-from glo.study import Discovery, discover
+from glo.study import Callback, Study, StudyResult, discover
 
 
 class SearchPlan(Config):
-    """A search for a loss; what is None is the preset's.
+    """A search for a loss; an option that is None has the preset's value.
 
     Attributes:
         preset: "paper" or "default".
@@ -38,8 +40,21 @@ class SearchPlan(Config):
     confirmations: PositiveInt = 5
 
 
-def search(lab: Lab, plan: SearchPlan) -> Discovery:
-    """Make the search, or go on with it; it is a run of the lab's store."""
+class _Progress(Callback):
+    """Reports how many generations have ended."""
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self._on_progress = on_progress
+
+    def on_replay(self, study: Study, generation: GenerationRecord) -> None:
+        self.on_generation(study, generation)
+
+    def on_generation(self, study: Study, generation: GenerationRecord) -> None:
+        self._on_progress(f"search on {study.task.name}, preset {study.preset}", generation.generation + 1, 0)
+
+
+def search(context: ExperimentContext, plan: SearchPlan) -> StudyResult:
+    """Run the search, or go on with it; it is a study in the store of the context."""
     settings: list[str] = []
     if plan.batch_size:
         settings.append(f"training.batch_size={plan.batch_size}")
@@ -47,35 +62,31 @@ def search(lab: Lab, plan: SearchPlan) -> Discovery:
         settings.append(f"training.learning_rates={list(plan.ladder)}")
     if plan.iterations:
         settings += [f"coefficients.iterations={plan.iterations}", f"coefficients.confirmations={plan.confirmations}"]
-
-    def on_generation(record: GenerationRecord, replayed: bool) -> None:
-        lab.report(f"search on {plan.task}, preset {plan.preset}", record.generation + 1, 0)
-
     return discover(
-        lab.task(plan.task, plan.samples),
+        context.task(plan.task, plan.samples),
         generations=plan.generations,
         population=plan.population,
         steps=plan.steps,
         tune=plan.iterations > 0,
         preset=plan.preset,
-        seed=lab.seed,
-        name=f"{plan.task}-{plan.preset}-{lab.seed}-{digest(plan.model_dump(mode='json'))}",
-        storage=lab.storage,
+        seed=context.seed,
+        name=f"{plan.task}-{plan.preset}-{context.seed}-{digest(plan.model_dump(mode='json'))}",
+        storage=context.storage,
         settings=settings,
-        cluster=lab.place.make_trainer,
-        on_generation=on_generation,
+        cluster=context.executor,
+        callbacks=[_Progress(context.on_progress)],
     )
 
 
-def best_before_tuning(discovery: Discovery) -> str:
-    """The best loss of the genetic algorithm, which the coefficients are then tuned of."""
-    genetic = [record for record in discovery.history if record.phase is Phase.GENETIC]
-    return Discovery(discovery.name, discovery.config, genetic).expression
+def best_before_tuning(result: StudyResult) -> str:
+    """The best loss of the genetic algorithm, whose coefficients are then tuned."""
+    genetic = [record for record in result.history if record.phase is PhaseKind.GENETIC]
+    return replace(result, history=genetic).expression
 
 
-def published(discovery: Discovery) -> dict[str, Any]:
-    """A search as it is published: how it was made and what it came to, without its candidates."""
-    summary = discovery.summary()
+def published(result: StudyResult) -> dict[str, Any]:
+    """A search as it is published: its configuration and its result, without its candidates."""
+    summary = result.summary()
     kept = (
         "expression",
         "fitness",
@@ -90,6 +101,6 @@ def published(discovery: Discovery) -> dict[str, Any]:
     return {key: summary[key] for key in kept}
 
 
-def candidates(discovery: Discovery, **labels: Any) -> list[dict[str, Any]]:
+def candidates(result: StudyResult, **labels: Any) -> list[dict[str, Any]]:
     """Every candidate of a search, failed ones too."""
-    return [{**labels, **row} for row in discovery.history_rows()]
+    return [{**labels, **row} for row in result.history_rows()]

@@ -1,0 +1,180 @@
+"""The story of `glo demo`: discover a loss for digits with wrong labels, and test honestly whether it is better."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glo.catalog import cross_entropy
+from glo.compare import ComparisonConfig, ComparisonRow
+from glo.compare.families import baselines
+from glo.compare.procedures import OnProgress, run_all
+from glo.compare.protocol import compare
+from glo.errors import ConfigError
+from glo.execution import Executor, Where, open_executor
+from glo.expr import parse
+from glo.provenance import hardware
+from glo.records import TrainingConfig
+from glo.report import loss_figure, progress_figure, save, write_text
+from glo.store import GenerationRecord
+from glo.study import Callback, Study, StudyResult, Trial, discover
+from glo.tasks import Task, load_task
+
+TASK = "noisy-digits"
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """The size of the demo.
+
+    Attributes:
+        finalists: how many of the best losses of the search are trained again, with the tuning seeds, to choose one.
+        tuning_seeds: trainings over which the learning rate, the smoothing and the finalist are chosen.
+        repeats: fresh seeds of the final comparison.
+    """
+
+    seed: int = 0
+    generations: int = 15
+    population: int = 40
+    steps: int = 600
+    finalists: int = 12
+    tuning_seeds: int = 5
+    repeats: int = 10
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """The result of the demo.
+
+    Attributes:
+        summary: the content of summary.json.
+        rows: the final comparison.
+    """
+
+    summary: dict[str, Any]
+    rows: list[ComparisonRow]
+
+
+class _Progress(Callback):
+    """Reports how many generations have ended."""
+
+    def __init__(self, on_progress: OnProgress, generations: int) -> None:
+        self._on_progress, self._generations = on_progress, generations
+
+    def on_replay(self, study: Study, generation: GenerationRecord) -> None:
+        self.on_generation(study, generation)
+
+    def on_generation(self, study: Study, generation: GenerationRecord) -> None:  # noqa: ARG002 - a hook
+        self._on_progress("search", generation.generation + 1, self._generations)
+
+
+def run_demo(
+    config: DemoConfig,
+    out: Path,
+    on_progress: OnProgress = lambda label, done, total: None,
+    cluster: Where = None,
+) -> DemoResult:
+    """Search, choose on validation, compare on test; write summary.json, loss.png and progress.png to `out`.
+
+    Args:
+        cluster: where to train instead of on this machine; the numbers are the same.
+
+    Raises:
+        ConfigError: if the folder cannot be written.
+        ClusterError: if the cluster cannot be used, before any file is changed, or if it is lost.
+    """
+    with open_executor(cluster) as executor:
+        return _run(config, out, on_progress, executor)
+
+
+def _run(config: DemoConfig, out: Path, on_progress: OnProgress, executor: Executor) -> DemoResult:
+    _make_room(out)
+    seconds: dict[str, float] = {}
+    clock = time.perf_counter()
+
+    def lap(part: str) -> None:
+        nonlocal clock
+        seconds[part] = time.perf_counter() - clock
+        clock = time.perf_counter()
+
+    task = load_task(TASK)
+    result = _search(config, out, on_progress, executor)
+    lap("search")
+    trials = result.finalists(config.finalists) or [result.best]  # `best` raises an error if there is none
+    rows = _compare(task, trials, result.config.training, config, on_progress, executor)
+    lap("comparison")
+    losses = _losses(rows, trials)
+    found = losses["discovered"]
+    summary = {
+        "task": TASK,
+        **{key: value for key, value in result.summary().items() if key != "seconds"},
+        "hardware": hardware(),
+        **{key: found[key] for key in ("expression", "canonical", "latex", "learning_rate", "fitness")},
+        "losses": losses,
+        "p_value": losses["cross_entropy"]["p_value"],
+        "margin": found["mean"] - losses["cross_entropy"]["mean"],
+        "seed": config.seed,
+        "ladder": list(ComparisonConfig().ladder),
+    }
+    save(loss_figure({"discovered": parse(found["expression"]), "cross-entropy": cross_entropy}), out / "loss.png")
+    save(progress_figure(result.history, f"validation {task.metric}"), out / "progress.png")
+    lap("pictures")
+    summary["seconds"] = seconds
+    write_text(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    return DemoResult(summary, rows)
+
+
+def _make_room(out: Path) -> None:
+    """Make the folder.  A demo that had ended starts again from nothing; one that was interrupted goes on."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if (out / "summary.json").exists():
+            for path in (out / "summary.json", *out.glob("glo.db*")):
+                path.unlink()
+    except OSError as error:
+        raise ConfigError(f"{error.filename} cannot be written ({error.strerror}): choose another --out") from None
+
+
+def _search(config: DemoConfig, out: Path, on_progress: OnProgress, executor: Executor) -> StudyResult:
+    on_progress("search", 0, config.generations)
+    return discover(
+        TASK,
+        seed=config.seed,
+        generations=config.generations,
+        population=config.population,
+        steps=config.steps,
+        name="demo",
+        storage=out / "glo.db",
+        cluster=executor,
+        callbacks=[_Progress(on_progress, config.generations)],
+    )
+
+
+def _compare(
+    task: Task,
+    trials: list[Trial],
+    training: TrainingConfig,
+    config: DemoConfig,
+    on_progress: OnProgress,
+    executor: Executor,
+) -> list[ComparisonRow]:
+    """Choose each loss at its best on validation, then measure all on test over fresh seeds.
+
+    The first row is the discovered loss, with which the others are compared.
+    """
+    families = {"discovered": {trial.expression: parse(trial.expression) for trial in trials}, **baselines(task)}
+    comparison = ComparisonConfig(tuning_seeds=config.tuning_seeds, repeats=config.repeats, seed=config.seed)
+    (rows,) = run_all(executor, [compare(task, training, families, comparison)], on_progress)
+    return rows
+
+
+def _losses(rows: list[ComparisonRow], trials: list[Trial]) -> dict[str, dict[str, Any]]:
+    """The rows by name, with the fitness of the discovered loss and the amount of label smoothing."""
+    losses = {row.name: row.to_dict() for row in rows}
+    fitness = {trial.expression: trial.fitness for trial in trials}
+    losses["discovered"]["fitness"] = fitness[losses["discovered"]["expression"]]
+    losses["label_smoothing"]["smoothing"] = float(losses["label_smoothing"]["variant"])
+    return losses

@@ -1,0 +1,61 @@
+"""The options of a comparison."""
+
+from __future__ import annotations
+
+from pydantic import PositiveInt, model_validator
+
+from glo.records import Config
+
+LADDER = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+SMOOTHINGS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+
+
+class ComparisonConfig(Config):
+    """What is compared, and how.
+
+    Attributes:
+        steps: lengths of training, each a comparison of its own; empty for the length that the training options say.
+        learning_rates: the ladder from which each loss has its own rate chosen; a single rate is fixed for all losses, and
+            confounds the comparison.
+        tuning_seeds: trainings over which rate and variant are chosen, on validation.
+        repeats: fresh seeds of the measurement on test.
+        seed: from which all others are derived.
+        smoothings: amounts of label smoothing, of which validation chooses the best.
+        baselines: whether cross-entropy and label smoothing are always among the losses.
+        label_noise: fraction of the training labels that are made wrong.
+        train_fraction: fraction of the training data that is kept.
+
+    Raises:
+        ConfigError: for fewer than two repeats, no tuning seed, or rates that are not positive numbers.
+    """
+
+    steps: tuple[PositiveInt, ...] = ()
+    learning_rates: tuple[float, ...] = LADDER
+    tuning_seeds: int = 3
+    repeats: int = 10
+    seed: int = 0
+    smoothings: tuple[float, ...] = SMOOTHINGS
+    baselines: bool = True
+    label_noise: float = 0.0
+    train_fraction: float = 1.0
+
+    @model_validator(mode="after")
+    def _check(self) -> ComparisonConfig:
+        if self.repeats < 2:
+            raise ValueError(f"{self.repeats} repeat has no spread to compare by: give at least 2 --repeats, better 10")
+        if self.tuning_seeds < 1:
+            raise ValueError("at least 1 tuning seed is needed to choose a learning rate")
+        if not self.learning_rates or not all(0 < rate < float("inf") for rate in self.learning_rates):
+            given = ", ".join(f"{rate:g}" for rate in self.learning_rates) or "none at all"
+            raise ValueError(f"learning rates are positive numbers, e.g. 0.01,0.1,1, not {given}")
+        return self
+
+    @property
+    def ladder(self) -> tuple[float, ...]:
+        """The learning rates in order, each once."""
+        return tuple(sorted(set(self.learning_rates)))
+
+    @property
+    def confounded(self) -> bool:
+        """Whether all losses have the same learning rate."""
+        return len(self.ladder) == 1

@@ -1,0 +1,47 @@
+"""The contenders of a comparison: the losses to compare, and the baselines that they have to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from glo.catalog import (
+    binary_cross_entropy,
+    cross_entropy,
+    mse,
+    resolve,
+    smoothed_binary_cross_entropy,
+    smoothed_cross_entropy,
+)
+from glo.compare.config import SMOOTHINGS, ComparisonConfig
+from glo.errors import ConfigError
+from glo.expr import Expr
+from glo.records import Link
+from glo.tasks import Task
+
+Family = Mapping[str, Expr]  # the variants of one contender, by name; the best on validation is measured on test
+
+
+def contenders(task: Task, losses: Sequence[str | Expr], config: ComparisonConfig) -> dict[str, Family]:
+    """The families to compare, by name; the first is the baseline.
+
+    Raises:
+        ConfigError: if there is only one.
+    """
+    given: dict[str, Family] = {str(loss).strip(): {"": resolve(loss)} for loss in losses}
+    standard = baselines(task, config.smoothings) if config.baselines else {}
+    known = [family[""] for family in standard.values() if "" in family]
+    families = standard | {name: family for name, family in given.items() if family[""] not in known}
+    if len(families) < 2:
+        raise ConfigError("there is only one loss: give another to compare it with, or leave the baselines in")
+    return families
+
+
+def baselines(task: Task, smoothings: Sequence[float] = SMOOTHINGS) -> dict[str, Family]:
+    """Cross-entropy, without and with label smoothing; for regression, squared error."""
+    if task.link is Link.IDENTITY:
+        return {"mse": {"": mse}}
+    if task.link is Link.SIGMOID:
+        smoothed = {f"{s:g}": smoothed_binary_cross_entropy(s) for s in smoothings}
+        return {"binary_cross_entropy": {"": binary_cross_entropy}, "label_smoothing": smoothed}
+    smoothed = {f"{s:g}": smoothed_cross_entropy(s, task.classes) for s in smoothings}
+    return {"cross_entropy": {"": cross_entropy}, "label_smoothing": smoothed}

@@ -1,0 +1,73 @@
+"""A comparison as tables and text."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from glo.compare.rows import ComparisonRow
+
+if TYPE_CHECKING:
+    from glo.compare.comparison import Comparison
+
+WIDTH = 140  # of the text where there is no terminal; wide enough for any table
+
+
+def comparison_table(
+    rows: Sequence[ComparisonRow], metric: str, steps: int | None = None, confounded: bool = False
+) -> Table:
+    """The losses on test, and the difference of each to the first, the baseline.
+
+    Args:
+        confounded: whether all losses have the same learning rate.
+    """
+    rate = "all at one learning rate" if confounded else "each loss at its own best learning rate"
+    trained = f" after {steps:,} steps" if steps else ""
+    table = Table(title=f"Test {metric}{trained}, {rate}; differences to {rows[0].name}")
+    for column in ("loss", "expression"):
+        table.add_column(column)
+    several = len(rows) > 2
+    for column in ("rate", "mean", "sd", "n", "difference", "95 % interval", "p", *["p (Holm)"] * several, "g"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        numbers = [f"{row.learning_rate:g}", f"{row.mean:.4f}", f"{row.sd:.4f}", str(row.n)]
+        table.add_row(row.name, row.expression if row.expression != row.name else "", *numbers, *_difference(row, several))
+    table.caption = "p: Welch's two-tailed t-test" + ", corrected for several losses by Holm" * several + "; g: Hedges' g"
+    return table
+
+
+def _difference(row: ComparisonRow, several: bool) -> list[str]:
+    if row.difference is None:
+        return []
+    interval = "" if row.interval is None else "{:+.4f} to {:+.4f}".format(*row.interval)
+    p_values = [_p_value(row.p_value), *([_p_value(row.p_holm)] if several else [])]
+    effect = "" if row.hedges_g is None else f"{row.hedges_g:+.2f}"
+    return [f"{row.difference:+.4f}", interval, *p_values, effect]
+
+
+def _p_value(p_value: float | None) -> str:
+    return "" if p_value is None else f"{p_value:.1e}"
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """How far the order of the losses agrees between lengths of training, and the warnings; a line for each."""
+    taus = [
+        (*between.steps, "undefined" if between.kendall_tau is None else f"{between.kendall_tau:.2f}")
+        for between in comparison.agreement
+    ]
+    orders = [f"Order of the losses at {short} and at {long} steps: Kendall's tau {tau}." for short, long, tau in taus]
+    return orders + [f"Warning: {warning}" for warning in comparison.warnings]
+
+
+def as_text(comparison: Comparison) -> str:
+    """The tables of all lengths of training and the notes, as wide as the terminal."""
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=shutil.get_terminal_size((WIDTH, 24)).columns, color_system=None)
+    for horizon in comparison.horizons:
+        console.print(comparison.table(horizon.steps))
+    return "\n".join([buffer.getvalue().rstrip(), *notes(comparison)])
