@@ -1,1 +1,1 @@
-"""Benchmarks: glo beside what a user would write.  `make bench`."""
+"""Benchmarks: glo compared with code that a user would write without it (`make bench`)."""

@@ -1,4 +1,4 @@
-"""Tools of the benchmarks: median times, the losses that are trained, and the rows of the result table."""
+"""What the benchmarks share: median times, the losses to train, and the rows of the result table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """How long a call takes."""
+    """The seconds that a call takes."""
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
@@ -52,9 +52,9 @@ def row(what: str, value: float, goal: str, detail: Row) -> Row:
     """A row of the result table.
 
     Args:
-        what: what was measured.
+        what: a name for the measurement.
         value: the measured value.
-        goal: e.g. ">= 6".
+        goal: a comparison, e.g. ">= 6".
         detail: further keys of the row in the JSON file.
     """
     sign, bound = goal.split()

@@ -2,7 +2,7 @@
 
     python -m benchmarks.run [engine] [loss] [images] [search] [tune] [start] [gpu]
 
-Each comparison is measured in one run, in turn and repeatedly; the results are medians and ratios.
+Each benchmark measures glo and its peers in turn and repeatedly, in one process; the results are medians and ratios.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def engine(repeats: int) -> list[Row]:
-    """Network-steps per second on digits (64-64-10, batch 100), 80 different losses: population, plain, DataLoader."""
+    """Network-steps per second on digits (64-64-10, batch 100), 80 losses: a population, the plain loop, a DataLoader."""
     task, losses, steps = load_task("digits"), viable_losses(NETWORKS), 300
     config = TrainingConfig(steps=steps, batch_size=BATCH)
     work = [plain.Work(str(loss), 0.1, steps, BATCH, 0) for loss in losses]
@@ -71,7 +71,7 @@ def engine(repeats: int) -> list[Row]:
 
 
 def loss(repeats: int) -> list[Row]:
-    """The share of the losses in the time of a step; on one thread, with the half of a population that one core trains."""
+    """The share of the losses in the time of a step, on one thread, for the half of a population that one core trains."""
     task, losses = load_task("digits"), viable_losses(NETWORKS)[::CORES]
     config = TrainingConfig(steps=300, batch_size=BATCH)
     trainings = [Training(loss, 0.1) for loss in losses]
@@ -125,7 +125,7 @@ def images(repeats: int) -> list[Row]:
 
 
 def search(repeats: int) -> list[Row]:
-    """A whole search by the paper's GA on noisy-digits, 80 candidates x 20 generations, one learning rate: glo and DEAP."""
+    """A whole search by the paper's GA on noisy-digits, 80 candidates x 20 generations, one learning rate: glo vs DEAP."""
     task, steps, rate = load_task("noisy-digits"), 600, 0.1
     settings = [
         f"training.learning_rates=[{rate}]", "funnel.derivative=true", "funnel.descent=true", "training.early_stop=0.1",
@@ -153,7 +153,7 @@ def search(repeats: int) -> list[Row]:
 
 
 def tune(repeats: int) -> list[Row]:
-    """The coefficients of Baikal on noisy-digits, 10 iterations of 16 candidates, one learning rate: glo and pycma."""
+    """Tuning Baikal on noisy-digits, 10 iterations of 16 candidates, one learning rate: glo vs pycma."""
     task, steps, rate, iterations, population = load_task("noisy-digits"), 600, 0.01, 10, 16
     with tempfile.TemporaryDirectory() as folder:
         seeds = iter(range(repeats + 1))
@@ -174,7 +174,7 @@ def tune(repeats: int) -> list[Row]:
 
 
 def start(repeats: int) -> list[Row]:
-    """Seconds that `import glo` and `glo --help` take, without the start of Python."""
+    """Seconds of `import glo`, without the start of Python, and of `glo --help`."""
 
     def run(code: str) -> Callable[[], Any]:
         return lambda: subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
@@ -218,7 +218,7 @@ def main() -> None:
     (RESULTS / f"{'all' if chosen == list(PARTS) else '-'.join(chosen)}.json").write_text(
         json.dumps(result, indent=2) + "\n", encoding="utf-8"
     )
-    table = Table(title="glo and what a user would write without it")
+    table = Table(title="glo compared with code that a user would write without it")
     for column in ("benchmark", "measured", "goal", "met"):
         table.add_column(column)
     for line in rows:

@@ -1,4 +1,4 @@
-"""The plain loop with a DataLoader, as in most published code of loss searches."""
+"""The plain loop with a DataLoader, as in most published code for loss searches."""
 
 from __future__ import annotations
 
