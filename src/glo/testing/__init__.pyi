@@ -1,5 +1,5 @@
 from .executor import ExecutorContract
-from .search import SearchContract
+from .search import AdaptiveSearchContract, SearchContract
 from .store import StoreContract
 
-__all__ = ["ExecutorContract", "SearchContract", "StoreContract"]
+__all__ = ["AdaptiveSearchContract", "ExecutorContract", "SearchContract", "StoreContract"]
