@@ -1,154 +1,140 @@
-"""The cache: a loss is judged once, whatever it is written as, for the same data and training."""
+"""The cache of a funnel: a loss is trained once, however it is written, for the same data, training, device and versions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
 from typing import Any
 
 import pytest
 
-from contracts.evaluator_contract import SHORT, digits, jobs
-from glo.evaluation import Cached, Funnel, FunnelConfig, LocalEvaluator, OnOutcomes, no_lookup, probe_points, unheard
-from glo.expr import fingerprint, parse
-from glo.records import Job, Link, Outcome, Stage, StageCount, Status, TrainingConfig
+from candidates import SHORT, digits, jobs
+from fakes import RESULTS, FakeExecutor, RecordingCache
+from glo.evaluation import Cache, Funnel, MemoryCache, evaluate
+from glo.execution import InlineExecutor, Key
+from glo.records import FunnelConfig, Outcome, Result, Stage, Status, TrainingConfig
 from glo.tasks import load_task
 
-POINTS = probe_points(Link.SOFTMAX, soft=False)
-Memory = dict[str, dict[str, Outcome]]
+CHECKED = FunnelConfig(derivative=True, descent=True)
+REJECTS = {Stage.DERIVATIVE: "x*sqrt(-1 - y)", Stage.DESCENT: "x - x*log(y)"}
 
 
-class Counting:
-    """An evaluator that trains nothing and counts what it is asked; the outcome is of a given status."""
-
-    def __init__(self, status: Status = Status.TRAINED) -> None:
-        self.asked: list[str] = []
-        self._status = status
-
-    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
-        texts = [str(job.expression) for job in jobs]
-        self.asked += texts
-        marks = [fingerprint(job.expression, POINTS) for job in jobs]
-        fitness = 0.5 if self._status is Status.TRAINED else 0.0
-        outcomes = [
-            Outcome(t, m, self._status, Stage.TRAINING, "of the test", fitness) for t, m in zip(texts, marks, strict=True)
-        ]
-        for position, outcome in enumerate(outcomes):
-            on_outcomes({position: outcome})
-        return outcomes
+def funnel(
+    executor: FakeExecutor, cache: Cache | None = None, training: TrainingConfig = SHORT, config: FunnelConfig | None = None
+) -> Funnel:
+    return Funnel(digits(), training, config or FunnelConfig(), executor, cache)
 
 
-def remembered(memory: Memory) -> Any:
-    """A store in memory: the outcomes that are known of these fingerprints."""
-    return lambda context, marks: {m: o for m, o in memory.get(context, {}).items() if m in marks}
+def trained(executor: FakeExecutor, cache: Cache, *texts: str, seed: int = 0, **options: Any) -> list[str]:
+    """The losses that a new funnel with this cache trains."""
+    evaluate(funnel(executor, cache, **options), jobs(*texts, seed=seed))
+    return executor.texts
 
 
-def cached(inner: Counting, memory: Memory | None = None) -> Cached:
-    return Cached("context", remembered(memory or {}), inner, POINTS, StageCount())
-
-
-def test_equal_fingerprints_are_judged_once_in_one_call() -> None:
-    inner = Counting()
-    outcomes = cached(inner).evaluate(jobs("x*log(y)", "y*x", "log(y)*x", "x*log(y) + 3"))
-    asked = [fingerprint(parse(text), POINTS) for text in inner.asked]
-    assert asked == [outcomes[0].fingerprint, outcomes[1].fingerprint]
+def test_equal_fingerprints_are_trained_once_in_one_batch() -> None:
+    executor = FakeExecutor()
+    outcomes = evaluate(funnel(executor), jobs("x*log(y)", "y*x", "log(y)*x", "x*log(y) + 3"))
+    assert executor.texts == ["x*log(y)", "y*x"]
     assert [outcome.expression for outcome in outcomes] == ["x*log(y)", "y*x", "log(y)*x", "x*log(y) + 3"]
     assert outcomes[0].fingerprint == outcomes[2].fingerprint == outcomes[3].fingerprint != outcomes[1].fingerprint
 
 
-def test_equal_fingerprints_are_judged_once_in_many_calls() -> None:
-    inner = Counting()
-    cache = cached(inner)
+def test_equal_fingerprints_are_trained_once_in_several_batches() -> None:
+    executor = FakeExecutor()
+    evaluator = funnel(executor)
     for text in ("x*log(y)", "log(y)*x", "y*x", "x*log(y)", "x*y"):
-        (outcome,) = cache.evaluate(jobs(text))
+        (outcome,) = evaluate(evaluator, jobs(text))
         assert (outcome.expression, outcome.fitness) == (text, 0.5)
-    assert inner.asked == ["x*log(y)", "y*x"]
+    assert executor.texts == ["x*log(y)", "y*x"]
+    assert len(executor.submitted) == 2 * len(SHORT.learning_rates)
 
 
 def test_another_seed_is_another_training() -> None:
-    inner = Counting()
-    cache = cached(inner)
-    cache.evaluate(jobs("x*log(y)", seed=1) + jobs("x*log(y)", seed=2))
-    cache.evaluate(jobs("x*log(y)", seed=1) + jobs("x*log(y)", seed=3))
-    assert len(inner.asked) == 3
+    executor = FakeExecutor()
+    evaluator = funnel(executor)
+    evaluate(evaluator, jobs("x*log(y)", seed=1) + jobs("x*log(y)", seed=2))
+    evaluate(evaluator, jobs("x*log(y)", seed=1) + jobs("x*log(y)", seed=3))
+    assert [seed for _, seed in executor.submitted[:: len(SHORT.learning_rates)]] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("status", [Status.TRAINED, Status.REJECTED, Status.STOPPED, Status.DIVERGED])
-def test_what_is_due_to_the_loss_is_remembered(status: Status) -> None:
-    inner = Counting(status)
-    cache = cached(inner)
-    first, second = cache.evaluate(jobs("x*y")), cache.evaluate(jobs("x*y"))
+@pytest.mark.parametrize("status", [Status.TRAINED, Status.STOPPED, Status.DIVERGED])
+def test_an_outcome_that_depends_on_the_loss_alone_is_remembered(status: Status) -> None:
+    executor, cache = FakeExecutor(lambda training, seed: RESULTS[status]), RecordingCache()
+    evaluator = funnel(executor, cache)
+    first, second = evaluate(evaluator, jobs("x*y")), evaluate(evaluator, jobs("x*y"))
     assert first == second
     assert second[0].status is status
-    assert inner.asked == ["x*y"]
-    assert [outcome.status for marks in cache.new.values() for outcome in marks.values()] == [status]
+    assert len(executor.submitted) == len(SHORT.learning_rates)
+    assert cache.remembered == {"x*y": first[0]}
 
 
 @pytest.mark.parametrize("status", [Status.CRASHED, Status.TIMED_OUT])
-def test_what_is_due_to_circumstances_is_tried_again(status: Status) -> None:
-    inner = Counting(status)
-    cache = cached(inner)
-    cache.evaluate(jobs("x*y"))
-    cache.evaluate(jobs("x*y"))
-    assert inner.asked == ["x*y", "x*y"]
-    assert cache.take_new() == {}
+def test_an_outcome_that_depends_on_circumstances_is_not_remembered(status: Status) -> None:
+    executor, cache = FakeExecutor(lambda training, seed: RESULTS[status]), RecordingCache()
+    evaluator = funnel(executor, cache)
+    assert [evaluate(evaluator, jobs("x*y"))[0].status for _ in range(2)] == [status, status]
+    assert len(executor.submitted) == 2 * len(SHORT.learning_rates)
+    assert cache.remembered == {}
 
 
-def test_what_a_store_knows_is_not_judged() -> None:
-    """What one cache found new is put into a memory, as the store does, and another cache is given it."""
-    first = cached(Counting())
-    told = first.evaluate(jobs("x*log(y)", "x*y", seed=4))
-    memory = first.take_new()
-    inner = Counting()
-    second = cached(inner, memory)
-    assert second.evaluate(jobs("x*log(y)", "x*y", seed=4)) == told
-    assert inner.asked == []
-    assert second.take_new() == {}
-    second.evaluate(jobs("x*y", seed=5))
-    assert inner.asked == ["x*y"]
+def test_outcomes_of_another_study_are_not_trained() -> None:
+    cache = MemoryCache()
+    first = evaluate(funnel(FakeExecutor(), cache), jobs("x*log(y)", "x*y", seed=4))
+    executor = FakeExecutor()
+    second = funnel(executor, cache)
+    assert evaluate(second, jobs("x*log(y)", "x*y", seed=4)) == first
+    assert executor.texts == []
+    evaluate(second, jobs("x*y", seed=5))
+    assert executor.texts == ["x*y"]
 
 
-def test_what_was_judged_is_given_to_the_store_once() -> None:
-    cache = cached(Counting())
-    cache.evaluate(jobs("x*log(y)", "x*y", "y*x"))
-    taken = cache.take_new()
-    assert sum(len(marks) for marks in taken.values()) == 2
-    assert cache.take_new() == {}
+def test_an_outcome_is_given_to_the_cache_once() -> None:
+    """`RecordingCache` raises an error for the second time."""
+    cache = RecordingCache()
+    evaluator = funnel(FakeExecutor(), cache)
+    for _ in range(2):
+        evaluate(evaluator, jobs("x*log(y)", "x*y", "y*x"))
+    assert list(cache.remembered) == ["x*log(y)", "x*y"]
+
+
+def test_what_the_cache_knows_already_stays() -> None:
+    first, second = (Outcome("x*y", "mark", Status.TRAINED, Stage.TRAINING, "", fitness) for fitness in (0.5, 0.6))
+    cache = MemoryCache()
+    cache.remember({"context": {"mark": first}})
+    cache.remember({"context": {"mark": second, "another": second}, "another": {"mark": second}})
+    assert cache.lookup("context", ["mark", "another", "unknown"]) == {"mark": first, "another": second}
+    assert cache.lookup("another", ["mark", "another"]) == {"mark": second}
+    assert cache.lookup("unknown", ["mark"]) == {}
 
 
 def test_hits_are_counted() -> None:
-    count = StageCount()
-    cache = Cached("context", no_lookup, Counting(), POINTS, count)
-    cache.evaluate(jobs("x*log(y)", "x*y", "y*x"))
-    cache.evaluate(jobs("x*y"))
+    evaluator = funnel(FakeExecutor())
+    evaluate(evaluator, jobs("x*log(y)", "x*y", "y*x"))
+    evaluate(evaluator, jobs("x*y"))
+    count = evaluator.counts[Stage.CACHE]
     assert (count.candidates, count.rejected) == (4, 2)
 
 
-def full(memory: Memory, inner: Counting, training: TrainingConfig = SHORT, config: FunnelConfig | None = None) -> Funnel:
-    return Funnel(digits(), training, config or FunnelConfig(), lambda counts: inner, remembered(memory))
-
-
-def test_what_lacks_a_variable_is_not_taken_for_a_loss_that_trains_alike_but_has_both() -> None:
+def test_a_loss_without_a_variable_does_not_share_the_outcome_of_one_with_both() -> None:
     """log(y) + x - x has the derivative of log(y); the paper gives 0 to the one and trains the other, in either order."""
     for first, second in (("log(y)", "log(y) + x - x"), ("log(y) + x - x", "log(y)")):
-        inner = Counting()
-        funnel = full({}, inner)
-        outcomes = {text: funnel.evaluate(jobs(text))[0] for text in (first, second)}
+        executor, cache = FakeExecutor(), RecordingCache()
+        evaluator = funnel(executor, cache)
+        outcomes = {text: evaluate(evaluator, jobs(text))[0] for text in (first, second)}
         assert outcomes["log(y)"].fingerprint == outcomes["log(y) + x - x"].fingerprint
         assert outcomes["log(y)"].status is Status.REJECTED
         assert outcomes["log(y) + x - x"].status is Status.TRAINED
-        assert inner.asked == ["log(y) + x - x"]
-        assert [o.status for marks in funnel.cached.take_new().values() for o in marks.values()] == [Status.TRAINED]
+        assert executor.texts == ["log(y) + x - x"]
+        assert [outcome.status for outcome in cache.remembered.values()] == [Status.TRAINED]
 
 
-def test_rejects_of_the_later_stages_are_remembered() -> None:
-    """The second evaluation reaches neither the derivative nor the descent stage."""
-    funnel = full({}, Counting(), config=FunnelConfig(derivative=True, descent=True))
-    texts = ("x*sqrt(-1 - y)", "x - x*log(y)")
-    first = funnel.evaluate(jobs(*texts))
-    assert [outcome.stage for outcome in first] == [Stage.DERIVATIVE, Stage.DESCENT]
-    funnel.take_counts()
-    assert funnel.evaluate(jobs(*texts)) == first
-    counts = funnel.take_counts()
+def test_rejects_of_the_checks_after_the_cache_are_remembered() -> None:
+    """The second evaluation makes neither check."""
+    evaluator = funnel(FakeExecutor(), config=CHECKED)
+    first = evaluate(evaluator, jobs(*REJECTS.values()))
+    assert [outcome.stage for outcome in first] == list(REJECTS)
+    evaluator.take_counts()
+    assert evaluate(evaluator, jobs(*REJECTS.values())) == first
+    counts = evaluator.take_counts()
     assert (counts[Stage.CACHE].candidates, counts[Stage.CACHE].rejected) == (2, 2)
     assert counts[Stage.DERIVATIVE].candidates == counts[Stage.DESCENT].candidates == 0
 
@@ -159,56 +145,90 @@ def test_rejects_of_the_later_stages_are_remembered() -> None:
     ids=str,
 )
 def test_another_training_does_not_share_outcomes(changed: dict[str, Any]) -> None:
-    first = full({}, Counting())
-    first.evaluate(jobs("x*log(y)"))
-    memory = first.cached.take_new()
-    same, other = Counting(), Counting()
-    full(memory, same).evaluate(jobs("x*log(y)"))
-    full(memory, other, TrainingConfig.model_validate(SHORT.model_dump() | changed)).evaluate(jobs("x*log(y)"))
-    assert (same.asked, other.asked) == ([], ["x*log(y)"])
+    cache = MemoryCache()
+    evaluate(funnel(FakeExecutor(), cache), jobs("x*log(y)"))
+    assert trained(FakeExecutor(), cache, "x*log(y)") == []
+    other = TrainingConfig.model_validate(SHORT.model_dump() | changed)
+    assert trained(FakeExecutor(), cache, "x*log(y)", training=other) == ["x*log(y)"]
 
 
-def test_other_data_or_other_stages_do_not_share_outcomes() -> None:
-    first = full({}, Counting())
-    first.evaluate(jobs("x - x*log(y)"))
-    memory, other = first.cached.take_new(), Counting()
+def test_another_limit_of_memory_shares_outcomes() -> None:
+    cache = MemoryCache()
+    evaluate(funnel(FakeExecutor(), cache), jobs("x*log(y)"))
+    limited = SHORT.model_copy(update={"memory_mb": 100})
+    assert trained(FakeExecutor(), cache, "x*log(y)", training=limited) == []
+
+
+def test_other_data_or_other_checks_do_not_share_outcomes() -> None:
+    cache, executor = MemoryCache(), FakeExecutor()
+    evaluate(funnel(FakeExecutor(), cache), jobs("x - x*log(y)"))
     shuffled = load_task("digits", {"split_seed": 1})
-    Funnel(shuffled, SHORT, FunnelConfig(), lambda counts: other, remembered(memory)).evaluate(jobs("x - x*log(y)"))
-    assert other.asked == ["x - x*log(y)"]
-    strict = full(memory, Counting(), config=FunnelConfig(descent=True)).evaluate(jobs("x - x*log(y)"))
-    assert strict[0].status is Status.REJECTED
+    evaluate(Funnel(shuffled, SHORT, FunnelConfig(), executor, cache), jobs("x - x*log(y)"))
+    assert executor.texts == ["x - x*log(y)"]
+    (strict,) = evaluate(funnel(FakeExecutor(), cache, config=FunnelConfig(descent=True)), jobs("x - x*log(y)"))
+    assert strict.status is Status.REJECTED
 
 
-def test_a_remembered_training_is_the_training_itself() -> None:
-    """With real trainings: what a second run takes from memory is what training anew gives."""
-    build = lambda memory: Funnel(  # noqa: E731
-        digits(), SHORT, FunnelConfig(), lambda counts: LocalEvaluator(digits(), SHORT, "cpu", counts), remembered(memory)
-    )
-    first = build({})
-    texts = ("x*log(y)", "x*y", "x*sqrt(-1 - y)")
-    told = first.evaluate(jobs(*texts))
-    second = build(first.cached.take_new())
-    assert second.evaluate(jobs(*texts)) == told == build({}).evaluate(jobs(*texts))
+def test_another_kind_of_device_does_not_share_outcomes() -> None:
+    cache = MemoryCache()
+    evaluate(funnel(FakeExecutor(device="cuda:0"), cache), jobs("x*log(y)"))
+    assert trained(FakeExecutor(device="cuda:1"), cache, "x*log(y)") == []
+    assert trained(FakeExecutor(device="cpu"), cache, "x*log(y)") == ["x*log(y)"]
+
+
+def test_another_version_does_not_share_outcomes(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = MemoryCache()
+    evaluate(funnel(FakeExecutor(), cache), jobs("x*log(y)"))
+    monkeypatch.setattr("glo.provenance.__version__", "0.0.0")
+    assert trained(FakeExecutor(), cache, "x*log(y)") == ["x*log(y)"]
+    assert trained(FakeExecutor(), cache, "x*log(y)") == []
+
+
+def test_a_remembered_outcome_is_that_of_the_training_itself() -> None:
+    """With real trainings: an outcome from the cache equals that of another training."""
+
+    def real(cache: Cache) -> Funnel:
+        return Funnel(digits(), SHORT, FunnelConfig(), InlineExecutor(), cache)
+
+    texts, cache = ("x*log(y)", "x*y", "x*sqrt(-1 - y)"), MemoryCache()
+    first = evaluate(real(cache), jobs(*texts))
+    second = real(cache)
+    assert evaluate(second, jobs(*texts)) == first == evaluate(real(MemoryCache()), jobs(*texts))
     assert second.take_counts()[Stage.TRAINING].candidates == 0
 
 
-class Interrupted(Counting):
-    """Is killed after the first of its outcomes."""
+def test_an_outcome_is_in_the_cache_as_soon_as_it_is_returned() -> None:
+    """Results come one by one, the last first; candidates of one batch and of several."""
+    cache = RecordingCache()
+    evaluator = funnel(FakeExecutor(one_by_one=True), cache)
+    evaluator.submit(dict(enumerate(jobs("x*log(y)", "x*y"))))
+    evaluator.submit({2: jobs("x*sqrt(y)")[0]})
+    for order in itertools.accumulate([["x*y"], ["x*log(y)"], ["x*sqrt(y)"]]):
+        (outcome,) = evaluator.next().values()
+        assert outcome.expression == order[-1]
+        assert list(cache.remembered) == order
 
-    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
-        (first,) = super().evaluate(jobs[:1], on_outcomes)
-        raise KeyboardInterrupt(first)
+
+def test_a_reject_is_in_the_cache_as_soon_as_it_is_submitted() -> None:
+    cache = RecordingCache()
+    evaluator = funnel(FakeExecutor(), cache, config=CHECKED)
+    evaluator.submit(dict(enumerate(jobs("x*log(y)", *REJECTS.values()))))
+    assert list(cache.remembered) == list(REJECTS.values())
 
 
-def test_what_is_known_can_be_taken_before_the_rest_is() -> None:
-    memory: Memory = {}
-    first = cached(Interrupted())
+def test_the_outcomes_known_before_an_interrupt_are_remembered() -> None:
+    class Interrupted(FakeExecutor):
+        """Is interrupted when the ladder of one loss is trained."""
 
-    def remember(_: Mapping[int, Outcome]) -> None:
-        memory.update(first.take_new())
+        calls = 0
 
+        def next(self) -> tuple[Key, dict[int, Result]]:
+            self.calls += 1
+            if self.calls > len(SHORT.learning_rates):
+                raise KeyboardInterrupt
+            return super().next()
+
+    cache = MemoryCache()
     with pytest.raises(KeyboardInterrupt):
-        first.evaluate(jobs("x*log(y)", "x*y"), remember)
-    inner = Counting()
-    assert cached(inner, memory).evaluate(jobs("x*log(y)", "x*y"))[0].fitness == 0.5
-    assert inner.asked == ["x*y"]
+        evaluate(funnel(Interrupted(one_by_one=True), cache), jobs("x*log(y)", "x*y"))
+    assert trained(FakeExecutor(), cache, "x*log(y)", "x*y") == ["x*log(y)"]

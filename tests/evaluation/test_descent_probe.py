@@ -1,4 +1,4 @@
-"""The descent probe: losses known to be good pass, their negatives do not, and scale is no matter."""
+"""The descent probe: losses that are known to be good pass, their negatives do not, and scale does not matter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CASES = [(link, name) for link in Link for name in LOSSES[link]]
 
 
 def probe(link: Link, *losses: Expr, classes: int | None = None) -> list[bool]:
-    """Whether each passes."""
+    """Whether each loss passes."""
     check = DescentProbe(link, classes or CLASSES[link], TrainingConfig())
     return [reason is None for reason in check(losses)]
 
@@ -46,7 +46,7 @@ def test_the_number_of_classes_does_not_matter_to_the_usual_losses(classes: int)
 
 
 @pytest.mark.parametrize("classes", [1, 2, 7])
-def test_many_outputs_at_once(classes: int) -> None:
+def test_several_outputs(classes: int) -> None:
     assert probe(Link.SIGMOID, NAMED["binary_cross_entropy"], classes=classes) == [True]
     assert probe(Link.IDENTITY, NAMED["mse"], NAMED["mae"], classes=classes) == [True, True]
 
@@ -56,12 +56,12 @@ def test_nothing_is_learned_from_a_gradient_that_is_zero_nan_or_the_same_for_all
     assert probe(Link.SOFTMAX, parse(text)) == [False]
 
 
-def test_a_nan_candidate_does_not_spoil_its_neighbours() -> None:
+def test_a_candidate_with_nan_does_not_affect_the_others() -> None:
     texts = ("x*sqrt(-1 - y)", "x*log(y)", "x/(y - y)", "log(y) - x/y", "x*exp(1e9*y)")
     assert probe(Link.SOFTMAX, *map(parse, texts))[1:4:2] == [True, True]
 
 
-def test_verdicts_do_not_depend_on_company_or_order() -> None:
+def test_verdicts_do_not_depend_on_the_other_candidates_or_their_order() -> None:
     losses = [
         *NAMED.values(),
         *(Expr("neg", (loss,)) for loss in NAMED.values()),

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-from collections.abc import Sequence
+from contextlib import closing
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.evaluator_contract import SHORT, digits, jobs
-from glo.evaluation import (
-    Funnel,
-    FunnelConfig,
-    LocalEvaluator,
-    OnOutcomes,
-    finite_derivative,
-    probe_points,
-    structure,
-    unheard,
-    viability,
-)
+from candidates import BAD, GOOD, SHORT, digits, jobs
+from fakes import FakeExecutor, RecordingCache
+from glo.evaluation import Funnel, evaluate, finite_derivative, probe_points, structure, viability
+from glo.evaluation.protocol import Key
+from glo.execution import Executor, ForkingExecutor, InlineExecutor, can_fork
 from glo.expr import Expr, fingerprint, parse
-from glo.records import FunnelCounts, Job, Link, Outcome, Stage, Status, TrainingConfig
+from glo.records import FunnelConfig, Job, Link, Outcome, Stage, Status, TrainingConfig
 from strategies import expressions, moderate_constants
 
+forking = pytest.mark.skipif(not can_fork("cpu"), reason="forking is not safe here (no Linux, or a GPU in sight)")
 ALL = FunnelConfig(derivative=True, descent=True)
 CONFIGS = [FunnelConfig(derivative=d, descent=p) for d, p in itertools.product((False, True), repeat=2)]
-# One reject of each stage, and one that is trained; then a second text of each.
+# A loss that each stage rejects, and one that is trained.
 BY_STAGE = {
     Stage.STRUCTURE: "log(y)",
     Stage.DERIVATIVE: "x*sqrt(-1 - y)",
@@ -37,40 +30,33 @@ BY_STAGE = {
 }
 
 
-class Recorder:
-    """Behind the stages in place of a training: remembers what came through, and calls it trained."""
-
-    def __init__(self, counts: FunnelCounts | None = None) -> None:
-        self.came: list[Job] = []
-
-    def evaluate(self, jobs: Sequence[Job], on_outcomes: OnOutcomes = unheard) -> list[Outcome]:
-        self.came += jobs
-        outcomes = [Outcome(str(job.expression), "", Status.TRAINED, Stage.TRAINING, "", 0.5, 0.1) for job in jobs]
-        on_outcomes(dict(enumerate(outcomes)))
-        return outcomes
+def funnel(config: FunnelConfig = ALL) -> tuple[Funnel, FakeExecutor]:
+    """A funnel in front of an executor that trains nothing."""
+    executor = FakeExecutor()
+    return Funnel(digits(), SHORT, config, executor), executor
 
 
-def funnel(config: FunnelConfig = ALL) -> tuple[Funnel, Recorder]:
-    recorder = Recorder()
-    return Funnel(digits(), SHORT, config, lambda counts: recorder), recorder
+def real(config: FunnelConfig | None = None, training: TrainingConfig = SHORT, executor: Executor | None = None) -> Funnel:
+    """A funnel in front of real trainings."""
+    return Funnel(digits(), training, config or FunnelConfig(), executor or InlineExecutor())
 
 
-def test_each_stage_rejects_its_own_with_a_reason() -> None:
-    judging, recorder = funnel()
-    outcomes = judging.evaluate(jobs(*BY_STAGE.values()))
+def test_each_stage_gives_a_reason_for_its_rejects() -> None:
+    evaluator, executor = funnel()
+    outcomes = evaluate(evaluator, jobs(*BY_STAGE.values()))
     assert [outcome.stage for outcome in outcomes] == list(BY_STAGE)
     assert [outcome.status for outcome in outcomes] == [Status.REJECTED] * 3 + [Status.TRAINED]
     assert [outcome.fitness for outcome in outcomes] == [0, 0, 0, 0.5]
     for outcome, word in zip(outcomes, ("x", "finite", "decisions", ""), strict=True):
         assert word in outcome.reason
-    assert [str(job.expression) for job in recorder.came] == ["x*log(y)"]
+    assert executor.texts == ["x*log(y)"]
 
 
-def test_stages_are_in_order_and_each_counts_what_reaches_it() -> None:
-    """Structure, cache, derivative, descent: a stage sees only what those before it let through."""
-    judging, _ = funnel()
-    judging.evaluate(jobs(*BY_STAGE.values(), "log(y)*x", "x", "square(x) + y/y", "y*0 + x"))
-    counts = judging.take_counts()
+def test_stages_are_in_order_and_each_counts_its_candidates() -> None:
+    """Structure, cache, derivative, descent: a stage gets only the candidates that pass the stages before it."""
+    evaluator, _ = funnel()
+    evaluate(evaluator, jobs(*BY_STAGE.values(), "log(y)*x", "x", "square(x) + y/y", "y*0 + x"))
+    counts = evaluator.take_counts()
     seen = {stage: (counts[stage].candidates, counts[stage].rejected) for stage in Stage}
     assert seen[Stage.STRUCTURE] == (8, 2)
     # log(y)*x is x*log(y) again; square(x) + y/y and y*0 + x have the same derivative, none.
@@ -80,51 +66,51 @@ def test_stages_are_in_order_and_each_counts_what_reaches_it() -> None:
     assert sum(count.rejected for count in counts.values()) == 7
 
 
-def test_counts_are_of_what_happened_since_they_were_last_taken() -> None:
-    judging, _ = funnel()
-    judging.evaluate(jobs("log(y)", "x*log(y)"))
-    assert judging.take_counts()[Stage.STRUCTURE].candidates == 2
-    assert all((c.candidates, c.rejected, c.seconds) == (0, 0, 0) for c in judging.take_counts().values())
-    judging.evaluate(jobs("log(x)"))
-    assert (judging.counts[Stage.STRUCTURE].candidates, judging.counts[Stage.STRUCTURE].rejected) == (1, 1)
+def test_taking_the_counts_resets_them() -> None:
+    evaluator, _ = funnel()
+    evaluate(evaluator, jobs("log(y)", "x*log(y)"))
+    assert evaluator.take_counts()[Stage.STRUCTURE].candidates == 2
+    assert all((c.candidates, c.rejected, c.seconds) == (0, 0, 0) for c in evaluator.take_counts().values())
+    evaluate(evaluator, jobs("log(x)"))
+    assert (evaluator.counts[Stage.STRUCTURE].candidates, evaluator.counts[Stage.STRUCTURE].rejected) == (1, 1)
 
 
 def test_real_trainings_are_counted_with_their_seconds() -> None:
-    """One trains and one diverges; what is known is not counted again."""
-    judging = Funnel(digits(), SHORT, FunnelConfig(), functools.partial(LocalEvaluator, digits(), SHORT, "cpu"))
-    judging.evaluate(jobs("x*log(y)", "x*sqrt(-1 - y)"))
-    judging.evaluate(jobs("x*log(y)"))
-    counts = judging.take_counts()[Stage.TRAINING]
+    """One loss trains and one diverges; the second evaluation of the first is not counted."""
+    evaluator = real()
+    evaluate(evaluator, jobs("x*log(y)", "x*sqrt(-1 - y)"))
+    evaluate(evaluator, jobs("x*log(y)"))
+    counts = evaluator.take_counts()[Stage.TRAINING]
     assert (counts.candidates, counts.rejected) == (2, 1)
     assert counts.seconds > 0
 
 
-def test_in_the_papers_form_a_missing_variable_and_nan_have_fitness_0() -> None:
+def test_without_checks_a_missing_variable_and_nan_have_fitness_0_as_in_the_paper() -> None:
     """Section III.A: 'a fitness of 0 to trees that do not contain both', and to 'NaN values'."""
-    judging = Funnel(digits(), SHORT, FunnelConfig(), functools.partial(LocalEvaluator, digits(), SHORT, "cpu"))
-    outcomes = judging.evaluate(jobs("log(y)", "log(x)", "1", "x*sqrt(-1 - y)", "x*log(y)"))
+    evaluator = real()
+    outcomes = evaluate(evaluator, jobs("log(y)", "log(x)", "1", "x*sqrt(-1 - y)", "x*log(y)"))
     assert [outcome.fitness > 0 for outcome in outcomes] == [False, False, False, False, True]
     assert [o.stage for o in outcomes] == [Stage.STRUCTURE] * 3 + [Stage.TRAINING] * 2
     assert outcomes[3].status is Status.DIVERGED
 
 
-def test_the_stages_are_off_by_default_as_in_the_paper() -> None:
-    judging, recorder = funnel(FunnelConfig())
-    outcomes = judging.evaluate(jobs(*BY_STAGE.values()))
+def test_the_checks_are_off_by_default_as_in_the_paper() -> None:
+    evaluator, executor = funnel(FunnelConfig())
+    outcomes = evaluate(evaluator, jobs(*BY_STAGE.values()))
     assert [outcome.status for outcome in outcomes] == [Status.REJECTED] + [Status.TRAINED] * 3
-    assert len(recorder.came) == 3
+    assert len(executor.texts) == 3
 
 
 @pytest.mark.parametrize(("stage", "config"), [(Stage.DERIVATIVE, CONFIGS[2]), (Stage.DESCENT, CONFIGS[1])])
-def test_a_stage_can_be_on_alone(stage: Stage, config: FunnelConfig) -> None:
-    judging, _ = funnel(config)
-    outcomes = judging.evaluate(jobs(BY_STAGE[stage], "x*log(y)"))
+def test_a_check_can_be_on_alone(stage: Stage, config: FunnelConfig) -> None:
+    evaluator, _ = funnel(config)
+    outcomes = evaluate(evaluator, jobs(BY_STAGE[stage], "x*log(y)"))
     assert [outcome.stage for outcome in outcomes] == [stage, Stage.TRAINING]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_the_screen_says_what_an_evaluation_would_reject(config: FunnelConfig) -> None:
-    """And gives the fingerprint of the others; it trains nothing, and counts."""
+def test_the_screen_rejects_what_an_evaluation_rejects(config: FunnelConfig) -> None:
+    """It returns the fingerprints of the others, trains nothing, and counts its candidates."""
     texts = (
         "log(y)",
         "x",
@@ -137,12 +123,12 @@ def test_the_screen_says_what_an_evaluation_would_reject(config: FunnelConfig) -
         "log(y) - x/y",
         "x*log(y)",
     )
-    screening, untouched = funnel(config)
+    screening, executor = funnel(config)
     marks = screening.screen([parse(text) for text in texts])
-    assert untouched.came == []
+    assert executor.submitted == []
     assert screening.counts[Stage.STRUCTURE].candidates == len(texts)
     evaluating, _ = funnel(config)
-    for text, mark, outcome in zip(texts, marks, evaluating.evaluate(jobs(*texts)), strict=True):
+    for text, mark, outcome in zip(texts, marks, evaluate(evaluating, jobs(*texts)), strict=True):
         assert (mark is None) == (outcome.status is Status.REJECTED), text
         assert mark is None or mark == fingerprint(parse(text))
 
@@ -151,7 +137,7 @@ def test_the_screen_says_what_an_evaluation_would_reject(config: FunnelConfig) -
 @settings(max_examples=50)
 def test_the_screen_agrees_with_the_evaluation_for_any_expressions(candidates: list[Expr]) -> None:
     marks = funnel()[0].screen(candidates)
-    outcomes = funnel()[0].evaluate([Job(candidate, 0) for candidate in candidates])
+    outcomes = evaluate(funnel()[0], [Job(candidate, 0) for candidate in candidates])
     assert [mark is None for mark in marks] == [outcome.status is Status.REJECTED for outcome in outcomes]
 
 
@@ -192,13 +178,13 @@ def test_structure_names_what_is_missing(text: str, words: list[str]) -> None:
     ],
 )
 def test_the_derivative_must_be_finite_and_somewhere_not_zero(text: str, word: str | None) -> None:
-    """A loss that is itself NaN or infinite is none either, such as 1/x + y for x = 0, whatever its derivative."""
+    """A loss that is NaN or infinite itself is rejected too, whatever its derivative, such as 1/x + y at x = 0."""
     (reason,) = finite_derivative(probe_points(Link.SOFTMAX, soft=False))([parse(text)])
     assert reason is None if word is None else reason is not None and word in reason
 
 
-def test_soft_labels_and_regression_are_looked_at_where_their_labels_are() -> None:
-    """A root of x*(x - 1) is NaN between the labels 0 and 1 only, a root of y at negative predictions."""
+def test_the_derivative_is_probed_at_the_labels_of_the_kind_of_task() -> None:
+    """The root of x*(x - 1) is NaN only between the labels 0 and 1, the root of y only at negative predictions."""
     hard, soft, real = (
         finite_derivative(probe_points(link, soft))
         for link, soft in [(Link.SOFTMAX, False), (Link.SOFTMAX, True), (Link.IDENTITY, False)]
@@ -218,15 +204,55 @@ def test_viability_is_all_checks_in_one() -> None:
     assert "fit" in (viability(parse("square(x - y)"), classes=1, link=Link.IDENTITY) or "")
 
 
-def test_a_network_at_chance_is_given_up_and_called_stopped() -> None:
+def test_a_training_at_chance_is_stopped_early() -> None:
     """-x*y goes uphill; cross-entropy learns and is trained to the end."""
     training = TrainingConfig(steps=40, learning_rates=(0.3,), early_stop=0.5)
-    judging = Funnel(digits(), training, FunnelConfig(), functools.partial(LocalEvaluator, digits(), training, "cpu"))
-    uphill, downhill = judging.evaluate(jobs("-1*x*y", "x*log(y)"))
+    evaluator = real(training=training)
+    uphill, downhill = evaluate(evaluator, jobs("-1*x*y", "x*log(y)"))
     assert (uphill.status, uphill.stage) == (Status.STOPPED, Stage.EARLY_STOP)
     assert uphill.fitness <= digits().chance()
     assert "50%" in uphill.reason
     assert downhill.status is Status.TRAINED
-    counts = judging.take_counts()
+    counts = evaluator.take_counts()
     assert (counts[Stage.EARLY_STOP].candidates, counts[Stage.EARLY_STOP].rejected) == (2, 1)
     assert (counts[Stage.TRAINING].candidates, counts[Stage.TRAINING].rejected) == (1, 0)
+
+
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=forking)])
+def test_rejects_need_no_slot_and_wait_for_no_training(processes: int) -> None:
+    """All are submitted before the first result is awaited; the rejects are returned first."""
+    texts = [*GOOD, *BAD, "x*log(y)*1", GOOD[0]]
+    executor = InlineExecutor() if processes == 1 else ForkingExecutor(processes)
+    with closing(real(ALL, executor=executor)) as evaluator:
+        assert evaluator.slots == processes
+        for number, job in enumerate(jobs(*texts)):
+            evaluator.submit({number: job})
+        rejected = evaluator.next()
+        assert {outcome.status for outcome in rejected.values()} == {Status.REJECTED}
+        trained: dict[Key, Outcome] = {}
+        while len(rejected) + len(trained) < len(texts):
+            trained |= evaluator.next()
+    assert list(rejected) == list(range(len(GOOD), len(GOOD + BAD)))
+    assert {number: outcome.expression for number, outcome in trained.items()} == {
+        number: str(parse(text)) for number, text in enumerate(texts) if number not in rejected
+    }
+
+
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=forking)])
+def test_a_known_loss_is_not_trained_and_waits_for_no_training(processes: int) -> None:
+    """Neither under another text, nor while others are trained; with another seed it is trained."""
+    cache = RecordingCache()
+    executor = InlineExecutor() if processes == 1 else ForkingExecutor(processes)
+    with closing(Funnel(digits(), SHORT, FunnelConfig(), executor, cache)) as evaluator:
+        (first,) = evaluate(evaluator, jobs("x*log(y)"))
+        assert list(cache.remembered) == ["x*log(y)"]
+        evaluator.submit({1: jobs("x*sqrt(y)", seed=1)[0]})
+        evaluator.submit({2: jobs("log(y)*x")[0], 3: jobs("x*log(y) + 3")[0], 4: jobs("log(y)*x", seed=1)[0]})
+        found: dict[Key, Outcome] = evaluator.next()
+        assert list(found) == [2, 3]
+        assert {outcome.fitness for outcome in found.values()} == {first.fitness}
+        while len(found) < 4:
+            found |= evaluator.next()
+    assert found[4].expression == "log(y)*x"
+    assert evaluator.counts[Stage.TRAINING].candidates == 3
+    assert cache.remembered.keys() == {"x*log(y)", "x*sqrt(y)", "log(y)*x"}

@@ -1,6 +1,6 @@
-"""What the descent probe rejects does not train: a random sample of both sides, trained.
+"""Losses that the descent probe rejects do not train: random samples of rejected and of accepted losses are trained.
 
-The losses are all distinct ones of the paper's trees of depth two: every tree over x, y, 1, -1 and the seven operators.
+They are drawn from all distinct losses among the paper's trees of depth two over x, y, 1, -1 and the seven operators.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from contracts.evaluator_contract import digits
+from candidates import digits
 from glo.evaluation import DescentProbe, finite_derivative, probe_points, structure
 from glo.expr import Expr, fingerprint, parse
-from glo.records import Link, TrainingConfig
-from glo.training import Training, train_population
+from glo.records import Link, Training, TrainingConfig
+from glo.training import train_population
 
 RATES = (0.03, 0.3, 3.0)
 REJECTED, ACCEPTED = 40, 25
@@ -32,7 +32,7 @@ def trees_of_depth_two() -> list[Expr]:
 
 @pytest.fixture(scope="module")
 def split() -> tuple[list[Expr], list[Expr]]:
-    """One tree of each fingerprint that has both variables and a usable derivative: those that pass, those that do not."""
+    """The losses with both variables and a usable derivative, one for each fingerprint: those that pass, and the rejects."""
     trees = trees_of_depth_two()
     assert len(trees) == 25_844
     distinct: dict[str, Expr] = {}
@@ -47,7 +47,7 @@ def split() -> tuple[list[Expr], list[Expr]]:
 
 
 def test_of_the_distinct_losses_of_depth_two_about_a_quarter_pass(split: tuple[list[Expr], list[Expr]]) -> None:
-    """About 242 there are; of these, Baikal and cross-entropy among them, 60 to 80 pass."""
+    """There are about 242; 60 to 80 of them pass, Baikal and cross-entropy among them."""
     accepted, rejected = split
     assert len(accepted) + len(rejected) == pytest.approx(242, abs=4)
     assert 60 <= len(accepted) <= 80
