@@ -33,7 +33,7 @@ class SeedAverage:
         return len(self._known)
 
     def submit(self, candidates: Mapping[int, Expr]) -> None:
-        """Begin to evaluate candidates, by number."""
+        """Start to evaluate candidates, by number."""
         self._known |= {number: {} for number in candidates}
         jobs: dict[Key, Job] = {(n, seed): Job(e, seed) for n, e in candidates.items() for seed in self._seeds}
         self._evaluator.submit(jobs)

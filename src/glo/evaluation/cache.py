@@ -1,4 +1,4 @@
-"""The cache: outcomes of losses that are known, by context and fingerprint."""
+"""The cache: known outcomes by context and fingerprint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REUSABLE = (Status.TRAINED, Status.REJECTED, Status.STOPPED, Status.DIVERGED)
 
 
 class Cache(Protocol):
-    """Knows outcomes; a `glo.store.Store` is one.
+    """Remembers outcomes; a `glo.store.Store` is a cache.
 
     A context is a digest of all that an outcome depends on besides the loss (`glo.execution.result_key`); a fingerprint
     stands for all losses that train alike.
@@ -23,7 +23,7 @@ class Cache(Protocol):
         ...
 
     def remember(self, outcomes: Mapping[str, Mapping[str, Outcome]], /) -> None:
-        """Keep outcomes, by context and fingerprint; what is known already stays."""
+        """Keep outcomes, by context and fingerprint; an outcome that is known already is not replaced."""
         ...
 
 

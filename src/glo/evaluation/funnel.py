@@ -64,7 +64,7 @@ class Funnel:
         return self._evaluator.slots
 
     def submit(self, jobs: Mapping[Key, Job]) -> None:
-        """Check some jobs, and begin to train those that pass and are not known; see `Evaluator.submit`."""
+        """Check jobs, and start to train those that pass and are not known; see `Evaluator.submit`."""
         jobs = self._checked(Stage.STRUCTURE, structure, jobs)
         jobs = self._unknown(jobs)
         for stage, check in self._checks:

@@ -1,4 +1,4 @@
-"""What every evaluator does: it takes jobs under keys, and returns their outcomes as they become known."""
+"""The evaluator: it takes jobs under keys, and returns their outcomes as they become known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Evaluator(Protocol):
         ...
 
     def submit(self, jobs: Mapping[Key, Job]) -> None:
-        """Begin with some jobs; cheap checks are made at once, and nothing waits for a training."""
+        """Start jobs; the cheap checks are made at once, and no training is waited for."""
         ...
 
     def next(self) -> dict[Key, Outcome]:
@@ -37,7 +37,11 @@ class Evaluator(Protocol):
 
 
 def evaluate(evaluator: Evaluator, jobs: Sequence[Job]) -> list[Outcome]:
-    """Submit jobs and wait for all outcomes, in order."""
+    """Submit jobs and wait for all outcomes, in order.
+
+    Args:
+        evaluator: with nothing under way.
+    """
     evaluator.submit(dict(enumerate(jobs)))
     outcomes: dict[Key, Outcome] = {}
     while len(outcomes) < len(jobs):

@@ -31,7 +31,7 @@ FAILED = (Status.DIVERGED, Status.CRASHED, Status.TIMED_OUT)
 
 @dataclass
 class _Pending:
-    """Jobs that are trained as one batch, and what has come of them so far."""
+    """Jobs that are trained as one batch, with their results and outcomes so far."""
 
     jobs: dict[Key, Job]
     started: float

@@ -1,4 +1,4 @@
-"""The one key of everything that is remembered: fitness of a loss, and results of single trainings."""
+"""The one key of all remembered values: the fitness of a loss, and the results of single trainings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def result_key(task: Task, training: TrainingConfig, seed: int, device: str, **m
         task: its data, model and metric count (`Task.digest`).
         training: all options count but the limit of memory, which only decides in how many chunks networks are trained.
         seed: of initial weights, batches and dropout.
-        device: only its kind counts; where trainings are executed does not.
+        device: only its kind counts; the machine does not.
         more: JSON-like; what else the remembered value depends on.
     """
     settings = training.model_dump(mode="json", exclude={"memory_mb"})

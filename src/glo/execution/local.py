@@ -17,7 +17,7 @@ from glo.training.memory import budget
 
 
 class InlineExecutor:
-    """Trains in this process, one part after the other, in the order of submission.  On a GPU a part is a whole batch.
+    """Trains in this process, one part after the other, in the order of submission.
 
     Args:
         device: where.
@@ -47,10 +47,10 @@ class InlineExecutor:
 
 
 class ForkingExecutor:
-    """Trains in forked child processes of one thread each: a small network fills one core well and two badly.
+    """Trains in forked child processes of one thread each: a small network uses one core well and two badly.
 
-    What a network becomes does not depend on what it is trained beside (docs/decisions/0011-processes.md).  If a child dies,
-    its networks are trained again one by one; one that dies alone is a `Failure`.
+    The result of a network does not depend on the networks in the same part (docs/decisions/0011-processes.md).  If a child
+    dies, its networks are trained again one by one; a network whose child dies again is a `Failure`.
 
     Args:
         processes: how many at once.
@@ -121,7 +121,10 @@ def _train(part: Part, device: str) -> list[Result]:
 
 
 class _Memory:
-    """Each process's share of the memory that is free at the first batch; later there is less, but no less is needed."""
+    """Limits each process to an equal share of the memory.
+
+    Free memory is measured at the first batch; later measurements would miss the memory of trainings under way.
+    """
 
     def __init__(self, device: str | torch.device, processes: int) -> None:
         self._device, self._processes = device, processes
@@ -138,7 +141,7 @@ class _Memory:
 
 
 class _Missing:
-    """How many results of each batch are still to come."""
+    """How many results of each batch are still missing."""
 
     def __init__(self) -> None:
         self._counts: dict[Key, int] = {}

@@ -52,7 +52,7 @@ def parts_of(key: Key, batch: Batch, device: str | torch.device, slots: int) -> 
 
     Args:
         device: where it will be trained; it decides whether networks are trained together.
-        slots: how many parts can be trained at once now; there are as many parts as keep them busy.
+        slots: how many parts can be trained at once now; a batch is split into as many parts as keep them busy.
     """
     together = trains_together(batch.task, device)
     return [Part(key, batch, tuple(positions), together) for positions in split(batch.seeds, together, slots)]
@@ -74,5 +74,5 @@ def split(seeds: Sequence[int], together: bool, slots: int) -> list[list[int]]:
 
 
 def _pieces(positions: list[int], count: int) -> list[list[int]]:
-    """Pieces of about equal size.  Neighbours are in different ones: one loss at several rates stops early together."""
+    """Pieces of about equal size.  Neighbours, often one loss at several rates that stop early together, are separated."""
     return [positions[start::count] for start in range(count)]

@@ -65,11 +65,11 @@ class Executor(Protocol):
 
     @property
     def device(self) -> str:
-        """The device that networks are trained on, wherever that is: "cpu" or "cuda"."""
+        """The device that networks are trained on, here or on a cluster, such as "cpu" or "cuda"."""
         ...
 
     def submit(self, key: Key, batch: Batch) -> None:
-        """Begin with a batch; never waits, however much is under way.
+        """Start a batch; never waits, however many batches are under way.
 
         Raises:
             ValueError: if a batch of this key is under way.

@@ -102,7 +102,7 @@ class ExecutorContract:
             check_close(train(executor, wanted), wanted.trainings)
 
     def test_each_position_of_each_batch_is_returned_once(self) -> None:
-        """Also when batches overlap, and of several seeds."""
+        """Also when batches overlap and their seeds differ."""
         with self.made() as executor:
             for number, text in enumerate(GOOD):
                 executor.submit(f"batch {number}", batch(text, seed=number))
