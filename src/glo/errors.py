@@ -44,9 +44,9 @@ class MissingStoreError(StoreError):
     """There is no store at this place yet."""
 
 
-class RunError(StoreError):
-    """A run is unknown, already exists, is in use by another process, or cannot be recorded."""
+class StudyError(StoreError):
+    """A study is unknown, already exists, is in use by another process, or cannot be recorded."""
 
 
-class ReplayError(RunError):
-    """A recorded run does not match this configuration or this code; the message names the difference."""
+class ReplayError(StudyError):
+    """A recorded study does not match this configuration or this code; the message names the difference."""

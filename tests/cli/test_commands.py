@@ -96,7 +96,7 @@ def test_misuse(glo: Glo, tmp_path: Path, arguments: list[str], message: str) ->
 
 
 def test_name_that_is_not_one(glo: Glo) -> None:
-    assert_misuse(glo("search", *TINY, "--name", "a b"), "a run's name has letters")
+    assert_misuse(glo("search", *TINY, "--name", "a b"), "a study's name has letters")
 
 
 @pytest.mark.parametrize(
@@ -208,8 +208,8 @@ def test_search_runs_and_resume(glo: Glo) -> None:
     assert len(lines) == 13
     assert "first" in glo("runs").out
     assert found["expression"] in glo("resume", "first").out
-    assert_misuse(glo("runs", "second"), "no run 'second'.*first")
-    assert_misuse(glo("resume", "second"), "no run 'second'.*first")
+    assert_misuse(glo("runs", "second"), "no study 'second'.*first")
+    assert_misuse(glo("resume", "second"), "no study 'second'.*first")
     assert_misuse(glo("search", *TINY, "--name", "first"), "already a study 'first'.*glo resume first")
 
 

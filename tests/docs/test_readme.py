@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,8 @@ def test_the_example_runs_and_is_short(tmp_path: Path) -> None:
     """In an empty folder and a process of its own, as a reader would run it; it prints the comparison as a table."""
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert len(example.strip().splitlines()) <= 15
-    done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=False)
+    command, environment = [sys.executable, "-c", example], {**os.environ, "COLUMNS": "140"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     for column in ("loss", "rate", "mean", "p", "cross_entropy", "label_smoothing"):

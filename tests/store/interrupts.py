@@ -31,21 +31,21 @@ class InterruptTests(StoreFixtures):
     @pytest.mark.parametrize("moment", ["begin", "commit", "reset"])
     @pytest.mark.usefixtures("ctrl_c")
     def test_ctrl_c_waits_for_the_end_of_a_transaction(
-        self, store: Store, run: str, moment: str, caplog: pytest.LogCaptureFixture
+        self, store: Store, study: str, moment: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         """Interrupted there, SQLAlchemy would print a traceback."""
         event.listen(Pool if moment == "reset" else Engine, moment, press_ctrl_c, once=True)
         first = generation(0, [trained("x*y", "f")])
         with pytest.raises(KeyboardInterrupt):
-            store.record(run, first)
+            store.record(study, first)
         assert not caplog.records
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        assert store.generations(run) == [first]
+        assert store.generations(study) == [first]
 
     @pytest.mark.usefixtures("ctrl_c")
-    def test_second_ctrl_c_does_not_wait(self, store: Store, run: str) -> None:
+    def test_second_ctrl_c_does_not_wait(self, store: Store, study: str) -> None:
         event.listen(Engine, "before_cursor_execute", press_ctrl_c, once=True)
         event.listen(Engine, "before_cursor_execute", press_ctrl_c, once=True, insert=True)
         with pytest.raises(KeyboardInterrupt):
-            store.record(run, generation(0, [trained("x*y", "f")]))
-        assert store.generations(run) == []
+            store.record(study, generation(0, [trained("x*y", "f")]))
+        assert store.generations(study) == []

@@ -68,9 +68,9 @@ def schema(postgres: PostgresServer) -> str:
 
 @pytest.fixture
 def url(postgres: PostgresServer, schema: str) -> str:
-    """The URL of a store with one run of one generation."""
+    """The URL of a store with one study of one generation."""
     store = Store(postgres.url(schema))
-    store.create_run("run", {}, {})
+    store.create_study("run", {}, {})
     store.record("run", generation(0, [trained("x*y", "f")]))
     store.close()
     return postgres.url(schema)
@@ -94,7 +94,7 @@ def refusal(url: str) -> str:
 @pytest.mark.parametrize("scheme", ["postgresql+psycopg", "postgresql", "postgres"])
 def test_schemes(opened: Open, url: str, scheme: str) -> None:
     same = opened(url.replace("postgresql", scheme, 1))
-    assert [record.name for record in same.runs()] == ["run"]
+    assert [record.name for record in same.studies()] == ["run"]
     assert str(same).startswith("postgresql+psycopg://glo@/postgres?host=")
 
 
@@ -126,11 +126,11 @@ def test_password(opened: Open, postgres: PostgresServer, schema: str, url: str)
     postgres.execute(f"GRANT USAGE ON SCHEMA {schema} TO locked")
     postgres.execute(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA {schema} TO locked")
     store = opened(postgres.url(schema, f"locked:{ENCODED}"))
-    store.create_run("second", {}, {})
-    assert [record.name for record in store.runs()] == ["run", "second"]
+    store.create_study("second", {}, {})
+    assert [record.name for record in store.studies()] == ["run", "second"]
     assert "locked:***@" in str(store)
     with pytest.raises(StoreError) as caught:
-        store.create_run("run", {}, {})
+        store.create_study("run", {}, {})
     assert ENCODED not in str(caught.value)
     assert PASSWORD not in str(caught.value)
 
@@ -161,7 +161,7 @@ def test_read_only_user_can_read_and_not_write(opened: Open, postgres: PostgresS
     with pytest.raises(StoreError, match="this user may not do that: ask the database's owner to grant it"):
         store.record("run", generation(1, []))
     with pytest.raises(StoreError, match="this user may not do that"):
-        store.create_run("other", {}, {})
+        store.create_study("other", {}, {})
     assert len(opened(url).generations("run")) == 1
 
 
@@ -197,14 +197,14 @@ def test_newer_schema(url: str) -> None:
 def test_two_stores_in_one_database(opened: Open, postgres: PostgresServer, url: str) -> None:
     """Each in its own schema: each has its own runs and its own locks."""
     one, other = opened(url), opened(postgres.url(postgres.new_schema()))
-    assert other.runs() == []
-    other.create_run("run", {}, {})
+    assert other.studies() == []
+    other.create_study("run", {}, {})
     with one.lock("run"), other.lock("run"):
-        assert (one.run("run").generations, other.run("run").generations) == (1, 0)
+        assert (one.study("run").generations, other.study("run").generations) == (1, 0)
 
 
 def test_lock_leaves_no_transaction_open(opened: Open, url: str) -> None:
-    """A run may train for hours; an open transaction would keep the server from vacuuming its tables."""
+    """A study may train for hours; an open transaction would keep the server from vacuuming its tables."""
     store = opened(url)
     count = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
     idle = "SELECT DISTINCT state FROM pg_stat_activity WHERE application_name = 'glo' AND datname = current_database()"
@@ -223,7 +223,7 @@ def test_connections_closed_by_the_server(opened: Open, url: str) -> None:
         assert connection.execute(end).fetchall()
         store.record("run", generation(1, []))
     with store.lock("run"):
-        assert store.run("run").generations == 2
+        assert store.study("run").generations == 2
 
 
 def test_two_users_share_a_search_which_equals_that_in_a_file(

@@ -24,7 +24,7 @@ class TestSQLiteStore(StoreContract, InterruptTests):
 
 def test_path_and_url_are_the_same_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Store("glo.db").create_run("first", {}, {})
+    Store("glo.db").create_study("first", {}, {})
     for same in (
         "glo.db",
         "sqlite:///glo.db",
@@ -32,19 +32,19 @@ def test_path_and_url_are_the_same_store(tmp_path: Path, monkeypatch: pytest.Mon
         str(tmp_path / "glo.db"),
         f"sqlite:///{tmp_path}/glo.db",
     ):
-        assert [record.name for record in Store(same, create=False).runs()] == ["first"]
+        assert [record.name for record in Store(same, create=False).studies()] == ["first"]
 
 
 def test_empty_file_becomes_a_store(tmp_path: Path) -> None:
     (tmp_path / "glo.db").touch()  # as `mktemp` does
-    Store(tmp_path / "glo.db").create_run("first", {}, {})
-    assert Store(tmp_path / "glo.db", create=False).run("first").name == "first"
+    Store(tmp_path / "glo.db").create_study("first", {}, {})
+    assert Store(tmp_path / "glo.db", create=False).study("first").name == "first"
 
 
 def test_closed_store_leaves_one_file(tmp_path: Path) -> None:
     """So a store can be copied as one file."""
     store = Store(tmp_path / "glo.db")
-    store.create_run("first", {}, {})
+    store.create_study("first", {}, {})
     store.record("first", generation(0, [trained("x*y", "f")]))
     store.close()
     assert [path.name for path in tmp_path.iterdir()] == ["glo.db"]

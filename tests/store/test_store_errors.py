@@ -23,7 +23,7 @@ from glo.records import Outcome, PhaseKind, Stage, Status, new_counts
 from glo.store import GenerationRecord, Store
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = Store(sys.argv[1])
-store.create_run("run", {}, {})
+store.create_study("run", {}, {})
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
 for number in range(1000):
     outcomes = [Outcome("x*y", f"{number}-{n}", Status.TRAINED, Stage.TRAINING, "r" * 200) for n in range(20)]
@@ -39,10 +39,10 @@ for number in range(1000):
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A closed store with one run of 30 generations of 40 outcomes."""
+    """A closed store with one study of 30 generations of 40 outcomes."""
     path = tmp_path / "glo.db"
     store = Store(path)
-    store.create_run("run", {"a": 1}, {"b": "2"})
+    store.create_study("run", {"a": 1}, {"b": "2"})
     for number in range(30):
         store.record("run", generation(number, [trained("x*y", f"{n}") for n in range(40)]))
         store.remember({"context": {f"{number}-{n}": trained("x*y", f"{number}-{n}") for n in range(40)}})
@@ -107,7 +107,7 @@ def test_read_only_store_can_be_read_and_not_written(path: Path) -> None:
     with pytest.raises(StoreError, match=r"glo\.db.*read-only: make the file and its folder writable"):
         store.record("run", generation(30, [trained("x*y", "f")]))
     with pytest.raises(StoreError, match=r"glo\.db.*read-only: make the file and its folder writable"):
-        store.create_run("other", {}, {})
+        store.create_study("other", {}, {})
     assert len(Store(path).generations("run")) == 30
 
 

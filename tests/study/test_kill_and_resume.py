@@ -187,7 +187,7 @@ def still_runs(process: Process, seconds: float) -> bool:
 def check_whole(storage: Path, history: list[dict[str, Any]]) -> int:
     """Each generation that is in the store is whole, and as in the uninterrupted run; how many there are."""
     store = Store(storage, create=False)
-    records = store.generations("run") if store.runs() else []
+    records = store.generations("run") if store.studies() else []
     store.close()
     assert [record.generation for record in records] == list(range(len(records)))
     sizes = Counter(row["generation"] for row in history)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from callbacks import Following, Interrupting
-from glo.errors import ConfigError, GloError, ReplayError, RunError
+from glo.errors import ConfigError, GloError, ReplayError, StudyError
 from glo.evaluation import TrainingEvaluator, averaged, evaluate
 from glo.execution import InlineExecutor
 from glo.expr import Expr, parse
@@ -242,7 +242,7 @@ def test_confirmation_in_which_all_failed_has_no_best() -> None:
     failed = [trained(0.0, expression=text, status=Status.DIVERGED) for text in ("x*y", "2*x*y", "2.5*x*y")]
     found = of_phases(GENETIC, TUNING, (PhaseKind.CONFIRMATION, failed))
     assert found.finalists(9) == []
-    with pytest.raises(RunError, match="no loss that trains"):
+    with pytest.raises(StudyError, match="no loss that trains"):
         _ = found.best
     assert found.tuning is not None
 
@@ -317,7 +317,7 @@ def storage(tmp_path: Path) -> Path:
 
 def recorded(storage: Path) -> int:
     """The number of generations that are recorded."""
-    return Store(storage, create=False).run("run").generations
+    return Store(storage, create=False).study("run").generations
 
 
 def interrupted(kind: str, task: Task, storage: Path, after: int) -> None:
@@ -418,7 +418,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
 ) -> None:
     with pytest.raises(GloError, match=message):
         start(make_task(), storage=storage, name="run", **options)
-    assert Store(storage).runs() == []
+    assert Store(storage).studies() == []
 
 
 def test_unknown_setting_of_a_phase(make_task: MakeTask, storage: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from callbacks import Following, Interrupting
-from glo.errors import ConfigError, ReplayError, RunError, StoreError
+from glo.errors import ConfigError, ReplayError, StoreError, StudyError
 from glo.expr import parse
 from glo.loss import ExpressionLoss
 from glo.provenance import versions
@@ -58,7 +58,7 @@ def interrupted(task: Task | str, storage: Path, after: int, **options: Any) -> 
 
 def recorded(storage: Path, name: str = "run") -> int:
     """The number of generations that are recorded of a run."""
-    return Store(storage, create=False).run(name).generations
+    return Store(storage, create=False).study(name).generations
 
 
 def test_same_seed_same_history(make_task: MakeTask, tmp_path: Path) -> None:
@@ -150,18 +150,18 @@ def test_resume_of_an_unknown_run(tmp_path: Path, make_task: MakeTask) -> None:
     with pytest.raises(StoreError, match="no store"):
         load_study("run", tmp_path / "glo.db")
     discover(make_task(), storage=tmp_path / "glo.db", name="first", **SMALL)
-    with pytest.raises(RunError, match=r"no study .run..*first"):
+    with pytest.raises(StudyError, match=r"no study .run..*first"):
         load_study("run", tmp_path / "glo.db")
 
 
 def test_run_is_not_started_twice(make_task: MakeTask, storage: Path) -> None:
     discover(make_task(), storage=storage, name="run", **SMALL)
-    with pytest.raises(RunError, match=r"already a study 'run'.*glo resume run"):
+    with pytest.raises(StudyError, match=r"already a study 'run'.*glo resume run"):
         discover(make_task(), storage=storage, name="run", load_if_exists=False, **SMALL)
 
 
 def test_run_in_use_is_refused(make_task: MakeTask, storage: Path) -> None:
-    with Store(storage).lock("run"), pytest.raises(RunError, match="in use"):
+    with Store(storage).lock("run"), pytest.raises(StudyError, match="in use"):
         discover(make_task(), storage=storage, name="run", **SMALL)
 
 
@@ -200,7 +200,7 @@ def test_resume_refuses_changed_data(tmp_path: Path) -> None:
 
 def test_a_study_of_a_task_object_goes_on_with_the_task_only(make_task: MakeTask, storage: Path) -> None:
     interrupted(make_task(), storage, 1, **SMALL)
-    with pytest.raises(RunError, match=r"started with a Task object.*task="):
+    with pytest.raises(StudyError, match=r"started with a Task object.*task="):
         load_study("run", storage).resume()
     assert len(load_study("run", storage, task=make_task()).resume().history) == 3
 
@@ -279,7 +279,7 @@ def test_run_in_which_nothing_trains(make_task: MakeTask, storage: Path) -> None
     assert found.finalists(5) == []
     assert found.summary()["expression"] is None
     for get in (lambda: found.best, lambda: found.expression, found.loss):
-        with pytest.raises(RunError, match="study 'run' found no loss that trains: search longer"):
+        with pytest.raises(StudyError, match="study 'run' found no loss that trains: search longer"):
             get()
     # What was tried can still be seen.
     assert len(found.history_lines()) == 1 + 3 * 8

@@ -16,7 +16,7 @@ from torch import nn
 
 import glo
 from callbacks import Following, Interrupting
-from glo.errors import ConfigError, ReplayError, RunError, StoreError
+from glo.errors import ConfigError, ReplayError, StoreError, StudyError
 from glo.expr import Expr, parse
 from glo.records import Outcome, PhaseKind, Status, derive_seed
 from glo.store import GenerationRecord, Store
@@ -74,7 +74,7 @@ def test_tuning_after_a_search_is_a_search_with_tuning(make_task: MakeTask, tmp_
 def test_tuning_needs_a_loss(make_task: MakeTask, storage: Path) -> None:
     with pytest.raises(ConfigError, match="nothing to tune"):
         Study(make_task(), storage=storage).tune()
-    assert Store(storage).runs() == []
+    assert Store(storage).studies() == []
 
 
 def test_options_of_an_added_phase_are_free_and_all_others_are_not(make_task: MakeTask, storage: Path) -> None:
@@ -110,12 +110,12 @@ def test_loading_and_resuming(make_task: MakeTask, storage: Path) -> None:
     assert (study.name, study.seed, study.preset) == ("first", 4, "paper")
     assert study.best == found.finalists(1)[0]
     assert study.result.history == found.history
-    with pytest.raises(RunError, match=r"started with a Task object.*task="):
+    with pytest.raises(StudyError, match=r"started with a Task object.*task="):
         study.search()
     assert load_study("first", storage, task=make_task()).search().history == found.history
     with pytest.raises(ReplayError, match=r"task\.digest"):
         load_study("first", storage, task=make_task(shift=1.0)).resume()
-    with pytest.raises(RunError, match="second"):
+    with pytest.raises(StudyError, match="second"):
         load_study("second", storage)
 
 

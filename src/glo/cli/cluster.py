@@ -47,7 +47,7 @@ def certs(
     out: Annotated[Path, typer.Option(help="Folder to write to; tls://HOST:PORT looks for glo-certs.")] = Path("glo-certs"),
     days: Annotated[int, typer.Option(min=1, help="Days for which they are good.")] = 30,
 ) -> None:
-    """Make certificates for the machines of a cluster: whoever has these files is trusted by it.
+    """Make certificates for the machines of a cluster; the cluster trusts everyone who has these files.
 
     Only their owner can read the key.  The key that signed them is kept nowhere.
     """

@@ -52,7 +52,7 @@ def choose_loss(expr: str | None, study: str | None, storage: str) -> ChosenLoss
 
     Raises:
         ConfigError: if none or both are given.
-        RunError: if there is no such study, or it found no loss.
+        StudyError: if there is no such study, or it found no loss.
     """
     from glo.catalog import resolve
     from glo.errors import ConfigError

@@ -45,7 +45,7 @@ Insecure = Annotated[bool, typer.Option("--insecure", help="Let a cluster be pla
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Slots = Annotated[
-    int | None, typer.Option(min=1, help="With --steady-state: candidates trained at once; by default one for each core.")
+    int | None, typer.Option(min=1, help="With --steady-state: candidates under way at once; by default one for each core.")
 ]
 Steps = Annotated[int | None, typer.Option(min=1, help="Training steps for each network.")]
 Storage = Annotated[str, typer.Option(help="The store: an SQLite file, or postgresql://USER@HOST/DATABASE.")]

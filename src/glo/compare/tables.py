@@ -30,7 +30,7 @@ def comparison_table(
     trained = f" after {steps:,} steps" if steps else ""
     table = Table(title=f"Test {metric}{trained}, {rate}; differences to {rows[0].name}")
     for column in ("loss", "expression"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")  # in a narrow terminal nothing is cut off
     several = len(rows) > 2
     for column in ("rate", "mean", "sd", "n", "difference", "95 % interval", "p", *["p (Holm)"] * several, "g"):
         table.add_column(column, justify="right")

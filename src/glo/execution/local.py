@@ -8,6 +8,7 @@ from functools import partial
 
 import torch
 
+from glo.errors import ConfigError
 from glo.execution.children import Children, Died, Overdue, import_before_forking, spare_processes
 from glo.execution.parts import Part, parts_of
 from glo.execution.protocol import Batch, Executor, Key
@@ -54,11 +55,16 @@ class ForkingExecutor:
 
     Args:
         processes: how many at once.
+
+    Raises:
+        ConfigError: for less than one process.
     """
 
     device = "cpu"
 
     def __init__(self, processes: int) -> None:
+        if processes < 1:
+            raise ConfigError(f"an executor needs at least 1 process, not {processes}")
         self.slots = processes
         self._memory = _Memory("cpu", processes)
         self._waiting: deque[Part] = deque()

@@ -1,4 +1,4 @@
-"""A training: how networks are trained, what is trained, and the result."""
+"""A training: its configuration, the network to train, and the result."""
 
 from __future__ import annotations
 

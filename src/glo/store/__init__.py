@@ -1,7 +1,7 @@
-"""The store: the records of runs, from which a killed run is resumed, and a cache of outcomes that all runs share."""
+"""The store: the records of studies, from which a killed one is resumed, and a cache of outcomes that all share."""
 
 from glo.store.database import Store, check_name
-from glo.store.rows import GenerationRecord, RunRecord
+from glo.store.rows import GenerationRecord, StudyRecord
 from glo.store.url import DEFAULT_STORAGE, without_password
 
-__all__ = ["DEFAULT_STORAGE", "GenerationRecord", "RunRecord", "Store", "check_name", "without_password"]
+__all__ = ["DEFAULT_STORAGE", "GenerationRecord", "Store", "StudyRecord", "check_name", "without_password"]

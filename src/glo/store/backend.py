@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import URL, Engine
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-SETUP = ".setup"  # name of the lock under which the tables are created; no run can have this name
+SETUP = ".setup"  # name of the lock under which the tables are created; no study can have this name
 
 
 class LockHeld(Exception):  # noqa: N818 - a signal to the store, which decides whether it is an error

@@ -1,4 +1,4 @@
-"""The store: runs, their generations, and the outcomes that all runs share.  Only this package knows SQLAlchemy."""
+"""The store: studies, their generations, and the outcomes that all share.  Only this package knows SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from glo.errors import ConfigError, MissingStoreError, RunError, StoreError
+from glo.errors import ConfigError, MissingStoreError, StoreError, StudyError
 from glo.records import Outcome
 from glo.store.backend import SETUP, LockHeld
 from glo.store.interrupts import interrupts_deferred
-from glo.store.rows import GenerationRecord, RunRecord, generation_row, outcome_row, read_generation, read_outcome
+from glo.store.rows import GenerationRecord, StudyRecord, generation_row, outcome_row, read_generation, read_outcome
 from glo.store.schema import SCHEMA_VERSION, fitness_cache, generations, info, metadata, outcomes, runs, trainings
 from glo.store.url import DEFAULT_STORAGE, read_url, without_password
 
@@ -34,10 +34,11 @@ SETUP_SECONDS = 30.0  # how long to wait for another process that creates the ta
 class Store:
     """A store in one SQLite file or in a PostgreSQL database.
 
-    It holds the records of runs, and is the cache that runs share: `lookup` and `remember`.
+    It holds the records of studies, and is the cache that studies share: `lookup` and `remember`.
 
     Each method is one transaction: after a crash, a generation is there as a whole or not at all.  Only one process at a
-    time works on a run (`lock`).  The operating system or the server keeps the lock, and releases it when the process dies.
+    time works on a study (`lock`).  The operating system or the server keeps the lock, and releases it when the process
+    dies.
 
     Args:
         url: `sqlite:///path`, or a path; or `postgresql://user@host/database`.
@@ -103,81 +104,83 @@ class Store:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold the lock of a run, so that no other process works on it.
+        """Hold the lock of a study, so that no other process works on it.
 
         Raises:
-            RunError: if another process holds it.
+            StudyError: if another process holds it.
         """
         try:
             with self._locked(check_name(name), 0.0):
                 yield
         except LockHeld:
-            raise RunError(f"run '{name}' is in use by another process: wait for it, or stop it first") from None
+            raise StudyError(f"study '{name}' is in use by another process: wait for it, or stop it first") from None
 
     @contextmanager
     def _locked(self, name: str, seconds: float) -> Iterator[None]:
         with self._explained(), self._backend.lock(self._engine, name, seconds):
             yield
 
-    def create_run(self, name: str, config: Mapping[str, Any], versions: Mapping[str, str]) -> None:
-        """Add a run without generations.
+    def create_study(self, name: str, config: Mapping[str, Any], versions: Mapping[str, str]) -> None:
+        """Add a study without generations.
 
         Raises:
-            RunError: if there is already a run of this name.
+            StudyError: if there is already a study of this name.
         """
         values = {"name": check_name(name), "created": datetime.now(UTC).isoformat(timespec="seconds")}
         try:
             with self._writing() as connection:
                 connection.execute(insert(runs).values(**values, config=dict(config), versions=dict(versions)))
         except IntegrityError:
-            raise RunError(f"there is already a run '{name}' in {self}: glo resume {name}, or use another --name") from None
+            raise StudyError(
+                f"there is already a study '{name}' in {self}: glo resume {name}, or use another --name"
+            ) from None
 
-    def extend_run(self, name: str, config: Mapping[str, Any]) -> None:
-        """Replace the configuration of a run, for a study that gets a further phase.
+    def extend_study(self, name: str, config: Mapping[str, Any]) -> None:
+        """Replace the configuration of a study that gets a further phase.
 
         Raises:
-            RunError: if there is no run of this name; the message lists the existing ones.
+            StudyError: if there is no study of this name; the message lists the existing ones.
         """
         with self._writing() as connection:
             found = connection.execute(update(runs).where(runs.c.name == name).values(config=dict(config))).rowcount
         if not found:
-            raise self._unknown(name, self.runs())
+            raise self._unknown(name, self.studies())
 
-    def runs(self) -> list[RunRecord]:
-        """All runs, oldest first."""
+    def studies(self) -> list[StudyRecord]:
+        """All studies, oldest first."""
         count = select(generations.c.run, func.count().label("n")).group_by(generations.c.run).subquery()
         query = select(runs, func.coalesce(count.c.n, 0)).outerjoin(count, runs.c.name == count.c.run)
         with self._reading() as connection:
-            records = [RunRecord(*row) for row in connection.execute(query)]
+            records = [StudyRecord(*row) for row in connection.execute(query)]
         return sorted(records, key=lambda record: (record.created, record.name))
 
-    def run(self, name: str) -> RunRecord:
-        """One run.
+    def study(self, name: str) -> StudyRecord:
+        """One study.
 
         Raises:
-            RunError: if there is no run of this name; the message lists the existing ones.
+            StudyError: if there is no study of this name; the message lists the existing ones.
         """
-        existing = self.runs()
+        existing = self.studies()
         for record in existing:
             if record.name == name:
                 return record
         raise self._unknown(name, existing)
 
-    def _unknown(self, name: str, existing: Sequence[RunRecord]) -> RunError:
+    def _unknown(self, name: str, existing: Sequence[StudyRecord]) -> StudyError:
         names = ", ".join(record.name for record in existing) or "none yet"
-        return RunError(f"there is no run '{name}' in {self}; its runs: {names}")
+        return StudyError(f"there is no study '{name}' in {self}; its studies: {names}")
 
     def record(self, name: str, generation: GenerationRecord) -> None:
-        """Write a generation of a run.
+        """Write a generation of a study.
 
         Raises:
-            RunError: if there is no such run, the generation is already recorded, or a fitness is NaN.
+            StudyError: if there is no such study, the generation is already recorded, or a fitness is NaN.
             StoreError: if the store cannot be written; it is then unchanged.
         """
         for outcome in generation.outcomes:
             if math.isnan(outcome.fitness):
                 reason = f"the fitness of {outcome.expression} is not a number"
-                raise RunError(f"{_not_recorded(name, generation, self)}: {reason}")
+                raise StudyError(f"{_not_recorded(name, generation, self)}: {reason}")
         rows = [
             {"run": name, "generation": generation.generation, "position": position, **outcome_row(outcome)}
             for position, outcome in enumerate(generation.outcomes)
@@ -188,10 +191,10 @@ class Store:
                 if rows:
                     connection.execute(NEW_OUTCOMES, rows)
         except IntegrityError as error:
-            raise RunError(f"{_not_recorded(name, generation, self)}: {' '.join(str(error.orig).split())}") from None
+            raise StudyError(f"{_not_recorded(name, generation, self)}: {' '.join(str(error.orig).split())}") from None
 
     def generations(self, name: str) -> list[GenerationRecord]:
-        """The recorded generations of a run, in order."""
+        """The recorded generations of a study, in order."""
         of_run = select(outcomes).where(outcomes.c.run == name).order_by(outcomes.c.generation, outcomes.c.position)
         query = select(generations).where(generations.c.run == name).order_by(generations.c.generation)
         with self._reading() as connection:
@@ -269,7 +272,7 @@ class Store:
 
 
 def _not_recorded(name: str, generation: GenerationRecord, store: Store) -> str:
-    return f"generation {generation.generation} of run '{name}' cannot be recorded in {store}"
+    return f"generation {generation.generation} of study '{name}' cannot be recorded in {store}"
 
 
 def _parts(keys: Sequence[str], size: int = 500) -> Iterator[list[str]]:
@@ -279,11 +282,11 @@ def _parts(keys: Sequence[str], size: int = 500) -> Iterator[list[str]]:
 
 
 def check_name(name: str) -> str:
-    """Return the name of a run if it is valid: letters, digits, dots, dashes and underscores, at most 100.
+    """Return the name of a study if it is valid: letters, digits, dots, dashes and underscores, at most 100.
 
     Raises:
         ConfigError: if it is not.
     """
     if not NAME.fullmatch(name):
-        raise ConfigError(f"a run's name has letters, digits, '.', '-' and '_' only, at most 100: not {name!r}")
+        raise ConfigError(f"a study's name has letters, digits, '.', '-' and '_' only, at most 100: not {name!r}")
     return name

@@ -10,8 +10,8 @@ from glo.records import FunnelCounts, Outcome, PhaseKind, Stage, StageCount, Sta
 
 
 @dataclass(frozen=True)
-class RunRecord:
-    """A run: its name, the time of its start, its configuration, the versions it started with, and its length so far."""
+class StudyRecord:
+    """A study: its name, the time of its start, its configuration, the versions it started with, and its length so far."""
 
     name: str
     created: str
@@ -22,7 +22,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class GenerationRecord:
-    """One generation of a run.
+    """One generation of a study.
 
     Attributes:
         generation: its number, from 0.

@@ -7,33 +7,33 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from glo.errors import MissingStoreError, ReplayError, RunError
+from glo.errors import MissingStoreError, ReplayError, StudyError
 from glo.provenance import versions
 from glo.records import PhaseKind
-from glo.store import RunRecord, Store, without_password
+from glo.store import Store, StudyRecord, without_password
 from glo.study.config import StudyConfig, changed, differences, validated
 from glo.study.history import in_generations
 from glo.study.result import StudyResult
 
 
-def find_record(storage: str | Path, name: str) -> RunRecord | None:
+def find_record(storage: str | Path, name: str) -> StudyRecord | None:
     """The record of a study; None if there is none, or no store yet."""
     try:
         with closing(Store(storage, create=False)) as store:
-            return next((record for record in store.runs() if record.name == name), None)
+            return next((record for record in store.studies() if record.name == name), None)
     except MissingStoreError:
         return None
 
 
-def refusal(record: RunRecord | None, name: str, storage: str | Path) -> RunError:
+def refusal(record: StudyRecord | None, name: str, storage: str | Path) -> StudyError:
     """The error for a study that is missing, or that exists and should not."""
     where = without_password(storage)
     if record is None:
-        return RunError(f"there is no study '{name}' in {where}: start it with search, tune or enumerate")
-    return RunError(f"there is already a study '{name}' in {where}: glo resume {name}, or use another --name")
+        return StudyError(f"there is no study '{name}' in {where}: start it with search, tune or enumerate")
+    return StudyError(f"there is already a study '{name}' in {where}: glo resume {name}, or use another --name")
 
 
-def continued(record: RunRecord, kinds: Sequence[PhaseKind], given: Sequence[Mapping[str, Any]]) -> StudyConfig:
+def continued(record: StudyRecord, kinds: Sequence[PhaseKind], given: Sequence[Mapping[str, Any]]) -> StudyConfig:
     """The configuration to go on with: the recorded one, with the phases that are not recorded yet.
 
     The options of an added phase are free; all others must be as recorded.
@@ -73,9 +73,9 @@ def recorded_result(store: Store, name: str) -> StudyResult:
     """A study as far as it is recorded; nothing is computed, and its task is not loaded.
 
     Raises:
-        RunError: if there is no such study.
+        StudyError: if there is no such study.
     """
-    record = store.run(name)
+    record = store.study(name)
     config = validated(record.config)
     return StudyResult(name, config, record.versions, in_generations(config, store.generations(name)))
 
@@ -83,7 +83,7 @@ def recorded_result(store: Store, name: str) -> StudyResult:
 def study_states(store: Store) -> list[dict[str, Any]]:
     """The studies of a store, how far they are, and the best loss of each so far, as JSON-like data."""
     states: list[dict[str, Any]] = []
-    for record in store.runs():
+    for record in store.studies():
         result = recorded_result(store, record.name)
         best = next(iter(result.finalists(1)), None)
         states.append(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from glo.errors import ConfigError, RunError
+from glo.errors import ConfigError, StudyError
 from glo.expr import describe, parse
 from glo.records import FunnelCounts, Outcome, PhaseKind, Stage, Status
 from glo.search import tuned_positions
@@ -86,11 +86,11 @@ class StudyResult:
         """The trained candidate of highest fitness; of several the smallest expression, then the earliest.
 
         Raises:
-            RunError: if nothing could be trained.
+            StudyError: if nothing could be trained.
         """
         finalists = self.finalists(1)
         if not finalists:
-            raise RunError(f"study '{self.name}' found no loss that trains: search longer, or with other options")
+            raise StudyError(f"study '{self.name}' found no loss that trains: search longer, or with other options")
         return finalists[0]
 
     @property

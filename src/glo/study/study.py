@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glo.catalog import resolve
-from glo.errors import ConfigError, RunError
+from glo.errors import ConfigError, StudyError
 from glo.execution import Where, open_executor
 from glo.expr import Expr
 from glo.provenance import versions
 from glo.records import PhaseKind, read_toml
 from glo.search import Search
-from glo.store import DEFAULT_STORAGE, RunRecord, Store, check_name
+from glo.store import DEFAULT_STORAGE, Store, StudyRecord, check_name
 from glo.study.callbacks import Callback
 from glo.study.config import StudyConfig, compose, read_settings, task_config, validated
 from glo.study.history import in_generations
@@ -112,7 +112,7 @@ class Study:
         if isinstance(self._given, Task):
             return self._given
         if not self._by_name:
-            raise RunError(
+            raise StudyError(
                 f"study '{self.name}' was started with a Task object in a script, which cannot be loaded by its name: "
                 f"go on there, with glo.load_study('{self.name}', ..., task=...)"
             )
@@ -126,7 +126,7 @@ class Study:
     ) -> Study:  # fmt: skip
         """A study as it is recorded; see `load_study`."""
         with closing(Store(storage, create=False)) as store:
-            config = validated(store.run(name).config)
+            config = validated(store.study(name).config)
         study = cls(
             task or config.task.name, name=name, storage=storage, seed=config.seed, preset=config.preset,
             task_options=config.task.options, data_dir=data_dir, device=device, cluster=cluster, slots=slots,
@@ -245,7 +245,7 @@ class Study:
         """Go on with the phases that are recorded; the study ends as if it had never been interrupted.
 
         Raises:
-            RunError: if the study is not in the store.
+            StudyError: if the study is not in the store.
         """
         return self._run([], {}, self.preset)
 
@@ -258,7 +258,7 @@ class Study:
         """The study as far as it is recorded.
 
         Raises:
-            RunError: if nothing is recorded yet.
+            StudyError: if nothing is recorded yet.
         """
         with closing(Store(self.storage, create=False)) as store:
             return recorded_result(store, self.name)
@@ -297,7 +297,7 @@ class Study:
 
         Raises:
             TaskError: if the task has no test split.
-            RunError: if the study has found no loss yet.
+            StudyError: if the study has found no loss yet.
         """
         from glo.compare import compare_losses  # it imports scipy, which a search does not need
 
@@ -345,9 +345,9 @@ class Study:
             open_executor(self._cluster, self._device) as executor,
         ):
             if record is None:
-                store.create_run(self.name, config.model_dump(mode="json"), versions())
+                store.create_study(self.name, config.model_dump(mode="json"), versions())
             elif config != validated(record.config):
-                store.extend_run(self.name, config.model_dump(mode="json"))
+                store.extend_study(self.name, config.model_dump(mode="json"))
             loop = Loop(self.name, config, self.task, store, executor, self._slots, self._listener(), own)
             history = loop.run()
         known = versions() if record is None else record.versions
@@ -362,7 +362,7 @@ class Study:
         chosen = {**overrides, "phases": list(kinds), "seed": self.seed}
         return compose(self.task, self.preset, self._file, self._settings, chosen, defaults)
 
-    def _continued(self, record: RunRecord, kinds: Sequence[PhaseKind], overrides: Mapping[str, Any]) -> StudyConfig:
+    def _continued(self, record: StudyRecord, kinds: Sequence[PhaseKind], overrides: Mapping[str, Any]) -> StudyConfig:
         """The recorded configuration, with a further phase if one of `kinds` is not recorded."""
         own = {"seed": self.seed, "preset": self.preset, "task": task_config(self.task).model_dump(mode="json")}
         given = (read_toml(self._file), read_settings(self._settings), overrides, own)
@@ -402,6 +402,6 @@ def load_study(
         data_dir, device, cluster, slots, callbacks: as for `Study`.
 
     Raises:
-        RunError: if there is no such study.
+        StudyError: if there is no such study.
     """
     return Study._recorded(name, storage, task, data_dir, device, cluster, slots, callbacks)

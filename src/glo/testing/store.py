@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glo.errors import ConfigError, GloError, RunError
+from glo.errors import ConfigError, GloError, StudyError
 from glo.records import Outcome, PhaseKind, Stage, StageCount, Status, digest, new_counts
 from glo.store import GenerationRecord, Store
 from glo.testing.store_base import CONFIG, UNICODE, VERSIONS, OpenStore, any_json, any_outcomes, generation, trained
@@ -32,62 +32,62 @@ class StoreContract(StoreProcessesContract):
     # --- runs ---
 
     def test_new_store_has_no_runs(self, store: Store) -> None:
-        assert store.runs() == []
+        assert store.studies() == []
 
-    def test_run_is_read_back_as_it_was_created(self, store: Store, run: str) -> None:
-        record = store.run(run)
-        assert (record.name, record.config, record.versions, record.generations) == (run, CONFIG, VERSIONS, 0)
+    def test_study_is_read_back_as_it_was_created(self, store: Store, study: str) -> None:
+        record = store.study(study)
+        assert (record.name, record.config, record.versions, record.generations) == (study, CONFIG, VERSIONS, 0)
         assert record.created.endswith("+00:00")
 
-    def test_runs_are_listed_with_their_generations(self, store: Store, run: str) -> None:
-        store.create_run("second", {}, {})
-        store.record(run, generation(0, [trained("x*y", "f")]))
-        store.record(run, generation(1, [trained("x*y", "f")] * 3))
-        assert {record.name: record.generations for record in store.runs()} == {"first": 2, "second": 0}
+    def test_studies_are_listed_with_their_generations(self, store: Store, study: str) -> None:
+        store.create_study("second", {}, {})
+        store.record(study, generation(0, [trained("x*y", "f")]))
+        store.record(study, generation(1, [trained("x*y", "f")] * 3))
+        assert {record.name: record.generations for record in store.studies()} == {"first": 2, "second": 0}
 
-    def test_name_is_taken_once(self, store: Store, run: str) -> None:
-        with pytest.raises(RunError, match=r"already a run 'first'.*glo resume first"):
-            store.create_run(run, {"other": 1}, {})
-        assert store.run(run).config == CONFIG
+    def test_name_is_taken_once(self, store: Store, study: str) -> None:
+        with pytest.raises(StudyError, match=r"already a study 'first'.*glo resume first"):
+            store.create_study(study, {"other": 1}, {})
+        assert store.study(study).config == CONFIG
 
     def test_error_for_an_unknown_run_lists_the_known_runs(self, store: Store) -> None:
-        with pytest.raises(RunError, match=r"no run 'third'.*none yet"):
-            store.run("third")
-        store.create_run("first", {}, {})
-        store.create_run("second", {}, {})
-        with pytest.raises(RunError, match=r"no run 'third'.*first, second"):
-            store.run("third")
+        with pytest.raises(StudyError, match=r"no study 'third'.*none yet"):
+            store.study("third")
+        store.create_study("first", {}, {})
+        store.create_study("second", {}, {})
+        with pytest.raises(StudyError, match=r"no study 'third'.*first, second"):
+            store.study("third")
 
-    def test_extended_run_has_the_new_configuration_and_keeps_the_rest(self, store: Store, run: str) -> None:
-        store.create_run("second", CONFIG, VERSIONS)
-        store.record(run, generation(0, [trained("x*y", "f")]))
-        created, longer = store.run(run).created, {**CONFIG, "phases": ["genetic", "coefficients"]}
-        store.extend_run(run, longer)
-        record = store.run(run)
+    def test_extended_study_has_the_new_configuration_and_keeps_the_rest(self, store: Store, study: str) -> None:
+        store.create_study("second", CONFIG, VERSIONS)
+        store.record(study, generation(0, [trained("x*y", "f")]))
+        created, longer = store.study(study).created, {**CONFIG, "phases": ["genetic", "coefficients"]}
+        store.extend_study(study, longer)
+        record = store.study(study)
         assert (record.config, record.versions, record.created) == (longer, VERSIONS, created)
-        assert store.generations(run) == [generation(0, [trained("x*y", "f")])]
-        assert store.run("second").config == CONFIG
-        with pytest.raises(RunError, match=r"no run 'third'.*first, second"):
-            store.extend_run("third", longer)
-        assert len(store.runs()) == 2
+        assert store.generations(study) == [generation(0, [trained("x*y", "f")])]
+        assert store.study("second").config == CONFIG
+        with pytest.raises(StudyError, match=r"no study 'third'.*first, second"):
+            store.extend_study("third", longer)
+        assert len(store.studies()) == 2
 
     @pytest.mark.parametrize("name", ["a", "7", "digits-paper-0", "A.b_c-9", "n" * 100])
     def test_valid_names(self, store: Store, name: str) -> None:
-        store.create_run(name, {}, {})
+        store.create_study(name, {}, {})
         with store.lock(name):
-            assert store.run(name).name == name
+            assert store.study(name).name == name
 
     @pytest.mark.parametrize("name", ["", ".hidden", "-x", "a b", "a/b", "../up", "é", "n" * 101, "a\n", "a;b"])
     def test_invalid_names(self, store: Store, name: str) -> None:
         with pytest.raises(ConfigError, match="name"):
-            store.create_run(name, {}, {})
+            store.create_study(name, {}, {})
         with pytest.raises(ConfigError, match="name"), store.lock(name):
             pass
-        assert store.runs() == []
+        assert store.studies() == []
 
     # --- generations ---
 
-    def test_outcome_of_every_kind_is_read_back(self, open_store: OpenStore, store: Store, run: str) -> None:
+    def test_outcome_of_every_kind_is_read_back(self, open_store: OpenStore, store: Store, study: str) -> None:
         rows = [
             Outcome(f"x*y + {n}", f"{n:016x}", status, stage, UNICODE, 0.1 + 0.2, rate)
             for n, (status, stage, rate) in enumerate(
@@ -96,60 +96,60 @@ class StoreContract(StoreProcessesContract):
         ]
         funnel = {stage: StageCount(n + 5, n, 1 / (n + 3)) for n, stage in enumerate(Stage)}
         record = generation(0, rows, funnel)
-        store.record(run, record)
-        assert store.generations(run) == [record]
-        assert open_store().generations(run) == [record]
+        store.record(study, record)
+        assert store.generations(study) == [record]
+        assert open_store().generations(study) == [record]
 
-    def test_any_outcomes_are_read_back_exactly(self, store: Store, run: str) -> None:
+    def test_any_outcomes_are_read_back_exactly(self, store: Store, study: str) -> None:
         @settings(max_examples=40)  # each is a generation
         @given(rows=st.lists(any_outcomes(), max_size=4), seconds=st.floats(0, 1e9))
         def read_back(rows: list[Outcome], seconds: float) -> None:
-            number = len(store.generations(run))
+            number = len(store.generations(study))
             record = GenerationRecord(number, PhaseKind.COEFFICIENTS, "asked", rows, new_counts(), seconds)
-            store.record(run, record)
-            assert store.generations(run)[number] == record
+            store.record(study, record)
+            assert store.generations(study)[number] == record
 
         read_back()
 
-    def test_outcomes_keep_their_order(self, store: Store, run: str) -> None:
+    def test_outcomes_keep_their_order(self, store: Store, study: str) -> None:
         # Neither the order of the expressions nor that of the fingerprints is the order of the positions.
         rows = [trained(f"x*y*{(n * 7) % 12}", f"{(n * 5) % 12}") for n in range(12)]
         for number in range(11):
-            store.record(run, generation(number, rows[number:] + rows[:number]))
-        read = store.generations(run)
+            store.record(study, generation(number, rows[number:] + rows[:number]))
+        read = store.generations(study)
         assert [record.generation for record in read] == list(range(11))
         assert [record.outcomes for record in read] == [rows[n:] + rows[:n] for n in range(11)]
 
-    def test_generations_belong_to_their_run(self, store: Store, run: str) -> None:
-        store.create_run("second", {}, {})
+    def test_generations_belong_to_their_study(self, store: Store, study: str) -> None:
+        store.create_study("second", {}, {})
         mine, other = generation(0, [trained("x*y", "f", 0.1)]), generation(0, [trained("x + y", "g", 0.2)])
-        store.record(run, mine)
+        store.record(study, mine)
         store.record("second", other)
-        assert store.generations(run) == [mine]
+        assert store.generations(study) == [mine]
         assert store.generations("second") == [other]
 
-    def test_generation_without_outcomes(self, store: Store, run: str) -> None:
-        store.record(run, generation(0, []))
-        assert store.generations(run) == [generation(0, [])]
+    def test_generation_without_outcomes(self, store: Store, study: str) -> None:
+        store.record(study, generation(0, []))
+        assert store.generations(study) == [generation(0, [])]
 
-    def test_generation_is_recorded_once(self, store: Store, run: str) -> None:
+    def test_generation_is_recorded_once(self, store: Store, study: str) -> None:
         record = generation(0, [trained("x*y", "f")])
-        store.record(run, record)
-        with pytest.raises(GloError, match=run):
-            store.record(run, generation(0, [trained("x + y", "g")] * 3))
-        assert store.generations(run) == [record]
+        store.record(study, record)
+        with pytest.raises(GloError, match=study):
+            store.record(study, generation(0, [trained("x + y", "g")] * 3))
+        assert store.generations(study) == [record]
 
-    def test_rejected_generation_leaves_no_trace(self, store: Store, run: str) -> None:
+    def test_rejected_generation_leaves_no_trace(self, store: Store, study: str) -> None:
         # The second outcome is NaN, so neither the generation nor its first outcome may stay.
         bad = [trained("x*y", "f"), trained("x*y", "g", float("nan"))]
         with pytest.raises(GloError):
-            store.record(run, generation(0, bad))
-        assert store.generations(run) == []
-        assert store.run(run).generations == 0
-        store.record(run, generation(0, bad[:1]))
-        assert store.generations(run) == [generation(0, bad[:1])]
+            store.record(study, generation(0, bad))
+        assert store.generations(study) == []
+        assert store.study(study).generations == 0
+        store.record(study, generation(0, bad[:1]))
+        assert store.generations(study) == [generation(0, bad[:1])]
 
-    @pytest.mark.usefixtures("run")
+    @pytest.mark.usefixtures("study")
     def test_generation_of_an_unknown_run_is_rejected(self, store: Store) -> None:
         with pytest.raises(GloError, match="second"):
             store.record("second", generation(0, [trained("x*y", "f")]))
@@ -170,7 +170,7 @@ class StoreContract(StoreProcessesContract):
         assert store.lookup("one", []) == {}
 
     def test_first_outcome_stays(self, open_store: OpenStore) -> None:
-        """Remembering needs no run, and another store sees the outcome at once."""
+        """Remembering needs no study, and another store sees the outcome at once."""
         one, two = open_store(), open_store()
         first = trained("x*y", "f", 0.1)
         one.remember({"one": {"f": first}, "two": {"f": trained("y*x", "f")}})
@@ -180,12 +180,12 @@ class StoreContract(StoreProcessesContract):
         assert one.lookup("one", ["f", "g"]) == {"f": first, "g": trained("x + y", "g")}
         assert one.lookup("two", ["f"]) == {"f": trained("y*x", "f")}
 
-    def test_run_records_its_own_outcome_of_a_loss_that_is_remembered(self, store: Store, run: str) -> None:
+    def test_study_records_its_own_outcome_of_a_loss_that_is_remembered(self, store: Store, study: str) -> None:
         first, later = trained("x*y", "f", 0.1), trained("y*x", "f", 0.9)
         store.remember({"one": {"f": first}})
-        store.record(run, generation(0, [later]))
+        store.record(study, generation(0, [later]))
         assert store.lookup("one", ["f"]) == {"f": first}
-        assert store.generations(run)[0].outcomes == [later]
+        assert store.generations(study)[0].outcomes == [later]
 
     def test_many_fingerprints_are_looked_up_at_once(self, store: Store) -> None:
         outcomes = {f"{n}": trained("x*y", f"{n}", n / 7) for n in range(2500)}

@@ -45,9 +45,9 @@ class StoreFixtures:
         return open_store()
 
     @pytest.fixture
-    def run(self, store: Store) -> str:
-        """The name of a run without generations in the store."""
-        store.create_run("first", CONFIG, VERSIONS)
+    def study(self, store: Store) -> str:
+        """The name of a study without generations in the store."""
+        store.create_study("first", CONFIG, VERSIONS)
         return "first"
 
 
@@ -62,7 +62,7 @@ def trained(expression: str, fingerprint: str, fitness: float = 0.5) -> Outcome:
 
 
 def any_outcomes() -> st.SearchStrategy[Outcome]:
-    """Any outcome that a run may record: fitness and learning rate are finite."""
+    """Any outcome that a study may record: fitness and learning rate are finite."""
     # Surrogates and the null character cannot be stored in every database, and no reason contains them.
     text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
     number = st.floats(allow_nan=False, allow_infinity=False)

@@ -1,4 +1,4 @@
-"""What a store must do when several processes use it: creation, concurrent writers and readers, and the lock of a run."""
+"""What a store must do when several processes use it: creation, concurrent writers and readers, and the lock of a study."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from glo.errors import RunError, StoreError
+from glo.errors import StoreError, StudyError
 from glo.store import Store
 from glo.testing.store_base import CONFIG, VERSIONS, NewUrl, OpenStore, StoreFixtures, generation, trained
 
-# Takes the lock of a run, reports it, and holds it until its input is closed.
+# Takes the lock of a study, reports it, and holds it until its input is closed.
 HOLDER = """
 import sys
 from glo.store import Store
@@ -29,7 +29,7 @@ from glo.store import Store
 print("ready", flush=True)
 sys.stdin.readline()
 store = Store(sys.argv[1])
-store.create_run(sys.argv[2], {}, {})
+store.create_study(sys.argv[2], {}, {})
 """
 
 # Records 300 generations of 5 outcomes.
@@ -49,7 +49,7 @@ import sys
 from glo.records import Outcome, PhaseKind, Stage, Status, new_counts
 from glo.store import GenerationRecord, Store
 store = Store(sys.argv[1])
-store.create_run(sys.argv[2], {}, {})
+store.create_study(sys.argv[2], {}, {})
 print("ready", flush=True)
 sys.stdin.readline()
 order = list(range(200))[:: int(sys.argv[3])]
@@ -66,14 +66,14 @@ class StoreProcessesContract(StoreFixtures):
 
     def test_two_stores_see_each_others_commits(self, open_store: OpenStore) -> None:
         one, two = open_store(), open_store()
-        one.create_run("first", CONFIG, VERSIONS)
-        assert two.run("first").config == CONFIG
+        one.create_study("first", CONFIG, VERSIONS)
+        assert two.study("first").config == CONFIG
         record = generation(0, [trained("x*y", "f")])
         two.record("first", record)
         two.remember({"one": {"f": trained("x*y", "f")}})
         assert one.generations("first") == [record]
         assert one.lookup("one", ["f"]) == {"f": trained("x*y", "f")}
-        assert one.run("first").generations == 1
+        assert one.study("first").generations == 1
 
     def test_reader_does_not_create_a_missing_store(self, new_url: NewUrl) -> None:
         url = new_url()
@@ -89,7 +89,7 @@ class StoreProcessesContract(StoreFixtures):
             url = new_url()
             run_together(OPENER, [[url, f"run{number}"] for number in range(4)])
             store = Store(url, create=False)
-            assert sorted(record.name for record in store.runs()) == ["run0", "run1", "run2", "run3"]
+            assert sorted(record.name for record in store.studies()) == ["run0", "run1", "run2", "run3"]
             store.close()
 
     def test_processes_remember_the_same_losses_at_the_same_time(self, store: Store) -> None:
@@ -98,11 +98,11 @@ class StoreProcessesContract(StoreFixtures):
         keys = [f"{number}-{n}" for number in range(20) for n in range(200)]
         assert len(store.lookup("context", keys)) == len(keys)
         assert {result["by"] for result in store.trainings(keys).values()} <= {"first", "second"}
-        assert {record.generations for record in store.runs()} == {20}
+        assert {record.generations for record in store.studies()} == {20}
 
     def test_reader_sees_only_whole_generations(self, store: Store) -> None:
         """While one process writes, another reads each generation with all its outcomes or not at all."""
-        store.create_run("run", {}, {})
+        store.create_study("run", {}, {})
         with subprocess.Popen([sys.executable, "-c", WRITER, str(store)]) as writer:
             seen = {len(record.outcomes) for record in store.generations("run")}
             while writer.poll() is None:
@@ -111,35 +111,35 @@ class StoreProcessesContract(StoreFixtures):
         assert len(store.generations("run")) == 300
         assert seen == {5}
 
-    def test_error_does_not_leave_the_store_locked(self, open_store: OpenStore, store: Store, run: str) -> None:
+    def test_error_does_not_leave_the_store_locked(self, open_store: OpenStore, store: Store, study: str) -> None:
         """The failed transaction is rolled back."""
         with pytest.raises(StoreError):
-            store.create_run(run, {}, {})
-        open_store().create_run("second", {}, {})
-        assert [record.name for record in store.runs()] == ["first", "second"]
+            store.create_study(study, {}, {})
+        open_store().create_study("second", {}, {})
+        assert [record.name for record in store.studies()] == ["first", "second"]
 
-    def test_lock_of_another_process(self, store: Store, run: str) -> None:
-        with locked_by_another_process(store, run) as holder:
-            with pytest.raises(RunError, match="run 'first' is in use"), store.lock(run):
+    def test_lock_of_another_process(self, store: Store, study: str) -> None:
+        with locked_by_another_process(store, study) as holder:
+            with pytest.raises(StudyError, match="study 'first' is in use"), store.lock(study):
                 pass
-            with store.lock("second"):  # another run is free
+            with store.lock("second"):  # another study is free
                 pass
-            assert store.run(run).generations == 0  # reading needs no lock
+            assert store.study(study).generations == 0  # reading needs no lock
             holder.kill()
             holder.wait()
-            with store.lock(run):  # the lock of a killed process is released
-                store.record(run, generation(0, []))
-        assert store.run(run).generations == 1
+            with store.lock(study):  # the lock of a killed process is released
+                store.record(study, generation(0, []))
+        assert store.study(study).generations == 1
 
-    def test_lock_is_released_after_use(self, open_store: OpenStore, store: Store, run: str) -> None:
+    def test_lock_is_released_after_use(self, open_store: OpenStore, store: Store, study: str) -> None:
         for opened in (store, open_store(), store):
-            with opened.lock(run), pytest.raises(RunError, match="in use"), open_store().lock(run):
+            with opened.lock(study), pytest.raises(StudyError, match="in use"), open_store().lock(study):
                 pass
 
-    def test_exception_under_a_lock_is_raised_unchanged(self, store: Store, run: str) -> None:
-        with pytest.raises(ZeroDivisionError), store.lock(run):
+    def test_exception_under_a_lock_is_raised_unchanged(self, store: Store, study: str) -> None:
+        with pytest.raises(ZeroDivisionError), store.lock(study):
             _ = 1 / 0
-        with store.lock(run):
+        with store.lock(study):
             pass
 
 
@@ -168,7 +168,7 @@ def run_together(script: str, arguments: list[list[str]]) -> None:
 
 @contextmanager
 def locked_by_another_process(store: Store, name: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a process that holds the lock of a run."""
+    """Run a process that holds the lock of a study."""
     command = [sys.executable, "-c", HOLDER, str(store), name]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         try:
