@@ -1,12 +1,12 @@
-"""Reports: plots and tables of what a run did."""
+"""Reports: figures and tables of studies, and files for them."""
 
 from glo.report.atlas import atlas_csv, atlas_rows
 from glo.report.files import write_text
-from glo.report.plots import comparison_figure, loss_figure, progress_figure, save
+from glo.report.plots import loss_figure, progress_figure, save
 from glo.report.sheet import Sheet
-from glo.report.tables import atlas_table, comparison_table, funnel_counts_table, tuning_table
+from glo.report.tables import atlas_table, funnel_counts_table, tuning_table
 
 __all__ = [
-    "Sheet", "atlas_csv", "atlas_rows", "atlas_table", "comparison_figure", "comparison_table", "funnel_counts_table",
-    "loss_figure", "progress_figure", "save", "tuning_table", "write_text",
+    "Sheet", "atlas_csv", "atlas_rows", "atlas_table", "funnel_counts_table", "loss_figure", "progress_figure", "save",
+    "tuning_table", "write_text",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The atlas of an enumeration: every loss, ranked, with the names of those that are known."""
+"""The atlas of an enumeration: every loss by rank, with the names of the named losses that train like it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from glo.records import Outcome
 
 
 def atlas_rows(ranked: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """JSON-like rows of outcomes that are ranked already, the best first."""
+    """JSON-like rows for ranked outcomes, the best first."""
     return [
         {
             "rank": number,

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Write files atomically: a file is written as a whole, or not at all."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from glo.errors import ConfigError
 
 
 @contextmanager
-def drafted(path: Path) -> Iterator[Path]:
-    """A file beside the one that is wanted, which it becomes when it has been written.
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; when the block ends, the file written there replaces `path`.
 
     Raises:
-        ConfigError: if it cannot be written.
+        ConfigError: if the file cannot be written.
     """
     draft = path.with_name(f".{path.name}.part")
     try:
@@ -27,10 +27,10 @@ def drafted(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text.
+    """Write a text to a file, atomically.
 
     Raises:
-        ConfigError: if it cannot be written.
+        ConfigError: if the file cannot be written.
     """
-    with drafted(path) as draft:
+    with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")

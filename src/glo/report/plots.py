@@ -1,21 +1,24 @@
-"""Pictures, drawn without a display."""
+"""Figures, drawn without a display.  matplotlib is imported when the first figure is made."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from glo.errors import ConfigError
 from glo.expr import Expr, derivative, evaluate
 from glo.records import Stage, Status
-from glo.report.files import drafted
-from glo.store import GenerationRecord
+from glo.report.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from glo.store import GenerationRecord
 
 FORMATS = ("png", "svg", "pdf")
 STAGE_COLOURS = {
@@ -29,22 +32,28 @@ STAGE_COLOURS = {
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write a picture; what is written is whole or not there.
+    """Write a figure to a file, atomically.
 
     Raises:
-        ConfigError: if the ending is none of png, svg and pdf, or the file cannot be written.
+        ConfigError: if the file's suffix is not png, svg or pdf, or the file cannot be written.
     """
     path = Path(path)
     kind = path.suffix[1:].lower()
     if kind not in FORMATS:
         raise ConfigError(f"{path}: a picture's format is one of {', '.join(FORMATS)}, not {kind!r}")
-    with drafted(path) as draft:
+    with replacing(path) as draft:
         figure.savefig(draft, format=kind, dpi=130, bbox_inches="tight")
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def loss_figure(losses: Mapping[str, Expr]) -> Figure:
     """f and df/dy over y, for x = 0 and x = 1; one column for each loss."""
-    figure = Figure(figsize=(5 * len(losses), 7), layout="constrained")
+    figure = _figure(5 * len(losses), 7)
     axes = figure.subplots(2, len(losses), squeeze=False, sharex=True)
     for column, (name, expression) in enumerate(losses.items()):
         _curves(axes[0, column], expression, evaluate, "f(x, y)")
@@ -54,9 +63,9 @@ def loss_figure(losses: Mapping[str, Expr]) -> Figure:
     return figure
 
 
-def _curves(axes: Axes, expression: Expr, what: Callable[..., NDArray[np.float64]], label: str) -> None:
+def _curves(axes: Axes, expression: Expr, function: Callable[..., NDArray[np.float64]], label: str) -> None:
     y = np.linspace(0.002, 0.998, 600)
-    curves = {1: what(expression, 1.0, y), 0: what(expression, 0.0, y)}
+    curves = {1: function(expression, 1.0, y), 0: function(expression, 0.0, y)}
     for x, style in ((1, "-"), (0, "--")):
         axes.plot(
             y,
@@ -65,7 +74,7 @@ def _curves(axes: Axes, expression: Expr, what: Callable[..., NDArray[np.float64
             color="C0" if x else "C3",
             label="right class (x = 1)" if x else "wrong classes (x = 0)",
         )
-    # A pole at 0 or 1 would flatten everything else.
+    # Limits without the ends: a pole at 0 or 1 would flatten the rest of the curve.
     inner = np.concatenate([curve[15:-15] for curve in curves.values()])
     inner = inner[np.isfinite(inner)]
     if len(inner):
@@ -78,8 +87,8 @@ def _curves(axes: Axes, expression: Expr, what: Callable[..., NDArray[np.float64
 
 
 def progress_figure(history: Sequence[GenerationRecord], metric: str = "validation metric") -> Figure:
-    """Best and mean fitness by generation, and what each stage of the funnel rejected."""
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    """Best and mean fitness by generation, and how many candidates each stage of the funnel rejected."""
+    figure = _figure(11, 4.2)
     left, right = figure.subplots(1, 2)
     number = [record.generation for record in history]
     trained = [[o.fitness for o in record.outcomes if o.status is Status.TRAINED] for record in history]
@@ -100,39 +109,17 @@ def progress_figure(history: Sequence[GenerationRecord], metric: str = "validati
         height = np.array([record.funnel[stage].rejected for record in history], dtype=float)
         right.bar(number, height, bottom=bottom, color=colour, label=label)
         bottom += height
-    went_on = np.array(
+    finished = np.array(
         [record.funnel[Stage.TRAINING].candidates - record.funnel[Stage.TRAINING].rejected for record in history]
     )
-    right.bar(number, went_on, bottom=bottom, color="#31a354", label="trained to the end")
-    total = bottom + went_on
-    top = 1.15 * max(total[1:], default=total[0])  # the first generation draws thousands of random trees
+    right.bar(number, finished, bottom=bottom, color="#31a354", label="trained to the end")
+    total = bottom + finished
+    top = 1.15 * max(total[1:], default=total[0])  # without the first generation, which draws thousands of random trees
     if total[0] > top:
         right.text(number[0], top, f"{total[0]:,.0f}", ha="center", va="bottom", fontsize=9)
     right.set_ylim(0, top)
-    right.set(xlabel="generation", ylabel="candidates", title="What became of the candidates")
+    right.set(xlabel="generation", ylabel="candidates", title="Candidates by stage")
     right.legend(fontsize=8)
     for axes in (left, right):
         axes.xaxis.get_major_locator().set_params(integer=True)
-    return figure
-
-
-def comparison_figure(summary: Mapping[str, Any]) -> Figure:
-    """Box and single seeds of each loss on test, one panel for each length of training (the result of a comparison)."""
-    horizons = summary["horizons"]
-    names = list(horizons[0]["losses"])
-    figure = Figure(figsize=(2.2 + 4.6 * len(horizons), 1.4 + 0.55 * len(names)), layout="constrained")
-    for axes, horizon in zip(figure.subplots(1, len(horizons), squeeze=False, sharey=True)[0], horizons, strict=True):
-        values = [row["values"] for row in horizon["losses"].values()]
-        axes.boxplot(values, orientation="horizontal", widths=0.5, showfliers=False, medianprops={"color": "0.3"})
-        for place, (name, seeds) in enumerate(zip(names, values, strict=True), start=1):
-            colour = "C7" if name == summary["baseline"] else "C0"
-            offsets = np.linspace(-0.16, 0.16, len(seeds))  # one seed at one height, for all losses
-            axes.plot(seeds, place + offsets, "o", color=colour, markersize=4, alpha=0.8)
-        axes.set_yticks(range(1, len(names) + 1), [name if len(name) <= 40 else f"{name[:37]}..." for name in names])
-        axes.grid(axis="x", color="0.9")
-        axes.set_xlabel(f"test {summary['metric']}, {summary['repeats']} seeds")
-        axes.set_title(f"{horizon['steps']:,} steps", fontsize=10)
-    figure.axes[0].invert_yaxis()  # the panels share it
-    rate = "all at one learning rate" if summary["confounded"] else "each loss at its own best learning rate"
-    figure.suptitle(f"{summary['task']}: {rate}", fontsize=11)
     return figure

@@ -1,4 +1,4 @@
-"""A table that is shown in the terminal and written as Markdown, from the same cells."""
+"""A table for the terminal and for Markdown, from the same cells."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Sheet:
-    """Cells as text, with a title above and a note below.
+    """Cells of text, with a title above and a note below.
 
     Raises:
-        ValueError: if a row has another number of cells than the header.
+        ValueError: if a row and the header differ in length.
     """
 
     title: str
@@ -27,12 +27,13 @@ class Sheet:
                 raise ValueError(f"table '{self.title}': a row of {len(row)} cells under {len(self.header)} headings")
 
     def markdown(self) -> str:
+        """The table as Markdown."""
         lines = [self.header, ["---"] * len(self.header), *self.rows]
         table = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
         return f"**{self.title}**\n\n{table}\n" + (f"\n{self.note}\n" if self.note else "")
 
     def table(self) -> Table:
-        """For the terminal."""
+        """The table for the terminal."""
         table = Table(title=self.title, caption=self.note or None)
         for number, heading in enumerate(self.header):
             table.add_column(heading, justify="right" if number else "left")
