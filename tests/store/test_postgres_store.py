@@ -195,7 +195,7 @@ def test_newer_schema(url: str) -> None:
 
 
 def test_two_stores_in_one_database(opened: Open, postgres: PostgresServer, url: str) -> None:
-    """Each in its own schema: each has its own runs and its own locks."""
+    """Each in its own schema: each has its own studies and its own locks."""
     one, other = opened(url), opened(postgres.url(postgres.new_schema()))
     assert other.studies() == []
     other.create_study("run", {}, {})

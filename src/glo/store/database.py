@@ -195,11 +195,11 @@ class Store:
 
     def generations(self, name: str) -> list[GenerationRecord]:
         """The recorded generations of a study, in order."""
-        of_run = select(outcomes).where(outcomes.c.run == name).order_by(outcomes.c.generation, outcomes.c.position)
+        of_study = select(outcomes).where(outcomes.c.run == name).order_by(outcomes.c.generation, outcomes.c.position)
         query = select(generations).where(generations.c.run == name).order_by(generations.c.generation)
         with self._reading() as connection:
             by_generation: dict[int, list[Outcome]] = {}
-            for row in connection.execute(of_run):
+            for row in connection.execute(of_study):
                 by_generation.setdefault(row.generation, []).append(read_outcome(row))
             return [read_generation(row, by_generation.get(row.generation, [])) for row in connection.execute(query)]
 

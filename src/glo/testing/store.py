@@ -29,7 +29,7 @@ class StoreContract(StoreProcessesContract):
     one at each call.
     """
 
-    # --- runs ---
+    # --- studies ---
 
     def test_new_store_has_no_runs(self, store: Store) -> None:
         assert store.studies() == []
