@@ -51,8 +51,8 @@ outcomes = Table(
     *_outcome_columns(),
 )
 
-# One outcome for each context and fingerprint, shared by all studies.  A context is a digest of all that an outcome depends on
-# besides the loss.
+# One outcome for each context and fingerprint, shared by all studies.  A context is a digest of all that an outcome depends
+# on besides the loss.
 fitness_cache = Table(
     "fitness_cache",
     metadata,
