@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -16,8 +17,14 @@ def versions() -> dict[str, str]:
 
     They are read from the installed packages' metadata, so that torch need not be imported.
     """
-    libraries = {name: importlib.metadata.version(name) for name in ("torch", "numpy", "cma")}
+    libraries = {name: _installed_version(name) for name in ("torch", "numpy", "cma")}
     return {"glo": __version__, "python": ".".join(platform.python_version_tuple()[:2]), **libraries}
+
+
+@functools.cache
+def _installed_version(name: str) -> str:
+    """The version of a package; reading it takes a millisecond, and every result's key needs it."""
+    return importlib.metadata.version(name)
 
 
 def hardware() -> dict[str, str | int]:

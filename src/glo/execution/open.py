@@ -20,7 +20,7 @@ def open_executor(where: Where = None, device: str = "auto") -> Iterator[Executo
 
     Args:
         where: None for this machine; a cluster such as "local:2" or "cluster.toml"; or an executor that is open already,
-            so that several studies share one cluster; it stays open.
+            so that several studies share one cluster; at the end it gives up what is under way, and stays usable.
         device: "cpu", "cuda", or "auto" for a GPU if there is one.
 
     Raises:
