@@ -157,7 +157,7 @@ def test_a_value_that_a_metric_refers_to_counts(hold: Callable[[object], Any]) -
     assert digest(hold(1)) != digest(hold(2))
 
 
-@pytest.mark.parametrize("pair", VALUES, ids=[f"{one!r:.30} or {other!r:.30}" for one, other in VALUES])
+@pytest.mark.parametrize("pair", VALUES, ids=range(len(VALUES)))  # a repr may have an address, or a set in any order
 def test_different_values_have_different_descriptions(pair: tuple[object, object]) -> None:
     one, other = pair
     assert describe(scaled(one)) != describe(scaled(other))
