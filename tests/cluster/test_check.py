@@ -29,7 +29,7 @@ def checked(where: str, folder: Path, at: str = "127.0.0.1") -> str:
     assert worker.startswith(f"tls://{at}:")
     assert f"on {socket.gethostname()}: one training at once on cpu" in worker
     assert f"torch {torch.__version__}" in worker
-    assert worker.endswith(f"glo {glo.__version__}")
+    assert f"glo {glo.__version__}" in worker
     assert training.startswith("A tiny training took ")
     assert not list(folder.glob(".glo-certs*"))
     return "\n".join(script)
