@@ -1,4 +1,4 @@
-"""Comparisons, the demo, and the parts of experiments on a cluster: the numbers are those of one machine, whatever dies."""
+"""Comparisons, the demo, and parts of experiments on a cluster: the numbers of one machine, even if workers die."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_losing_all_machines_is_an_error_of_one_line_and_the_run_goes_on(
         out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (2, "")
     assert err == (
-        "Error: the cluster has had no worker for 10 s; what has ended is kept: go on with "
+        "Error: the cluster has had no worker for 10 s; finished trainings are kept: go on with "
         f"glo resume run --storage sqlite:///glo.db --device cpu --cluster {cluster.options[1]}\n"
     )
     code, out, err = run("resume", "run", "--json", folder=tmp_path)
@@ -149,7 +149,7 @@ def test_losing_the_scheduler_is_an_error_of_one_line_and_the_run_goes_on(whole:
         out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (2, "")
     assert err == (
-        "Error: the scheduler of the cluster is gone; what has ended is kept: go on with "
+        "Error: the scheduler of the cluster is gone; finished trainings are kept: go on with "
         f"glo resume run --storage sqlite:///glo.db --device cpu --cluster {address}\n"
     )
     code, out, err = run("resume", "run", "--json", folder=tmp_path)

@@ -1,4 +1,4 @@
-"""Training on workers of this machine: the results of this process, whatever dies; a training that hangs is a failure."""
+"""Training on workers of this machine: results are those of this process even if workers die; hanging trainings fail."""
 
 from __future__ import annotations
 

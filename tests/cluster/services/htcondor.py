@@ -1,11 +1,11 @@
-"""A private HTCondor of one machine with 8 CPUs and 2 GPUs, whatever this one has.  HTCondor 23.9 is in Debian trixie.
+"""A private HTCondor of one machine with 8 CPUs and 2 GPUs, independent of this machine.  HTCondor 23.9 is in Debian trixie.
 
-Its programs are trixie's, made once by debootstrap; everything else is this machine's.  The daemons run in a mount namespace
-of their own in which trixie's /usr lies over /usr, so all other paths mean the same to them as to a test, and the mounts are
-gone with the daemons.  Jobs are put back under the machine's own root: they run the same Python as the test.
+Its programs come from trixie, installed once by debootstrap; everything else is this machine's.  The daemons run in a mount
+namespace of their own, in which trixie's /usr hides /usr: all other paths are those that a test sees, and the mounts end as
+the daemons do.  Jobs run under the machine's own root, with the same Python as the test.
 
-HTCondor takes no jobs from root, so a user namespace shows it root as the user `daemon`, who needs no rights and no accounts
-for its jobs: a personal condor.  The commands for a client go into these namespaces first.
+HTCondor accepts no jobs from root, so a user namespace maps root to the user `daemon`, who needs no rights and no accounts
+for its jobs: a personal condor.  The commands of a client enter these namespaces first.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from cluster.services.process import (
 )
 
 CACHE = Path("/var/cache/glo-tests")
-DAEMON = 1  # uid and gid of a user that every Debian has
-GPUS = ("GPU-11111111", "GPU-22222222")  # the kind of name that HTCondor gives to real ones
+DAEMON = 1  # uid and gid of a user that exists on every Debian
+GPUS = ("GPU-11111111", "GPU-22222222")  # named as HTCondor names real GPUs
 COMMANDS = (
     "condor_submit", "condor_q", "condor_rm", "condor_vacate_job", "condor_hold", "condor_release", "condor_status",
     "condor_history", "condor_version",
 )  # fmt: skip
 
-# It looks often, so that tests need not wait for it.
+# Short intervals, so that tests need not wait for it.
 CONFIG = """\
 use ROLE: Personal
 RELEASE_DIR = /usr
@@ -81,7 +81,7 @@ UPDATE_INTERVAL = 2
 MachineMaxVacateTime = 2
 """
 
-# debootstrap itself stumbles over what HTCondor's packages provide to each other.
+# debootstrap itself fails on the virtual packages of HTCondor.
 INSTALL = f"""\
 set -e
 mount -t proc proc /proc
@@ -116,7 +116,7 @@ exec nsenter --target "$(cat {folder}/pid)" --mount --user --preserve-credential
 
 @dataclass(frozen=True)
 class HTCondor:
-    """What a client needs.
+    """Everything that a client needs.
 
     Attributes:
         environment: variables with which condor_submit, condor_q, condor_rm, condor_vacate_job ... talk to this HTCondor.
@@ -129,7 +129,7 @@ class HTCondor:
     gpus: int
 
     def run(self, *command: str) -> str:
-        """What a command of HTCondor prints."""
+        """Run a command of HTCondor and return its output."""
         env = {**os.environ, **self.environment}
         return subprocess.run(["env", *command], env=env, check=True, capture_output=True, text=True).stdout
 
@@ -140,7 +140,7 @@ class HTCondor:
     def cancel_all(self) -> None:
         """Remove all jobs and wait until they are gone."""
         while self.jobs():
-            with contextlib.suppress(subprocess.CalledProcessError):  # a job that is just gone
+            with contextlib.suppress(subprocess.CalledProcessError):  # the job has just ended
                 self.run("condor_rm", "-constraint", "true")
             time.sleep(0.1)
 
@@ -179,16 +179,16 @@ def _write_config(folder: Path, trixie: Path, cpus: int) -> None:
 
 
 def _environment() -> str:
-    """A machine of a cluster is set up like the others: jobs get the same search path as here."""
+    """Jobs get the search path of this process, as on a cluster whose machines are set up alike."""
     path = os.environ.get("PYTHONPATH")
     return f"PYTHONPATH='{path}'" if path else ""
 
 
 def _trixie() -> Path:
-    """The root of a Debian trixie with HTCondor, made at the first time."""
+    """The root of a Debian trixie with HTCondor; the first call installs it."""
     need_root("HTCondor in a Debian trixie of its own")
     if Path("/lib").resolve() != Path("/usr/lib"):
-        raise UnavailableError("/lib is not /usr/lib here: trixie's /usr cannot stand in for this machine's")
+        raise UnavailableError("/lib is not /usr/lib here: trixie's /usr cannot replace this machine's")
     tried(
         ["unshare", "--mount", "unshare", "--user", f"--map-user={DAEMON}", f"--map-group={DAEMON}", "--keep-caps", "true"]
     )
@@ -198,7 +198,7 @@ def _trixie() -> Path:
     debootstrap = programs({"debootstrap": "debootstrap"})["debootstrap"]
     shutil.rmtree(partial, ignore_errors=True)
     CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # What is mounted in the making is gone with the namespace, also if it fails.
+    # Mounts of the installation end with the namespace, even if it fails.
     alone = ["unshare", "--mount", "--propagation", "private"]
     tried([*alone, debootstrap, "--variant=minbase", "trixie", str(partial)])
     tried([*alone, "chroot", str(partial), "sh", "-c", INSTALL])

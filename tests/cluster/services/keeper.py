@@ -1,7 +1,7 @@
-"""Run a command until standard input closes, then end it and all that came from it, even what has become a daemon.
+"""Run a command until standard input closes, then end it and all its descendants, daemons included.
 
-`python keeper.py SIGNAL COMMAND...`: whoever holds the other end of the pipe need not be alive to say "stop", so a server
-that is started this way cannot outlive its test, however that ends.
+`python keeper.py SIGNAL COMMAND...`: the pipe closes when the process at its other end dies, so a server that is started
+this way cannot outlive its test, however the test ends.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import sys
 
 import psutil
 
-PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>: what is orphaned among the descendants becomes a child of this process
+PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>: an orphaned descendant becomes a child of this process
 
 
 def reap(*_: object) -> None:
-    """Take the exit status of every child that has ended."""
+    """Reap every child that has ended."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -35,7 +35,7 @@ def send(sign: signal.Signals, processes: list[psutil.Process], seconds: float) 
 
 
 def end(first: int, stop: signal.Signals) -> None:
-    """Ask the command to stop, then whatever is left; kill the rest."""
+    """Ask the command to stop, then all other descendants; kill those that remain."""
     me = psutil.Process()
     send(stop, [child for child in me.children() if child.pid == first], 10)
     send(signal.SIGTERM, me.children(recursive=True), 2)

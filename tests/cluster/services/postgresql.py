@@ -18,18 +18,18 @@ import psycopg
 from cluster.services.process import LOOPBACK, free_port, install, running, succeeds, wait_until
 
 USER = "glo"
-# Nothing need survive a power cut.
+# No data needs to survive a power failure.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 @dataclass(frozen=True)
 class Postgresql:
-    """What a client needs.
+    """Everything that a client needs.
 
     Attributes:
         host: address of the server.
         port: of the server.
-        user: who may do everything.
+        user: a superuser.
         password: of this user.
     """
 
@@ -39,7 +39,7 @@ class Postgresql:
     password: str
 
     def url(self, database: str) -> str:
-        """Of a database, for SQLAlchemy."""
+        """The URL of a database, for SQLAlchemy."""
         return f"postgresql+psycopg://{self.user}:{self.password}@{self.host}:{self.port}/{database}"
 
     def new_database(self) -> str:
@@ -76,7 +76,7 @@ def serve(folder: Path) -> Iterator[Postgresql]:
 
 
 def _programs() -> dict[str, str]:
-    """Debian keeps a server's programs by version, out of the search path; the newest is taken."""
+    """The programs of the newest server; Debian keeps them by version, outside the search path."""
     if not _folders():
         install(["postgresql"])
     where = str(_folders()[-1])
@@ -89,7 +89,7 @@ def _folders() -> list[Path]:
 
 
 def _as_user(folder: Path) -> list[str]:
-    """PostgreSQL refuses to run as root: then it runs as the user of its Debian package, who gets the folder."""
+    """A prefix to run a command as the Debian package's user; PostgreSQL refuses root.  The folder is given to that user."""
     if os.geteuid() != 0:
         return []
     shutil.chown(folder, "postgres", "postgres")

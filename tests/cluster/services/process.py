@@ -1,4 +1,4 @@
-"""What all services share: getting the programs, running them, waiting until they answer."""
+"""Shared by all services: install programs, run them, and wait until they answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SYSTEM_PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
 
 
 class UnavailableError(Exception):
-    """Why a service cannot be had on this machine."""
+    """The reason why a service is not available on this machine."""
 
 
 def need_root(why: str) -> None:
@@ -33,7 +33,7 @@ def need_root(why: str) -> None:
 
 
 def programs(packages: Mapping[str, str]) -> dict[str, str]:
-    """Where each program is; what is missing is installed from its Debian package."""
+    """The path of each program; missing ones are installed from their Debian packages."""
     missing = sorted({package for program, package in packages.items() if not _path(program)})
     if missing:
         install(missing)
@@ -49,29 +49,29 @@ def _missing(program: str, package: str) -> str:
 
 
 def install(packages: Sequence[str]) -> None:
-    """Install Debian packages; their servers for the whole machine are not started."""
+    """Install Debian packages without starting their system-wide servers."""
     names = " ".join(packages)
     need_root(f"installing {names}")
     if not _path("apt-get"):
         raise UnavailableError(f"{names} not installed, and there is no apt-get to install them")
-    # Several processes share the tests: apt-get does not wait for another that updates its lists.
+    # Several processes share the tests, and apt-get does not wait for another process that updates the package lists.
     with FileLock(Path(tempfile.gettempdir()) / "glo-tests-install.lock"), _nothing_started():
         tried([*APT_GET, "update"])
         tried([*APT_GET, "install", "--yes", "--no-install-recommends", *packages])
 
 
 def tried(command: Sequence[str]) -> None:
-    """Run a command of an installation, without questions; `UnavailableError` with its last words if it fails."""
+    """Run a command of an installation without questions; if it fails, raise `UnavailableError` with its last lines."""
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
-        last_words = " | ".join(done.stdout.strip().splitlines()[-3:])
-        raise UnavailableError(f"{' '.join(command)} failed: {last_words}")
+        last_lines = " | ".join(done.stdout.strip().splitlines()[-3:])
+        raise UnavailableError(f"{' '.join(command)} failed: {last_lines}")
 
 
 @contextlib.contextmanager
 def _nothing_started() -> Iterator[None]:
-    """While it lasts, a package that is installed does not start its server for the whole machine."""
+    """Packages that are installed in the block do not start their servers."""
     if POLICY.exists():
         yield
         return
@@ -87,9 +87,9 @@ def _nothing_started() -> Iterator[None]:
 def running(
     command: Sequence[str], log: Path, stop: signal.Signals = signal.SIGTERM, env: Mapping[str, str] | None = None
 ) -> Iterator[Callable[[], bool]]:
-    """Run a server in the foreground, with all that comes from it, until the end of the block.
+    """Run a server and its descendants in the foreground until the end of the block.
 
-    Yields a function that says whether it still runs.  `stop` is the signal at which this server ends quickly and cleanly.
+    Yields a function that tells whether it still runs.  `stop` is the signal that ends this server quickly and cleanly.
     """
     keeper = Path(__file__).with_name("keeper.py")
     with log.open("ab") as output:
@@ -110,7 +110,7 @@ def running(
 
 
 def wait_until(ready: Callable[[], bool], alive: Callable[[], bool], log: Path, seconds: float = 60) -> None:
-    """Wait until a server answers; its log is in the error if it does not."""
+    """Wait until a server answers; if it does not, the error has its log."""
     deadline = time.monotonic() + seconds
     while not ready():
         if not alive() or time.monotonic() > deadline:
@@ -129,7 +129,7 @@ def listening(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A port that is free now."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return probe.getsockname()[1]

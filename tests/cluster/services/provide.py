@@ -1,4 +1,4 @@
-"""A service for tests: started, or skipped with the reason, or failed where it is required."""
+"""Start a service for a test; if it is not available, skip the test with the reason, or fail where it is required."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Service = TypeVar("Service")
 
 @contextlib.contextmanager
 def provided(name: str, service: contextlib.AbstractContextManager[Service]) -> Iterator[Service]:
-    """Start a service; skip if it cannot be had here, or fail if `GLO_REQUIRE_SERVICES` lists its name.
+    """Start a service; skip if it is not available here, or fail if `GLO_REQUIRE_SERVICES` lists it.
 
-    What `GLO_SKIP_SERVICES` lists is not tried.
+    Services that `GLO_SKIP_SERVICES` lists are not tried.
     """
     if name in listed("GLO_SKIP_SERVICES"):
         pytest.skip(f"no {name}: GLO_SKIP_SERVICES lists it")
@@ -33,5 +33,5 @@ def provided(name: str, service: contextlib.AbstractContextManager[Service]) -> 
 
 
 def listed(variable: str) -> list[str]:
-    """The names that a variable of the environment lists."""
+    """The names in an environment variable."""
     return os.environ.get(variable, "").split(",")

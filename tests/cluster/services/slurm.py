@@ -1,6 +1,6 @@
-"""A private SLURM of one node with 8 CPUs and 2 GPUs, whatever this machine has: munged, slurmctld and slurmd.
+"""A private SLURM of one node with 8 CPUs and 2 GPUs, independent of this machine: munged, slurmctld and slurmd.
 
-The GPUs are /dev/null and /dev/zero: SLURM hands them out and sets CUDA_VISIBLE_DEVICES, and nobody computes on them.
+The GPUs are /dev/null and /dev/zero: SLURM assigns them and sets CUDA_VISIBLE_DEVICES, but nothing computes on them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cluster.services.process import free_port, need_root, programs, running, su
 
 GPUS = ("/dev/null", "/dev/zero")
 
-# No cgroups and no accounting, so that it runs in a container too; it looks often, so that tests need not wait for it.
+# No cgroups and no accounting, so that it runs in a container too; short intervals, so that tests need not wait for it.
 SLURM_CONF = """\
 ClusterName=glo
 SlurmctldHost={host}(127.0.0.1)
@@ -60,7 +60,7 @@ MUNGE = {
 
 @dataclass(frozen=True)
 class Slurm:
-    """What a client needs.
+    """Everything that a client needs.
 
     Attributes:
         environment: variables with which sbatch, squeue and scancel talk to this SLURM.
@@ -73,7 +73,7 @@ class Slurm:
     gpus: int
 
     def run(self, *command: str) -> str:
-        """What a command of SLURM prints."""
+        """Run a command of SLURM and return its output."""
         env = {**os.environ, **self.environment}
         return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
 

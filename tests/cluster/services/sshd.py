@@ -1,4 +1,4 @@
-"""A private sshd on loopback: own keys, a high port, nothing of the user's or the machine's ssh is read or changed."""
+"""A private sshd on loopback: its own keys, a high port; it neither reads nor changes ssh files of the user or machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cluster.services.process import free_port, listening, programs, running, wait_until
 
-# Two names of this machine, so that a list of hosts can have more than one.
+# Two addresses of this machine, so that a hosts file can have two lines.
 HOSTS = ("127.0.0.1", "127.0.0.2")
 
 SERVER = """\
@@ -46,7 +46,7 @@ Host *
 
 @dataclass(frozen=True)
 class Sshd:
-    """What a client needs.
+    """Everything that a client needs.
 
     Attributes:
         hosts: addresses of this machine, all served.
@@ -66,7 +66,7 @@ class Sshd:
 
     @property
     def connect_options(self) -> dict[str, object]:
-        """For asyncssh, and so for dask's SSHCluster."""
+        """Options of asyncssh, which dask's SSHCluster uses."""
         return {
             "port": self.port,
             "username": self.user,
@@ -81,7 +81,7 @@ def serve(folder: Path) -> Iterator[Sshd]:
     """Serve until the end of the block; all files are in a folder."""
     path = programs({"sshd": "openssh-server", "ssh": "openssh-client", "ssh-keygen": "openssh-client"})
     if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # empty; an sshd of root insists on it
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # empty; sshd requires it when it runs as root
     for key in ("host_key", "client_key"):
         subprocess.run([path["ssh-keygen"], "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
     port, user = free_port(), getpass.getuser()
@@ -104,7 +104,7 @@ def serve(folder: Path) -> Iterator[Sshd]:
 
 
 def _environment() -> str:
-    """A node of a cluster is set up like the others: sessions get the same search path and number of threads as here."""
+    """Sessions get the search path and number of threads of this process, as on a cluster of machines set up alike."""
     names = ("PYTHONPATH", "OMP_NUM_THREADS")
     values = [f'"{name}={os.environ[name]}"' for name in names if os.environ.get(name)]
     return f"SetEnv {' '.join(values)}" if values else ""

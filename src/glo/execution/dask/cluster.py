@@ -25,7 +25,7 @@ from glo.execution.dask.start import close, settings, start, submit
 from glo.execution.dask.worker import check_versions, describe
 from glo.provenance import versions
 
-CONNECT_TIMEOUT = 10.0  # seconds to reach a scheduler that somebody else started
+CONNECT_TIMEOUT = 10.0  # seconds to reach a scheduler that glo has not started
 
 
 @dataclass(frozen=True)
