@@ -82,7 +82,9 @@ def test_a_comparison_has_a_table_for_each_length_of_training() -> None:
         comparison.table(7)
 
 
-def test_a_printed_comparison_has_all_tables_and_notes() -> None:
+def test_a_printed_comparison_has_all_tables_and_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole, also in a narrow terminal."""
+    monkeypatch.setenv("COLUMNS", "60")
     flat = rows_with({name: [0.5] * 3 for name in VALUES})
     comparison = comparison_of(
         Horizon(100, flat), Horizon(300, rows_with(VALUES)), Horizon(900, rows_with(VALUES)), warnings=["mind the gap"]

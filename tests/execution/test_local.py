@@ -18,7 +18,7 @@ from glo.execution.children import in_processes
 from glo.expr import parse
 from glo.records import Failure, Result, Status, Training, TrainingConfig, TrainingResult
 from glo.tasks import Task
-from glo.training import train_single
+from glo.training import train_population
 from small import CLASSES, certainty, points
 
 forking = pytest.mark.skipif(not can_fork("cpu"), reason="forking is not safe here (no Linux, or a GPU in sight)")
@@ -112,7 +112,7 @@ def test_the_networks_of_a_part_whose_child_dies_are_trained_again_one_by_one() 
         )
     assert deaths.value == 2  # once together with others, once alone
     assert found["deadly"].pop(2) == KILLED
-    assert found["deadly"] == [train_single(task, each, CONFIG, 0) for each in trainings if each.learning_rate < 1]
+    assert found["deadly"] == train_population(task, [each for each in trainings if each.learning_rate < 1], CONFIG, 0)
     assert all(isinstance(result, TrainingResult) for result in found["others"])
 
 

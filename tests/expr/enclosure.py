@@ -77,6 +77,9 @@ class Enclosure:
     def __add__(self, other: Any) -> Enclosure:
         return _sum(np.add, Fraction.__add__, self, _lift(other))
 
+    def __radd__(self, other: Any) -> Enclosure:
+        return self + other
+
     def __sub__(self, other: Any) -> Enclosure:
         return _sum(np.subtract, Fraction.__sub__, self, _lift(other))
 

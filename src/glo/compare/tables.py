@@ -15,7 +15,7 @@ from glo.compare.rows import ComparisonRow
 if TYPE_CHECKING:
     from glo.compare.comparison import Comparison
 
-WIDTH = 140  # of the text where there is no terminal; wide enough for any table
+WIDTH = 140  # of the text, at least; wide enough for any table
 
 
 def comparison_table(
@@ -65,9 +65,9 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def as_text(comparison: Comparison) -> str:
-    """The tables of all lengths of training and the notes, as wide as the terminal."""
+    """The tables of all lengths of training and the notes; never so narrow that a number is cut off."""
     buffer = io.StringIO()
-    console = Console(file=buffer, width=shutil.get_terminal_size((WIDTH, 24)).columns, color_system=None)
+    console = Console(file=buffer, width=max(WIDTH, shutil.get_terminal_size().columns), color_system=None)
     for horizon in comparison.horizons:
         console.print(comparison.table(horizon.steps))
     return "\n".join([buffer.getvalue().rstrip(), *notes(comparison)])

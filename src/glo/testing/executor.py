@@ -101,6 +101,15 @@ class ExecutorContract:
         with self.made() as executor:
             check_close(train(executor, wanted), wanted.trainings)
 
+    def test_a_network_alone_becomes_what_it_becomes_in_a_batch(self) -> None:
+        """To the bit, at a rate at which a rounding error grows: so a part can be trained again one by one."""
+        chaotic = [Training(parse("(x - 1)*y"), rate) for rate in (0.1, 10.0, 10.0)]
+        together = Batch(digits(), CONFIG.model_copy(update={"steps": 60}), chaotic, [0] * 3)
+        with self.made() as executor:
+            results = train(executor, together)
+            for training, result in zip(chaotic, results, strict=True):
+                assert train(executor, replace(together, trainings=[training], seeds=[0])) == [result]
+
     def test_each_position_of_each_batch_is_returned_once(self) -> None:
         """Also when batches overlap and their seeds differ."""
         with self.made() as executor:

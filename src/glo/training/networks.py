@@ -39,7 +39,7 @@ def train_networks(
     Args:
         together: whether to train them as one population; if that fails, they are trained one by one.
     """
-    if together and len(trainings) > 1:
+    if together:
         try:
             return list(train_population(task, trainings, config, seed, device, test))
         except FAILURES as error:
