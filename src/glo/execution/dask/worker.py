@@ -32,7 +32,6 @@ Answer = TypeVar("Answer")
 DEVICE_LIMIT = 60.0  # seconds that finding the device of a worker may take
 tasks: dict[str, Task] = {}  # by identity; a process loads each task once
 loading = threading.Lock()
-own_versions = functools.cache(versions)  # reading them takes 2 ms
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def describe(device: str, dask_worker: Worker) -> dict[str, Any]:
     Args:
         dask_worker: filled in by dask.
     """
-    about = {"host": socket.gethostname(), "versions": own_versions(), "threads": dask_worker.state.nthreads}
+    about = {"host": socket.gethostname(), "versions": versions(), "threads": dask_worker.state.nthreads}
     about["gpus"] = os.environ.get("CUDA_VISIBLE_DEVICES")
     if multiprocessing.current_process().daemon:
         error = "it may not start child processes: start it with DASK_DISTRIBUTED__WORKER__DAEMON=False"
@@ -189,7 +188,7 @@ def check_versions(driver: dict[str, str], worker: dict[str, str] | None = None,
     Raises:
         ClusterError: naming the versions that differ.
     """
-    found = own_versions() if worker is None else worker
+    found = versions() if worker is None else worker
     differ = [name for name, ours in driver.items() if found.get(name) != ours]
     if differ:
         shown = "; ".join(f"{name} is {found.get(name)} there and {driver[name]} here" for name in differ)
