@@ -32,6 +32,9 @@ noisy_digits = parse("(sqrt(y) + x + x)*(sqrt(y) + (y + y) + 1)")
 # For sigmoid outputs: a term for yes and a term for no.
 binary_cross_entropy = parse("x*log(y) + (1 - x)*log(1 - y)")
 
+# The loss that one would use without a search, by link.
+STANDARD: dict[str, Expr] = {"softmax": cross_entropy, "sigmoid": binary_cross_entropy, "identity": mse}
+
 # The polynomial of degree 3 in x and y, without the terms that do not depend on y.  With a coefficient at each term it is
 # the family of TaylorGLO (Gonzalez and Miikkulainen 2021), whose eight parameters are these six and a centre of expansion;
 # the centre adds no further losses.  As it stands, it is close to Brier's score.

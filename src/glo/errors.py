@@ -7,6 +7,12 @@ where, and what to do about it.
 
 from __future__ import annotations
 
+import sysconfig
+import traceback
+from pathlib import PurePath
+
+STDLIB = sysconfig.get_path("stdlib")
+
 
 class GloError(Exception):
     """Base of all exceptions of glo.  The command line prints its message in one line and exits with code 2."""
@@ -26,6 +32,33 @@ class TaskError(GloError, ValueError):
 
 class DataError(TaskError):
     """A data file is missing, truncated or altered, or cannot be downloaded."""
+
+
+class UserCodeError(TaskError):
+    """A model, metric or other function of the user's raised an exception, which is the cause of this one."""
+
+    @classmethod
+    def of(cls, error: Exception, what: str) -> UserCodeError:
+        """The error for an exception; `what` says what fails, e.g. "task 'mine': the metric fails"."""
+        return cls(f"{what}: {described(error)}")
+
+
+def described(error: BaseException) -> str:
+    """An exception in one line: its type, the first line of its message, and the last line of the user's code it was in."""
+    lines = str(error).strip().splitlines()
+    name = type(error).__name__
+    return (f"{name}: {lines[0]}" if lines else name) + _place(error)
+
+
+def _place(error: BaseException) -> str:
+    """The last frame that belongs neither to glo nor to an installed package, as " (in metric, mytask.py:12)"."""
+    place = ""
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        path = PurePath(frame.f_code.co_filename)
+        installed = {"site-packages", "dist-packages"} & set(path.parts) or path.is_relative_to(STDLIB)
+        if not installed and frame.f_globals.get("__name__", "").partition(".")[0] != "glo":
+            place = f" (in {frame.f_code.co_name}, {path.name}:{number})"
+    return place
 
 
 class ModelError(TaskError):

@@ -18,7 +18,7 @@ from images import IMAGES
 from outside import rows
 
 Found = TypeVar("Found")
-PATIENCE = 120.0
+PATIENCE = 600.0
 COMMAND = [sys.executable, "-c", "from glo.cli import main; main()"]
 SEARCH = ["search", "--task", "digits", "--generations", "2", "--population", "12", "--steps", "200", "--name", "run"]
 SEARCH += ["--set", "repeats=3", "--device", "cpu"]

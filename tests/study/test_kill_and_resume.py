@@ -30,7 +30,7 @@ RUNS = 12
 TUNED = ["--generations", "3", *OPTIONS[2:], "--tune", *(part for o in TUNING for part in ("--set", f"coefficients.{o}"))]
 COMMAND = [sys.executable, "-c", "from glo.cli.app import main; main()"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-PATIENCE = 120.0
+PATIENCE = 600.0
 
 # Imports glo once, then runs each command line that it reads in a process of its own: a start takes no seconds.
 STARTER = """

@@ -233,7 +233,7 @@ def test_killed_searches_go_on(tmp_path: Path, slots: int) -> None:
         assert len(records) >= target
         kept = records
     with started(["resume", "run", "--slots", str(slots), "--storage", str(storage)]) as process:
-        assert process.wait(120) == 0
+        assert process.wait(600) == 0
     records = arrivals(storage)
     assert records[: len(kept)] == kept
     assert len({record.outcomes[0].fingerprint for record in records}) == TOTAL
@@ -241,7 +241,7 @@ def test_killed_searches_go_on(tmp_path: Path, slots: int) -> None:
     assert [o for r in found.history for o in r.outcomes] == [record.outcomes[0] for record in records]
     if slots == 1:
         with started([*search, "--storage", str(tmp_path / "whole.db")]) as process:
-            assert process.wait(120) == 0
+            assert process.wait(600) == 0
         assert recorded_result(Store(tmp_path / "whole.db"), "run").history_lines() == found.history_lines()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -203,11 +204,16 @@ def test_a_model_that_cannot_be_stacked_is_logged_once(caplog: pytest.LogCapture
     assert "one network at a time" in record.getMessage()
 
 
-def test_the_reason_of_a_crash_is_the_first_line_of_the_error(caplog: pytest.LogCaptureFixture) -> None:
-    crashed = Failure(Status.CRASHED, "out of memory")
-    assert trained(task_of(Broken)) == [crashed] * len(TRAININGS)
-    assert trained(task_of(Broken), TRAININGS[:1]) == [crashed]
-    assert trained(task_of(BrokenSilently), TRAININGS[:1]) == [Failure(Status.CRASHED, "RuntimeError")]
+def test_the_reason_of_a_crash_has_type_message_and_place(caplog: pytest.LogCaptureFixture) -> None:
+    failures = [*trained(task_of(Broken)), *trained(task_of(Broken), TRAININGS[:1])]
+    assert len(failures) == len(TRAININGS) + 1
+    for failure in failures:
+        assert isinstance(failure, Failure)
+        assert failure.status is Status.CRASHED
+        assert re.fullmatch(r"RuntimeError: out of memory \(in forward, test_networks.py:\d+\)", failure.reason)
+    (silent,) = trained(task_of(BrokenSilently), TRAININGS[:1])
+    assert isinstance(silent, Failure)
+    assert re.fullmatch(r"RuntimeError \(in forward, test_networks.py:\d+\)", silent.reason)
     assert "out of memory" in caplog.text
 
 
@@ -222,15 +228,27 @@ def test_a_crash_of_one_network_leaves_the_others(error: type[Exception], caplog
     healthy, task = TRAININGS[0], task_of(mlp, metric=fragile)
     found = trained(task, [healthy, Training(healthy.expression, 500.0), TRAININGS[2]])
     expected = [train_single(task, training, CONFIG, 0) for training in (healthy, TRAININGS[2])]
-    assert found == [expected[0], Failure(Status.CRASHED, "too sure of itself"), expected[1]]
-    assert "training a population failed, so its networks are trained one by one: too sure of itself" in caplog.text
+    assert [found[0], found[2]] == expected
+    assert isinstance(found[1], Failure)
+    assert found[1].reason.startswith(f"{error.__name__}: too sure of itself (in fragile, ")
+    assert f"training a population failed, so its networks are trained one by one: {error.__name__}: too" in caplog.text
 
 
-def test_a_programming_error_is_raised() -> None:
-    """An error that no training causes is not hidden."""
-
+@pytest.mark.parametrize("error", [NameError, KeyError, AssertionError, MemoryError, NotImplementedError])
+def test_an_exception_of_any_kind_is_a_failure_of_its_training(error: type[Exception]) -> None:
     def wrong(predictions: Tensor, targets: Tensor) -> Tensor:
-        raise NameError("predicitons")
+        raise error
 
-    with pytest.raises(NameError, match="predicitons"):
-        trained(task_of(mlp, metric=wrong))
+    (failure,) = trained(task_of(mlp, metric=wrong), TRAININGS[:1])
+    assert isinstance(failure, Failure)
+    assert re.fullmatch(rf"{error.__name__} \(in wrong, test_networks.py:\d+\)", failure.reason)
+
+
+def test_an_interrupt_is_no_failure() -> None:
+    def interrupted(predictions: Tensor, targets: Tensor) -> Tensor:
+        raise KeyboardInterrupt
+
+    task = task_of(mlp)
+    vars(task)["metric"] = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        trained(task, TRAININGS[:1])

@@ -13,8 +13,8 @@ from glo.catalog import NAMED
 from glo.errors import ModelError
 from glo.expr import parse
 from glo.records import Training, TrainingConfig, TrainingResult
-from glo.tasks import Task
-from glo.training import check_stackable, fresh_model, train_population, train_single
+from glo.tasks import Task, fresh_model
+from glo.training import check_stackable, train_population, train_single
 from glo.training.memory import chunk_size
 from training_tasks import CLASSES, CONFIGS, TASKS, classification, clusters, cnn, mlp, normalised, regression, trainings
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from glo.expr import parse
 from glo.records import Training, TrainingConfig
-from glo.training import fresh_model, train_single
+from glo.tasks import fresh_model
+from glo.training import train_single
 from glo.training.model import use_channels_last
 from glo.training.schedule import batches
 from training_tasks import TASKS, classification, mlp

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 
 import typer
 
@@ -21,7 +22,7 @@ from glo.cli import (
     tasks,
     tune,
 )
-from glo.errors import GloError
+from glo.errors import GloError, UserCodeError
 
 app = typer.Typer(
     name="glo",
@@ -70,5 +71,7 @@ def main() -> None:
     try:
         app()
     except GloError as error:
+        if isinstance(error, UserCodeError) and error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)  # the user's own error is found by its traceback
         typer.echo(f"Error: {error}", err=True)
         sys.exit(2)

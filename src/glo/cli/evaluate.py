@@ -32,7 +32,7 @@ def evaluate(
     from glo.records import Status, Training
     from glo.tasks import load_task
     from glo.tasks.training import training_config
-    from glo.training import choose_device, train_single
+    from glo.training import choose_device, rehearse, train_single
 
     expression = resolve(expr)
     loaded = load_task(task, read_task_options(task_option), data_dir)
@@ -41,6 +41,7 @@ def evaluate(
     place = choose_device(device)
     started = time.perf_counter()
     training = Training(expression, config.learning_rates[0])
+    rehearse(loaded, config, place)
     with Progress() as progress:
         result = train_single(
             loaded, training, config, seed, place, test=True, on_step=lambda step: progress.show("steps", step, config.steps)

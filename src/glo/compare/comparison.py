@@ -20,6 +20,7 @@ from glo.provenance import hardware, versions
 from glo.records import TrainingConfig
 from glo.tasks import Task, load_task, with_label_noise, with_train_fraction
 from glo.tasks.training import training_config
+from glo.training import local_device, rehearse
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -175,6 +176,7 @@ def compare_losses(
     lengths = sorted(set(config.steps)) or [given.steps]
     trainings = [given.model_copy(update={"steps": steps}) for steps in lengths]
     with open_executor(cluster, device) as executor:
+        rehearse(changed, trainings[0], local_device(executor.device))
         procedures = [compare(changed, each, families, config) for each in trainings]
         horizons = [
             Horizon(steps, rows) for steps, rows in zip(lengths, run_all(executor, procedures, on_progress), strict=True)

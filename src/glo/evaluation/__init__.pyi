@@ -3,11 +3,12 @@ from .cache import Cache, MemoryCache
 from .checks import Check, finite_derivative, probe_points, structure
 from .descent import DescentProbe
 from .funnel import Funnel
+from .patience import fair_early_stop
 from .protocol import Evaluator, evaluate
 from .training import TrainingEvaluator
 from .viability import viability
 
 __all__ = [
     "Cache", "Check", "DescentProbe", "Evaluator", "Funnel", "MemoryCache", "SeedAverage", "TrainingEvaluator", "averaged",
-    "evaluate", "finite_derivative", "probe_points", "structure", "viability",
+    "evaluate", "fair_early_stop", "finite_derivative", "probe_points", "structure", "viability",
 ]  # fmt: skip

@@ -107,7 +107,8 @@ class TrainingEvaluator:
             failure = next(result for result in results if isinstance(result, Failure))
             return Outcome(text, mark, failure.status, Stage.TRAINING, failure.reason)
         if all(result.diverged for result, _ in ran):
-            reason = "outputs became NaN or infinite at every learning rate"
+            reason = next((result.reason for result, _ in ran if result.reason), "outputs became NaN or infinite")
+            reason += " at every learning rate"
             return Outcome(text, mark, Status.DIVERGED, Stage.TRAINING, reason)
         best, rate = max(ran, key=lambda pair: (not pair[0].diverged, not pair[0].stopped, pair[0].validation))
         fitness = max(0.0, best.validation)

@@ -27,7 +27,8 @@ class TrainingConfig(Config):
         schedule: (step, factor) pairs: from that step on, the learning rate is multiplied by the factor.
         class_reduction: sum or mean over classes; the sum reproduces the paper's accuracies.
         eps: predictions are clamped to [eps, 1 - eps] (not inside log(y), which comes from log-softmax).
-        early_stop: fraction of the steps after which a network still at chance is stopped; 0 never stops one.
+        early_stop: fraction of the steps after which a network still at chance is stopped; 0 never stops one.  It is off for
+            metrics other than the accuracy, and where the standard loss is still at chance too.
         curve_every: steps between evaluations for the curve; 0 for none.
         curve_on: the split that the curve is measured on; "test" is for plots of trainings from which nothing is chosen.
         precision: of the network's arithmetic: "float32"; "tf32" for matrix products on a GPU; "bfloat16" for activations
@@ -65,11 +66,12 @@ class TrainingResult:
 
     Attributes:
         validation: metric on the validation split; 0 if it diverged.
-        diverged: whether outputs or the loss are NaN or infinite.
+        diverged: whether outputs, the loss or the metric are NaN or infinite.
         stopped: whether it was stopped early, at chance.
         curve: (step, metric) pairs, if asked for (`TrainingConfig.curve_every`).
         test: metric on the test split, if asked for.
         histogram: how many of the predictions on the test split lie in each of `BINS` equal parts of [0, 1], with `test`.
+        reason: why it counts as diverged, where it is not for its outputs or its loss.
     """
 
     validation: float
@@ -78,6 +80,7 @@ class TrainingResult:
     curve: tuple[tuple[int, float], ...] = ()
     test: float | None = None
     histogram: tuple[int, ...] | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

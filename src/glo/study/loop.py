@@ -13,13 +13,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from glo.errors import ReplayError
-from glo.evaluation import Funnel, SeedAverage
+from glo.evaluation import Funnel, SeedAverage, fair_early_stop
 from glo.execution import Executor
 from glo.expr import Expr
 from glo.records import Outcome, TrainingConfig, new_counts
 from glo.search import Search, SteadyStateSearch
 from glo.store import GenerationRecord, Store
 from glo.study.config import StudyConfig
+from glo.study.failures import RepeatedFailures
 from glo.study.history import asked_digest
 from glo.study.phases import Phase, phases
 from glo.tasks import Task
@@ -76,6 +77,7 @@ class Loop:
         self._recorded = self.store.generations(self.name)
         self._counts = new_counts()
         self._funnels: dict[str, Funnel] = {}
+        self._failures = RepeatedFailures(self.name)
 
     def run(self) -> list[GenerationRecord]:
         """Run all phases to their end, or until the listener stops them, starting with the recorded generations.
@@ -85,7 +87,10 @@ class Loop:
 
         Raises:
             ReplayError: if a search asks for other expressions than are recorded.
+            StudyError: if one training after the other fails in the same way.
         """
+        training = fair_early_stop(self.task, self.config.training, self.config.seed, self.executor)
+        self.config = self.config.model_copy(update={"training": training})
         screen = self._funnel(self.config.training).screen
         for phase in phases(self.config, screen, self.history, self.own):
             records = self._arrivals if isinstance(phase.search, SteadyStateSearch) else self._generations
@@ -136,7 +141,9 @@ class Loop:
             while len(outcomes) < len(asked):
                 for number, outcome in evaluator.next().items():
                     outcomes[number] = outcome
+                    self._failures.count(outcome)
                     self.listener.on_outcome(outcome)
+        self._failures.check(list(outcomes.values()))
         ordered = [outcomes[number] for number in range(len(asked))]
         seconds = time.perf_counter() - started
         return GenerationRecord(len(self.history), phase.kind, asked_digest(asked), ordered, funnel.take_counts(), seconds)
@@ -178,6 +185,7 @@ class Loop:
                     arrived.extend(evaluator.next().items())
                 number, outcome = arrived.popleft()
                 del under_way[number]
+                self._failures.count(outcome)
                 self.listener.on_outcome(outcome)
                 now = time.perf_counter()
                 yield GenerationRecord(

@@ -13,6 +13,7 @@ from glo.records import FunnelCounts, Outcome, PhaseKind, Stage, Status
 from glo.search import tuned_positions
 from glo.store import GenerationRecord
 from glo.study.config import StudyConfig
+from glo.study.failures import why_nothing_trained
 from glo.study.history import funnel_table, rank, summed_counts
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class StudyResult:
         """
         finalists = self.finalists(1)
         if not finalists:
-            raise StudyError(f"study '{self.name}' found no loss that trains: search longer, or with other options")
+            raise StudyError(f"study '{self.name}' found no loss that trains: {why_nothing_trained(self.trials)}")
         return finalists[0]
 
     @property

@@ -24,6 +24,7 @@ from glo.study.names import default_name, short_name
 from glo.study.record import continued, find_record, recorded_result, refusal
 from glo.study.result import StudyResult, Trial
 from glo.tasks import Task, load_task
+from glo.training import local_device, rehearse
 
 if TYPE_CHECKING:
     import pandas
@@ -344,6 +345,7 @@ class Study:
             store.lock(self.name),
             open_executor(self._cluster, self._device) as executor,
         ):
+            rehearse(self.task, config.training, local_device(executor.device))
             if record is None:
                 store.create_study(self.name, config.model_dump(mode="json"), versions())
             elif config != validated(record.config):

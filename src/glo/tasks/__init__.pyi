@@ -1,5 +1,7 @@
 from .definition import Task
+from .factory import fresh_model
 from .metrics import METRICS, Metric
+from .randomness import random_state_restored
 from .registry import describe_task, load_task, task_names
 from .source import TaskSource
 from .split import Split
@@ -7,6 +9,7 @@ from .training import training_config
 from .variants import with_first_samples, with_label_noise, with_train_fraction
 
 __all__ = [
-    "METRICS", "Metric", "Split", "Task", "TaskSource", "describe_task", "load_task", "task_names", "training_config",
-    "with_first_samples", "with_label_noise", "with_train_fraction",
+    "METRICS", "Metric", "Split", "Task", "TaskSource", "describe_task", "fresh_model", "load_task",
+    "random_state_restored", "task_names", "training_config", "with_first_samples", "with_label_noise",
+    "with_train_fraction",
 ]  # fmt: skip

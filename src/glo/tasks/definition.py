@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from glo.errors import TaskError
 from glo.records import Link, TrainingConfig
+from glo.tasks.checks import as_score, best_constant, check_task
 from glo.tasks.identity import task_digest
 from glo.tasks.metrics import METRICS, Metric
-from glo.tasks.randomness import random_state_restored
 from glo.tasks.source import TaskSource
 from glo.tasks.split import Split, SplitLike, read_split
 
@@ -77,8 +76,6 @@ class Task:
             raise TaskError(f"task '{name}': link must be one of {', '.join(Link)}, not {link!r}")
         link = Link(link)
         metric = metric or ("r2" if link is Link.IDENTITY else "accuracy")
-        if isinstance(metric, str) and metric not in METRICS:
-            raise TaskError(f"task '{name}': metric must be a function or one of {', '.join(METRICS)}, not {metric!r}")
         TrainingConfig(**(training or {}))
         self.__dict__.update(  # a frozen dataclass sets its fields past its own __setattr__
             name=name,
@@ -93,7 +90,7 @@ class Task:
             version=version,
             source=None,
         )
-        self._check_model()
+        check_task(self)
 
     def loaded_from(self, source: TaskSource) -> Task:
         """The same task with its source; for `load_task`."""
@@ -111,7 +108,8 @@ class Task:
         """Number of outputs C."""
         if self.train.targets.is_floating_point():
             return self.train.targets.shape[1]
-        return int(max(split.targets.max() for split in (self.train, self.validation))) + 1
+        splits = [split for split in (self.train, self.validation, self.test) if split is not None]
+        return int(max(split.targets.max() for split in splits)) + 1
 
     @property
     def soft(self) -> bool:
@@ -131,22 +129,24 @@ class Task:
         return split
 
     def score(self, predictions: Tensor, targets: Tensor) -> float:
-        """The metric of predictions (N, C): outputs to which the link has been applied."""
+        """The metric of predictions (N, C): outputs to which the link has been applied.
+
+        Raises:
+            TaskError: if the metric does not return one number.
+        """
         if self.link is Link.SOFTMAX and targets.is_floating_point():
             targets = targets.argmax(1)
         metric = METRICS[self.metric] if isinstance(self.metric, str) else self.metric
-        return float(metric(predictions, targets))
+        return as_score(metric(predictions, targets), self.name)
 
     def chance(self) -> float:
-        """The best validation metric of a constant prediction, plus three standard errors.
+        """The best validation metric of a constant prediction, plus three standard errors of a proportion.
 
-        A network at or below it has learned nothing yet.
+        A network at or below it has learned nothing yet, if the metric is the accuracy.  It is -inf if the metric has no
+        value for constant predictions.
         """
-        targets = self.validation.targets
-        one_class = list(torch.eye(self.classes))
-        constants = [self.train.targets.mean(0)] if targets.is_floating_point() else one_class
-        best = max(self.score(constant.expand(len(targets), -1), targets) for constant in constants)
-        return best + 3 * (max(best * (1 - best), 0.0) / len(targets)) ** 0.5
+        best = best_constant(self)
+        return best + 3 * (max(best * (1 - best), 0.0) / len(self.validation)) ** 0.5 if best > 0 else best
 
     def digest(self) -> str:
         """A hash of all that an outcome depends on: data, architecture, link, metric and version.
@@ -162,24 +162,3 @@ class Task:
     def __getstate__(self) -> dict[str, Any]:
         # A process that receives the task computes the digest from what it received, so that the two can be compared.
         return {name: value for name, value in self.__dict__.items() if name != "_digest"}
-
-    def _check_model(self) -> None:
-        """Run the model once, in evaluation mode, so that one that does not fit its data is reported now."""
-        with random_state_restored():
-            model = self.model()
-        if not isinstance(model, nn.Module):
-            raise TaskError(f"task '{self.name}': model() must return a torch.nn.Module, not {type(model).__name__}")
-        sample = self.train.inputs[:2]
-        try:
-            with torch.no_grad():
-                outputs = model.eval()(sample)
-        except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            raise TaskError(
-                f"task '{self.name}': the model fails on inputs of shape {tuple(sample.shape)}: {error}"
-            ) from error
-        outputs = outputs.unsqueeze(1) if outputs.dim() == 1 else outputs
-        if outputs.dim() != 2 or outputs.shape[1] < self.classes:
-            raise TaskError(
-                f"task '{self.name}': the model's outputs have shape {tuple(outputs.shape)} for 2 samples, "
-                f"but the targets need (2, {self.classes})"
-            )

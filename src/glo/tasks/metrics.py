@@ -28,7 +28,11 @@ def balanced_accuracy(predictions: Tensor, targets: Tensor) -> Tensor:
 
 
 def f1_macro(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Mean F1 score over the classes that occur as a label or as a decision."""
+    """Mean F1 score over the classes that occur as a label or as a decision; of several yes-no labels, over the labels."""
+    if targets.is_floating_point() and targets.shape[1] > 1:
+        decided, true = predictions > 0.5, targets > 0.5
+        hits, counted = (decided & true).sum(0), decided.sum(0) + true.sum(0)
+        return (2 * hits / counted.clamp_min(1)).mean()  # 0 for a label that is neither true nor decided, as in scikit-learn
     decided, true = _decisions(predictions, targets)
     scores: list[Tensor] = []
     for label in torch.cat([true, decided]).unique():
@@ -43,11 +47,9 @@ def r2(predictions: Tensor, targets: Tensor) -> Tensor:
 
 
 def _decisions(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The class that each prediction decides for, and the true class."""
+    """The class that each prediction decides for, and the true class, from class indices or from one yes-no output."""
     if not targets.is_floating_point():
         return predictions.argmax(1), targets
-    if targets.shape[1] > 1:
-        return predictions.argmax(1), targets.argmax(1)
     return (predictions[:, 0] > 0.5).long(), (targets[:, 0] > 0.5).long()
 
 

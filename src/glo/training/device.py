@@ -7,6 +7,14 @@ import torch
 from glo.errors import ConfigError
 
 
+def local_device(device: str) -> torch.device:
+    """The device of an executor if this process has it too, else the CPU: the executor may be on other machines."""
+    try:
+        return choose_device(device)
+    except ConfigError:
+        return torch.device("cpu")
+
+
 def choose_device(device: str) -> torch.device:
     """Return the device of this name; "auto" is the GPU if there is one, else the CPU.
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from glo.loss import LINKS
-from glo.records import BINS, TrainingResult
+from glo.records import BINS, Link, TrainingResult
 from glo.tasks import Split, Task
 
 EVALUATION_BATCH = 1000  # samples in one forward pass of an evaluation
@@ -23,21 +23,27 @@ class Measurement:
         score: the task's metric; 0 if the network diverged.
         diverged: whether its outputs or the metric are NaN or infinite.
         histogram: how many of its predictions lie in each of `BINS` equal parts of [0, 1]; empty if it diverged.
+        reason: why it counts as diverged, if its outputs are finite.
     """
 
     score: float
     diverged: bool
     histogram: tuple[int, ...] = ()
+    reason: str = ""
 
 
 def measure(task: Task, split: Split, outputs: Tensor) -> Measurement:
-    """Measure one network by its outputs (N, C) on all samples of a split."""
-    if not bool(torch.isfinite(outputs).all()):
-        return Measurement(0.0, diverged=True)
+    """Measure one network by its outputs (N, C) on all samples of a split.
+
+    A logit of -inf is the mask of a class, no divergence, as long as the softmax is finite.
+    """
+    masked = outputs == -torch.inf if task.link is Link.SOFTMAX else torch.zeros((), dtype=torch.bool)
     predictions = LINKS[task.link].predict(outputs, 1)
+    if not bool((torch.isfinite(outputs) | masked).all() and torch.isfinite(predictions).all()):
+        return Measurement(0.0, diverged=True)
     score = task.score(predictions, split.targets)
     if not math.isfinite(score):
-        return Measurement(0.0, diverged=True)
+        return Measurement(0.0, diverged=True, reason=f"the metric is {score}")
     return Measurement(score, False, tuple(torch.histc(predictions.float(), BINS, 0, 1).long().tolist()))
 
 
@@ -53,7 +59,8 @@ def final_result(
         test: on the test split, if asked for.
     """
     if validation.diverged or not finite_loss:
-        return TrainingResult(0.0, diverged=True, curve=curve, test=None if test is None else 0.0)
+        worthless = None if test is None else 0.0
+        return TrainingResult(0.0, diverged=True, curve=curve, test=worthless, reason=validation.reason)
     if test is None:
         return TrainingResult(validation.score, curve=curve)
     return TrainingResult(validation.score, curve=curve, test=test.score, histogram=test.histogram)

@@ -1,4 +1,4 @@
-"""The model of a task as both engines train it: initial weights, dropout, memory layout and outputs."""
+"""The model of a task as both engines train it: dropout, memory layout and outputs."""
 
 from __future__ import annotations
 
@@ -6,19 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from glo.records import derive_seed
-from glo.tasks import Task
-
-
-def fresh_model(task: Task, seed: int) -> nn.Module:
-    """Make the task's model with the initial weights of this seed; the global random state stays as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "init"))
-        return task.model()
+from glo.tasks.randomness import seed_everything
 
 
 def seed_dropout(seed: int) -> None:
-    """Seed PyTorch's global generators, the only ones that its dropout knows; call it inside `torch.random.fork_rng`."""
-    torch.manual_seed(derive_seed(seed, "dropout"))
+    """Seed the global generators, the only ones that dropout knows; call it inside `random_state_restored`."""
+    seed_everything(derive_seed(seed, "dropout"))
 
 
 def use_channels_last(model: nn.Module, inputs: Tensor) -> nn.Module:

@@ -9,16 +9,13 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from glo.errors import ModelError
+from glo.errors import ModelError, described
 from glo.records import Failure, Result, Status, Training, TrainingConfig
-from glo.tasks import Task
-from glo.training.model import fresh_model
+from glo.tasks import Task, fresh_model
 from glo.training.population import check_stackable, train_population
 from glo.training.single import train_single
 
 logger = logging.getLogger("glo")
-# Exceptions of PyTorch and of models, out of memory included.
-FAILURES = (RuntimeError, ValueError, ArithmeticError, IndexError, TypeError)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _trains_together: WeakKeyDictionary[Task, dict[str, bool]] = WeakKeyDictionary()  # known answers, by device type
 
@@ -42,8 +39,8 @@ def train_networks(
     if together:
         try:
             return list(train_population(task, trainings, config, seed, device, test))
-        except FAILURES as error:
-            logger.warning("training a population failed, so its networks are trained one by one: %s", _first_line(error))
+        except Exception as error:  # noqa: BLE001 - of whatever the model and the metric raise
+            logger.warning("training a population failed, so its networks are trained one by one: %s", described(error))
     return [_train_one(task, training, config, seed, device, test) for training in trainings]
 
 
@@ -52,12 +49,8 @@ def _train_one(
 ) -> Result:
     try:
         return train_single(task, training, config, seed, device, test)
-    except FAILURES as error:
-        return Failure(Status.CRASHED, _first_line(error))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    except Exception as error:  # noqa: BLE001 - of whatever the model and the metric raise
+        return Failure(Status.CRASHED, described(error))
 
 
 def trains_together(task: Task, device: torch.device | str) -> bool:

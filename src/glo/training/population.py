@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from glo.errors import ModelError
 from glo.loss import PopulationLoss
 from glo.records import Training, TrainingConfig, TrainingResult
-from glo.tasks import Split, Task
+from glo.tasks import Split, Task, fresh_model, random_state_restored
 from glo.training.cuda_graph import CapturedStep
 from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, measure
 from glo.training.memory import budget, chunk_size
-from glo.training.model import fresh_model, seed_dropout
+from glo.training.model import seed_dropout
 from glo.training.parameters import SGDOptions
 from glo.training.precision import matmul_precision
 from glo.training.schedule import batches, early_stop_step, rate_factor
@@ -94,8 +94,8 @@ class _Population:
 
     def train(self, test: bool) -> list[TrainingResult]:
         results: dict[int, TrainingResult] = {}
-        check_at = early_stop_step(self.config)
-        with torch.random.fork_rng(), matmul_precision(self.config):
+        check_at = early_stop_step(self.task, self.config)
+        with random_state_restored(), matmul_precision(self.config):
             seed_dropout(self.seed)
             self.model.train()
             for step, batch in enumerate(batches(len(self.split), self.config, self.seed, self.device)):
@@ -181,7 +181,7 @@ def check_stackable(task: Task, model: nn.Module) -> None:
     ]
     was_training = model.training
     try:
-        with torch.random.fork_rng():
+        with random_state_restored():
             pair = VmapModel(model.train(), 2, SGDOptions())
             pair.step(task.split("train").inputs[:2], torch.ones_like, factor=0.0)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:

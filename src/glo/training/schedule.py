@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from glo.records import TrainingConfig, derive_seed
+from glo.tasks import Task
 
 
 def batches(samples: int, config: TrainingConfig, seed: int, device: torch.device | str = "cpu") -> Iterator[Tensor]:
@@ -35,6 +36,9 @@ def rate_factor(config: TrainingConfig, step: int) -> float:
     return factor
 
 
-def early_stop_step(config: TrainingConfig) -> int | None:
-    """The step before which networks at chance are stopped; None if early stopping is off."""
-    return max(1, round(config.early_stop * config.steps)) if config.early_stop else None
+def early_stop_step(task: Task, config: TrainingConfig) -> int | None:
+    """The step before which networks at chance are stopped; None if early stopping is off.
+
+    It is off for other metrics than the accuracy, since `Task.chance` takes the metric for a proportion.
+    """
+    return max(1, round(config.early_stop * config.steps)) if config.early_stop and task.metric == "accuracy" else None

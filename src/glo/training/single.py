@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from glo.loss import ExpressionLoss
 from glo.records import Training, TrainingConfig, TrainingResult
-from glo.tasks import Split, Task
+from glo.tasks import Split, Task, fresh_model, random_state_restored
 from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, measure
-from glo.training.model import as_matrix, fresh_model, seed_dropout, use_channels_last
+from glo.training.model import as_matrix, seed_dropout, use_channels_last
 from glo.training.precision import autocast, matmul_precision
 from glo.training.schedule import batches, early_stop_step, rate_factor
 
@@ -46,11 +46,11 @@ def train_single(
         model.parameters(), training.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(config, step))
-    check_at = early_stop_step(config)
+    check_at = early_stop_step(task, config)
     curve: list[tuple[int, float]] = []
     loss = torch.zeros(())
 
-    with torch.random.fork_rng(), matmul_precision(config):
+    with random_state_restored(), matmul_precision(config):
         seed_dropout(seed)
         model.train()
         for step, batch in enumerate(batches(len(train), config, seed, device)):

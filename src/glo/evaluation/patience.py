@@ -1,0 +1,33 @@
+"""Is early stopping fair to a task?  Only if the standard loss is above chance by then."""
+
+from __future__ import annotations
+
+import logging
+
+from glo.catalog import STANDARD
+from glo.execution import Batch, Executor, train
+from glo.records import Training, TrainingConfig, TrainingResult
+from glo.tasks import Task
+from glo.training.schedule import early_stop_step
+
+logger = logging.getLogger("glo")
+
+
+def fair_early_stop(task: Task, training: TrainingConfig, seed: int, executor: Executor) -> TrainingConfig:
+    """The training, without early stopping if the standard loss would be stopped at every learning rate.
+
+    A task whose networks start slowly would otherwise seem to have no loss that trains.
+
+    Args:
+        executor: with nothing under way.
+    """
+    step = early_stop_step(task, training)
+    if step is None:
+        return training
+    short = training.model_copy(update={"steps": step, "early_stop": 0.0, "curve_every": 0})
+    trainings = [Training(STANDARD[task.link], rate) for rate in training.learning_rates]
+    results = train(executor, Batch(task, short, trainings, [seed] * len(trainings)))
+    if any(isinstance(result, TrainingResult) and result.validation > task.chance() for result in results):
+        return training
+    logger.warning("early stopping is off: after %d of %d steps the standard loss is at chance too", step, training.steps)
+    return training.model_copy(update={"early_stop": 0.0})

@@ -1,0 +1,55 @@
+"""A rehearsal: a few steps through all of the user's code, so that its errors are shown before a search begins."""
+
+from __future__ import annotations
+
+import torch
+
+from glo.catalog import STANDARD
+from glo.errors import GloError, UserCodeError
+from glo.loss import ExpressionLoss
+from glo.records import TrainingConfig
+from glo.tasks import Split, Task, fresh_model, random_state_restored
+from glo.training.measurement import measure
+from glo.training.model import as_matrix, seed_dropout, use_channels_last
+from glo.training.precision import autocast, matmul_precision
+from glo.training.schedule import batches
+
+STEPS = 2
+SAMPLES = 200  # of the validation split
+
+
+def rehearse(task: Task, config: TrainingConfig, device: torch.device | str = "cpu") -> None:
+    """Train a network with the standard loss for a few steps, and measure it.
+
+    A training of a candidate that raises an exception is a failed candidate.  An exception here is an error of the model or
+    of the metric, whatever the loss.
+
+    Raises:
+        UserCodeError: caused by that exception.
+        TaskError: if the metric does not return a number, or no parameter can be trained.
+    """
+    doing = "the model fails in training"
+    try:
+        with random_state_restored(), matmul_precision(config):
+            train = task.train.to(device)
+            model = use_channels_last(fresh_model(task, 0).to(device), train.inputs).train()
+            loss_function = ExpressionLoss(STANDARD[task.link], eps=config.eps, link=task.link)
+            optimizer = torch.optim.SGD(model.parameters(), config.learning_rates[0])
+            seed_dropout(0)
+            for batch in batches(len(train), config.model_copy(update={"steps": STEPS}), 0, device):
+                optimizer.zero_grad()
+                with autocast(config, device):
+                    outputs = as_matrix(model(train.inputs[batch]))
+                loss_function(outputs, train.targets[batch]).backward()
+                optimizer.step()
+            validation = task.validation.to(device)
+            every = -(-len(validation) // SAMPLES)
+            some = Split(validation.inputs[::every], validation.targets[::every])
+            with torch.no_grad():
+                outputs = as_matrix(model.eval()(some.inputs))
+            doing = "the metric fails"
+            measure(task, some, outputs)
+    except GloError:
+        raise
+    except Exception as error:
+        raise UserCodeError.of(error, f"task '{task.name}': {doing}") from error
