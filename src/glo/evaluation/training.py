@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from glo.evaluation.checks import probe_points
+from glo.evaluation.failures import FAILED, RepeatedFailures
 from glo.evaluation.protocol import Key
 from glo.execution import Batch, Executor
 from glo.expr import fingerprint
@@ -25,8 +26,6 @@ from glo.records import (
     new_counts,
 )
 from glo.tasks import Task
-
-FAILED = (Status.DIVERGED, Status.CRASHED, Status.TIMED_OUT)
 
 
 @dataclass
@@ -53,6 +52,7 @@ class TrainingEvaluator:
         self._task, self._training, self._executor = task, training, executor
         self._counts = new_counts() if counts is None else counts
         self._points = probe_points(task.link, task.soft)
+        self._failures = RepeatedFailures()
         self._pending: dict[int, _Pending] = {}
         self._submitted = 0
 
@@ -93,8 +93,11 @@ class TrainingEvaluator:
                 ladder = [pending.results[position] for position in positions]
                 outcomes[keys[index]] = self._outcome(pending.jobs[keys[index]], ladder)
         pending.outcomes |= outcomes
+        for outcome in outcomes.values():
+            self._failures.count(outcome)
         if len(pending.outcomes) == len(pending.jobs):
             del self._pending[number]
+            self._failures.check(list(pending.outcomes.values()))
             self._count(list(pending.outcomes.values()), time.perf_counter() - pending.started)
         return outcomes
 
@@ -119,6 +122,6 @@ class TrainingEvaluator:
 
     def _count(self, outcomes: Sequence[Outcome], seconds: float) -> None:
         stopped = sum(outcome.status is Status.STOPPED for outcome in outcomes)
-        failed = sum(outcome.status in FAILED for outcome in outcomes)
+        failed = sum(outcome.status in (Status.DIVERGED, *FAILED) for outcome in outcomes)
         self._counts[Stage.EARLY_STOP].add(StageCount(len(outcomes), stopped))
         self._counts[Stage.TRAINING].add(StageCount(len(outcomes) - stopped, failed, seconds))

@@ -20,7 +20,6 @@ from glo.records import Outcome, TrainingConfig, new_counts
 from glo.search import Search, SteadyStateSearch
 from glo.store import GenerationRecord, Store
 from glo.study.config import StudyConfig
-from glo.study.failures import RepeatedFailures
 from glo.study.history import asked_digest
 from glo.study.phases import Phase, phases
 from glo.tasks import Task
@@ -77,7 +76,6 @@ class Loop:
         self._recorded = self.store.generations(self.name)
         self._counts = new_counts()
         self._funnels: dict[str, Funnel] = {}
-        self._failures = RepeatedFailures(self.name)
 
     def run(self) -> list[GenerationRecord]:
         """Run all phases to their end, or until the listener stops them, starting with the recorded generations.
@@ -141,9 +139,7 @@ class Loop:
             while len(outcomes) < len(asked):
                 for number, outcome in evaluator.next().items():
                     outcomes[number] = outcome
-                    self._failures.count(outcome)
                     self.listener.on_outcome(outcome)
-        self._failures.check(list(outcomes.values()))
         ordered = [outcomes[number] for number in range(len(asked))]
         seconds = time.perf_counter() - started
         return GenerationRecord(len(self.history), phase.kind, asked_digest(asked), ordered, funnel.take_counts(), seconds)
@@ -185,7 +181,6 @@ class Loop:
                     arrived.extend(evaluator.next().items())
                 number, outcome = arrived.popleft()
                 del under_way[number]
-                self._failures.count(outcome)
                 self.listener.on_outcome(outcome)
                 now = time.perf_counter()
                 yield GenerationRecord(

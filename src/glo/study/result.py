@@ -13,7 +13,7 @@ from glo.records import FunnelCounts, Outcome, PhaseKind, Stage, Status
 from glo.search import tuned_positions
 from glo.store import GenerationRecord
 from glo.study.config import StudyConfig
-from glo.study.failures import why_nothing_trained
+from glo.study.explanation import why_nothing_trained
 from glo.study.history import funnel_table, rank, summed_counts
 
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ from glo.training.schedule import batches, early_stop_step, rate_factor
 from glo.training.stacked import VmapModel, stack
 
 
+@random_state_restored()
 def train_population(
     task: Task,
     trainings: Sequence[Training],
@@ -95,7 +96,7 @@ class _Population:
     def train(self, test: bool) -> list[TrainingResult]:
         results: dict[int, TrainingResult] = {}
         check_at = early_stop_step(self.task, self.config)
-        with random_state_restored(), matmul_precision(self.config):
+        with matmul_precision(self.config):
             seed_dropout(self.seed)
             self.model.train()
             for step, batch in enumerate(batches(len(self.split), self.config, self.seed, self.device)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from glo.catalog import STANDARD
-from glo.errors import GloError, UserCodeError
+from glo.errors import GloError, TaskError, UserCodeError
 from glo.loss import ExpressionLoss
 from glo.records import TrainingConfig
 from glo.tasks import Split, Task, fresh_model, random_state_restored
@@ -18,6 +18,7 @@ STEPS = 2
 SAMPLES = 200  # of the validation split
 
 
+@random_state_restored()
 def rehearse(task: Task, config: TrainingConfig, device: torch.device | str = "cpu") -> None:
     """Train a network with the standard loss for a few steps, and measure it.
 
@@ -30,9 +31,11 @@ def rehearse(task: Task, config: TrainingConfig, device: torch.device | str = "c
     """
     doing = "the model fails in training"
     try:
-        with random_state_restored(), matmul_precision(config):
+        with matmul_precision(config):
             train = task.train.to(device)
             model = use_channels_last(fresh_model(task, 0).to(device), train.inputs).train()
+            if not any(parameter.requires_grad for parameter in model.parameters()):
+                raise TaskError(f"task '{task.name}': the model has no parameter that can be trained")
             loss_function = ExpressionLoss(STANDARD[task.link], eps=config.eps, link=task.link)
             optimizer = torch.optim.SGD(model.parameters(), config.learning_rates[0])
             seed_dropout(0)

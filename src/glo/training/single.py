@@ -16,6 +16,7 @@ from glo.training.precision import autocast, matmul_precision
 from glo.training.schedule import batches, early_stop_step, rate_factor
 
 
+@random_state_restored()
 def train_single(
     task: Task,
     training: Training,
@@ -50,7 +51,7 @@ def train_single(
     curve: list[tuple[int, float]] = []
     loss = torch.zeros(())
 
-    with random_state_restored(), matmul_precision(config):
+    with matmul_precision(config):
         seed_dropout(seed)
         model.train()
         for step, batch in enumerate(batches(len(train), config, seed, device)):
