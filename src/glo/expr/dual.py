@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from glo.expr.operators import Operator
-from glo.expr.tree import Expr, fold
+from glo.expr.tree import Expr, Y, fold
+
+# The logarithms that a link computes itself, of the leaf y and of 1 - y, because log(softmax(z)) is inaccurate.
+LOG_Y = Expr("log", (Y,))
+LOG_NOT_Y = tuple(Expr("log", (Expr("-", (Expr(one), Y)),)) for one in ("1", "1.0"))
+LOG_ZERO = -1e9  # they count log(0) as this number, so that 0*log(0) is 0; even its fourth power is finite in float32
 
 
 class Dual(NamedTuple):
@@ -21,7 +26,14 @@ class Dual(NamedTuple):
     tangent: Any = None
 
 
-def evaluate_dual(expr: Expr, m: Any, x: Any, y: Dual, constant: Any, log_y: Dual | None = None) -> Dual:
+def uses_log_not_y(expr: Expr) -> bool:
+    """Whether log(1 - y) occurs in the expression."""
+    return any(node.symbol == "log" and node in LOG_NOT_Y for node in expr.walk())
+
+
+def evaluate_dual(
+    expr: Expr, m: Any, x: Any, y: Dual, constant: Any, log_y: Dual | None = None, log_not_y: Dual | None = None
+) -> Dual:
     """Evaluate f and its derivative.
 
     Args:
@@ -31,7 +43,11 @@ def evaluate_dual(expr: Expr, m: Any, x: Any, y: Dual, constant: Any, log_y: Dua
         y: the prediction; its tangent decides by which variable f is differentiated.
         constant: turns a Python float into an array.
         log_y: replaces log(y) where log is applied to the leaf y itself, so that it can come from log-softmax.
+        log_not_y: likewise replaces log(1 - y).
     """
+    logs = {} if log_y is None else {LOG_Y: log_y}
+    if log_not_y is not None:
+        logs |= dict.fromkeys(LOG_NOT_Y, log_not_y)
 
     def leaf(node: Expr) -> Dual:
         if node.symbol == "y":
@@ -39,8 +55,6 @@ def evaluate_dual(expr: Expr, m: Any, x: Any, y: Dual, constant: Any, log_y: Dua
         return Dual(x) if node.symbol == "x" else Dual(constant(node.value))
 
     def apply(operator: Operator, arguments: tuple[Dual, ...]) -> Dual:
-        if operator.name == "log" and arguments[0] is y and log_y is not None:
-            return log_y
         values = [argument.value for argument in arguments]
         out = operator.value(m, *values)
         if all(argument.tangent is None for argument in arguments):
@@ -52,7 +66,7 @@ def evaluate_dual(expr: Expr, m: Any, x: Any, y: Dual, constant: Any, log_y: Dua
                 tangent = term if tangent is None else tangent + term
         return Dual(out, tangent)
 
-    return fold(expr, leaf, apply)
+    return fold(expr, leaf, apply, logs)
 
 
 def visible_slopes(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
@@ -62,7 +76,10 @@ def visible_slopes(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64
 
 
 def evaluate(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
-    """f(x, y) in float64 with IEEE semantics: 0/0 is NaN, log(0) is -inf.  x and y broadcast."""
+    """f(x, y) in float64 with IEEE semantics: 0/0 is NaN, log(0) is -inf.  x and y broadcast.
+
+    As in a loss, log(y) at y = 0 and log(1 - y) at y = 1 are not infinite but -1e9, so that 0*log(y) is 0.
+    """
     return _numpy(expr, x, y)[0]
 
 
@@ -78,7 +95,15 @@ def _numpy(expr: Expr, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64],
     labels, predictions = np.atleast_1d(labels, predictions)
     with np.errstate(all="ignore"):
         y_dual = Dual(predictions, np.ones_like(predictions))
-        dual = evaluate_dual(expr, np, labels, y_dual, lambda number: np.full(labels.shape, number))
+        at_zero = bool(((predictions == 0) | (predictions == 1)).any())  # elsewhere, the logarithms are np.log
+        logs = (_log(predictions, 1.0), _log(1 - predictions, -1.0)) if at_zero else ()
+        dual = evaluate_dual(expr, np, labels, y_dual, lambda number: np.full(labels.shape, number), *logs)
         tangent = 0.0 if dual.tangent is None else dual.tangent
         value, slope = (np.broadcast_to(part, labels.shape) for part in (dual.value, tangent))
         return value.reshape(shape), slope.reshape(shape)
+
+
+def _log(a: NDArray[np.float64], tangent: float) -> Dual:
+    """log(a), finite at 0, and so is its tangent."""
+    zero = a == 0
+    return Dual(np.where(zero, LOG_ZERO, np.log(a)), tangent * np.where(zero, -LOG_ZERO, 1 / a))

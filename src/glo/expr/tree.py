@@ -7,7 +7,7 @@ which is minus the sum over classes of f.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -86,14 +86,22 @@ def constant(value: float) -> Expr:
 X, Y = Expr("x"), Expr("y")
 
 
-def fold(expr: Expr, leaf: Callable[[Expr], T], apply: Callable[[Operator, tuple[T, ...]], T]) -> T:
+def fold(
+    expr: Expr,
+    leaf: Callable[[Expr], T],
+    apply: Callable[[Operator, tuple[T, ...]], T],
+    logs: Mapping[Expr, T] | None = None,
+) -> T:
     """Compute a result bottom-up: call `leaf` for each leaf, and `apply` for each operator with its children's results.
 
-    Evaluation, derivatives, printing, source code and LaTeX are all this fold.
+    Evaluation, derivatives, printing, source code and LaTeX are all this fold.  `logs` has the results of logarithms that
+    are known in another way, such as log(y) from log-softmax.
     """
     if not expr.children:
         return leaf(expr)
-    return apply(OPERATORS[expr.symbol], tuple([fold(child, leaf, apply) for child in expr.children]))
+    if logs and expr.symbol == "log" and expr in logs:
+        return logs[expr]
+    return apply(OPERATORS[expr.symbol], tuple([fold(child, leaf, apply, logs) for child in expr.children]))
 
 
 def check_size(expr: Expr) -> Expr:

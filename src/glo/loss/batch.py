@@ -3,21 +3,27 @@
 f is applied to each class separately, so one forward pass with dual numbers gives its derivative, and the product with the
 softmax's Jacobian is explicit (`links`): there is no autograd through the loss.  For hard labels f is specialised to x = 0
 and x = 1 before anything is computed; many terms of these two functions of y vanish.
+
+Losses with log(1 - y) need other derivatives of the link, so they are computed apart: the results of all others do not
+depend on whether there are any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from glo.expr import Dual, Expr, evaluate_dual
+from glo.expr.dual import uses_log_not_y
 from glo.loss.graph import Graph, SymbolFunctions
-from glo.loss.links import LINKS, Predictions
+from glo.loss.links import LINKS, LINKS_WITH_LOG_NOT_Y, LinkFunctions, Predictions
 from glo.loss.program import Program
 from glo.records import Link
+
+INPUTS = ("y", "dy", "log_y", "dlog_y", "log_not_y", "dlog_not_y")  # of a program, by the names of `Predictions`
 
 
 class PopulationLoss:
@@ -41,13 +47,17 @@ class PopulationLoss:
         eps: float = 1e-7,
         device: torch.device | str = "cpu",
     ) -> None:
-        self._expressions = list(expressions)
-        self._link = link
         self._class_reduction = class_reduction
-        self._eps = eps
-        self._device = device
-        self._traces: dict[float | None, tuple[Graph, list[Dual]]] = {}
-        self._programs: dict[tuple[str, float | None], Program] = {}
+        networks = range(len(expressions))
+        apart = [row for row in networks if link is not Link.IDENTITY and uses_log_not_y(expressions[row])]
+        others = [row for row in networks if row not in apart]
+        self._parts: list[tuple[slice | Tensor, _Part]] = []  # the networks, and their losses
+        for rows, functions in ((others, LINKS[link]), (apart, LINKS_WITH_LOG_NOT_Y[link])):
+            if rows:
+                part = _Part([expressions[row] for row in rows], link, functions, eps, device)
+                everything = len(rows) == len(networks)
+                self._parts.append((slice(None) if everything else torch.tensor(rows, device=device), part))
+        self._places = torch.tensor(others + apart, device=device).argsort()  # of the networks in the parts' results
 
     def gradient(self, z: Tensor, target: Tensor, weights: Tensor | float = 1.0) -> Tensor:
         """Derivative of each network's loss by its outputs.
@@ -60,29 +70,65 @@ class PopulationLoss:
         Returns:
             Tensor of shape (P, N, C).
         """
-        # Inside, classes come before samples: a log-softmax over a short last dimension is 15 times slower on a CPU.
-        duals = LINKS[self._link].duals(z.transpose(1, 2).contiguous(), self._eps, 1)
-        tangents = self._evaluate("tangent", duals, target).mul_(-self._scale(z) * weights)
-        return LINKS[self._link].pullback(tangents, duals.raw, 1).transpose(1, 2)
+        factor = -self._scale(z) * weights
+
+        def gradient(part: _Part, rows: slice | Tensor) -> Tensor:
+            return part.gradient(z[rows], target, factor[rows] if isinstance(factor, Tensor) else factor)
+
+        return self._joined(gradient)
 
     def value(self, z: Tensor, target: Tensor) -> Tensor:
         """Each network's loss, shape (P); arguments as for `gradient`."""
-        duals = LINKS[self._link].duals(z.transpose(1, 2).contiguous(), self._eps, 1)
-        return self._evaluate("value", duals, target).sum((1, 2)).mul_(-self._scale(z))
+        return self._joined(lambda part, rows: part.value(z[rows], target)).mul_(-self._scale(z))
 
     def _scale(self, z: Tensor) -> float:
         _, samples, classes = z.shape
         return 1 / (samples * (classes if self._class_reduction == "mean" else 1))
 
-    def _evaluate(self, part: Literal["value", "tangent"], duals: Predictions, target: Tensor) -> Tensor:
+    def _joined(self, compute: Callable[[_Part, slice | Tensor], Tensor]) -> Tensor:
+        """The results of all parts, in the order of the networks."""
+        results = [compute(part, rows) for rows, part in self._parts]
+        return results[0] if len(results) == 1 else torch.cat(results).index_select(0, self._places)
+
+
+class _Part:
+    """Expressions that use the same functions of the link."""
+
+    def __init__(
+        self, expressions: Sequence[Expr], link: Link, functions: LinkFunctions, eps: float, device: torch.device | str
+    ) -> None:
+        self._expressions = expressions
+        self._link = link
+        self._functions = functions
+        self._eps = eps
+        self._device = device
+        self._traces: dict[float | None, tuple[Graph, list[Dual]]] = {}
+        self._programs: dict[tuple[str, float | None], Program] = {}
+
+    def gradient(self, z: Tensor, target: Tensor, factor: Tensor | float) -> Tensor:
+        """The derivative of the sum of f over classes and samples by z, times a factor."""
+        predictions = self._predict(z)
+        tangents = self._evaluate("tangent", predictions, target).mul_(factor)
+        return predictions.pullback(tangents).transpose(1, 2)
+
+    def value(self, z: Tensor, target: Tensor) -> Tensor:
+        """The sum of f over classes and samples."""
+        return self._evaluate("value", self._predict(z), target).sum((1, 2))
+
+    def _predict(self, z: Tensor) -> Predictions:
+        # Inside, classes come before samples: a log-softmax over a short last dimension is 15 times slower on a CPU.
+        return self._functions.duals(z.transpose(1, 2).clone(memory_format=torch.contiguous_format), self._eps, 1)
+
+    def _evaluate(self, part: Literal["value", "tangent"], predictions: Predictions, target: Tensor) -> Tensor:
         """f or its derivative by u, shape (P, C, N)."""
-        shape = duals.y.shape
-        tensors = {"y": duals.y, "dy": duals.dy, "log_y": duals.log_y, "dlog_y": duals.dlog_y}
+        shape, dtype = predictions.y.shape, predictions.y.dtype
+        tensors = {name: getattr(predictions, name) for name in INPUTS}
         inputs = {name: tensor.flatten(1) for name, tensor in tensors.items() if tensor is not None}
-        if target.is_floating_point():
-            inputs["x"] = target.T.expand(shape).flatten(1)
+        if target.is_floating_point() or self._link is not Link.SOFTMAX:
+            inputs["x"] = target.to(dtype).T.expand(shape).flatten(1)
             return self._run(part, None, inputs).reshape(shape)
-        right = target * shape[2] + torch.arange(shape[2], device=target.device)  # columns of the right classes, in (C, N)
+        # The columns of the right classes, in (C, N).
+        right = target.long() * shape[2] + torch.arange(shape[2], device=target.device)
         result = self._run(part, 0.0, inputs)
         return result.index_copy_(1, right, self._run(part, 1.0, inputs, right)).reshape(shape)
 
@@ -109,11 +155,11 @@ class PopulationLoss:
         for row, expression in enumerate(self._expressions):
             x = graph.constant(label) if label is not None else graph.input("x", row)
             y = Dual(graph.input("y", row, positive=probability), graph.input("dy", row))
-            log_y = None
-            if "log_y" in inputs:
-                slope = graph.input("dlog_y", row) if "dlog_y" in inputs else graph.constant(1.0)
-                log_y = Dual(graph.input("log_y", row), slope)
-            duals.append(evaluate_dual(expression, SymbolFunctions(), x, y, graph.constant, log_y))
+            logs: list[Dual | None] = []
+            for name in ("log_y", "log_not_y"):
+                slope = graph.input(f"d{name}", row) if f"d{name}" in inputs else graph.constant(1.0)
+                logs.append(Dual(graph.input(name, row), slope) if name in inputs else None)
+            duals.append(evaluate_dual(expression, SymbolFunctions(), x, y, graph.constant, *logs))
         return graph, duals
 
     def _compile(

@@ -1,19 +1,23 @@
 """Links: how a network's outputs z become predictions y, and how a derivative by y goes back to z.
 
-f is applied to each class separately, so its derivative G is taken by a coordinate u of that class alone: u = log(y) for
-softmax (so that y -> 0 is harmless), u = z otherwise.  `pullback` then gives the derivative by z.
+f is applied to each class separately, so its derivative G is taken by a coordinate u of that class alone, in which nothing
+is ill-conditioned: for softmax u = log(y) (so that y -> 0 is harmless), or log(y) - log(1 - y) for a loss with log(1 - y)
+(so that y -> 1 is harmless too); for the other links u = z.  `pullback` then gives the derivative by z.
+
+A logit below -1e9, such as the -inf of a masked class, counts as -1e9, so that 0*log(y) is 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from glo.expr.dual import LOG_ZERO
 from glo.records import Link
 
 SMALLEST_LOG = -87.0  # exp of a smaller number is subnormal in float32, which takes a CPU ten times as long
@@ -24,18 +28,22 @@ class Predictions:
     """Predictions and their derivatives by u, all of the shape of z.
 
     Attributes:
-        raw: the prediction before the clamp.
         y: the prediction, clamped to [eps, 1 - eps] if it is a probability.
         dy: dy/du, 0 where clamped.
+        pullback: `pullback(G)` -> dL/dz from G = dL/du.
         log_y: log of the unclamped prediction, or None if it is not a probability.
         dlog_y: d(log_y)/du; None means 1.
+        log_not_y: log of 1 - the unclamped prediction, or None if no loss needs it.
+        dlog_not_y: d(log_not_y)/du.
     """
 
-    raw: Tensor
     y: Tensor
     dy: Tensor
-    log_y: Tensor | None
-    dlog_y: Tensor | None
+    pullback: Callable[[Tensor], Tensor]
+    log_y: Tensor | None = None
+    dlog_y: Tensor | None = None
+    log_not_y: Tensor | None = None
+    dlog_not_y: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -44,20 +52,13 @@ class LinkFunctions:
 
     Attributes:
         predict: `predict(z, dim)` -> y, for metrics.
-        differentiable: `differentiable(z, eps, dim)` -> (y, log_y) for autograd.
-        duals: `duals(z, eps, dim)` -> Predictions, for explicit derivatives.
-        pullback: `pullback(G, raw, dim)` -> dL/dz from G = dL/du and the raw predictions.
+        differentiable: `differentiable(z, eps, dim)` -> (y, log_y, log_not_y) for autograd.
+        duals: `duals(z, eps, dim)` -> Predictions, for explicit derivatives; may change z.
     """
 
     predict: Callable[[Tensor, int], Tensor]
-    differentiable: Callable[[Tensor, float, int], tuple[Tensor, Tensor | None]]
+    differentiable: Callable[[Tensor, float, int], tuple[Tensor, Tensor | None, Tensor | None]]
     duals: Callable[[Tensor, float, int], Predictions]
-    pullback: Callable[[Tensor, Tensor, int], Tensor]
-
-
-def _softmax_differentiable(z: Tensor, eps: float, dim: int) -> tuple[Tensor, Tensor]:
-    log_y = torch.log_softmax(z, dim)
-    return log_y.exp().clamp(eps, 1 - eps), log_y
 
 
 def _where_inside(slope: Tensor, raw: Tensor, eps: float) -> Tensor:
@@ -71,36 +72,89 @@ def _where_inside(slope: Tensor, raw: Tensor, eps: float) -> Tensor:
     return torch.ops.aten.hardtanh_backward(slope, raw, float(low), float(high))
 
 
+def _softmax_differentiable(z: Tensor, eps: float, dim: int) -> tuple[Tensor, Tensor, None]:
+    log_y = torch.log_softmax(z.clamp(min=LOG_ZERO), dim)
+    return log_y.exp().clamp(eps, 1 - eps), log_y, None
+
+
 def _softmax_duals(z: Tensor, eps: float, dim: int) -> Predictions:
-    log_y = torch.log_softmax(z, dim)
+    log_y = torch.log_softmax(z.clamp_(min=LOG_ZERO), dim)
     raw = log_y.clamp_min(SMALLEST_LOG).exp_()
     y = raw.clamp(eps, 1 - eps)
-    return Predictions(raw, y, _where_inside(y, raw, eps), log_y, None)
+
+    def pullback(g: Tensor) -> Tensor:
+        return torch.addcmul(g, raw, g.sum(dim, keepdim=True), value=-1)
+
+    return Predictions(y, _where_inside(y, raw, eps), pullback, log_y)
 
 
-def _softmax_pullback(g: Tensor, raw: Tensor, dim: int) -> Tensor:
-    return torch.addcmul(g, raw, g.sum(dim, keepdim=True), value=-1)
+def _log_not(log_y: Tensor, raw: Tensor, dim: int) -> Tensor:
+    """log(1 - y): of the largest class from the log(y) of the others; of the others from y, which is at most 1/2."""
+    largest = log_y.argmax(dim, keepdim=True)
+    others = log_y.scatter(dim, largest, LOG_ZERO).logsumexp(dim, keepdim=True)
+    return torch.log1p(-raw.scatter(dim, largest, 0.0)).scatter(dim, largest, others)
 
 
-def _sigmoid_differentiable(z: Tensor, eps: float, dim: int) -> tuple[Tensor, Tensor]:
-    return torch.sigmoid(z).clamp(eps, 1 - eps), logsigmoid(z)
+def _softmax_differentiable_both(z: Tensor, eps: float, dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    log_y = torch.log_softmax(z.clamp(min=LOG_ZERO), dim)
+    raw = log_y.exp()
+    return raw.clamp(eps, 1 - eps), log_y, _log_not(log_y, raw, dim)
+
+
+def _softmax_duals_both(z: Tensor, eps: float, dim: int) -> Predictions:
+    """With u = log(y) - log(1 - y): du_k/dz_j is 1 for k = j, else -y_j/(1 - y_k)."""
+    log_y = torch.log_softmax(z.clamp_(min=LOG_ZERO), dim)
+    raw = log_y.clamp_min(SMALLEST_LOG).exp_()
+    log_not_y = _log_not(log_y, raw, dim)
+    not_y = log_not_y.clamp_min(SMALLEST_LOG).exp_()
+
+    def pullback(g: Tensor) -> Tensor:
+        largest = log_y.argmax(dim, keepdim=True)
+        # y_j/(1 - y_k) of the largest k comes from the logarithms; of the other k, 1 - y_k is at least 1/2.
+        quotients = torch.exp(log_y - log_not_y.gather(dim, largest)).scatter_(dim, largest, 0.0)
+        others = (g / not_y).scatter_(dim, largest, 0.0)
+        return g - raw * (others.sum(dim, keepdim=True) - others) - quotients * g.gather(dim, largest)
+
+    y, dy = raw.clamp(eps, 1 - eps), _where_inside(raw * not_y, raw, eps)
+    return Predictions(y, dy, pullback, log_y, not_y, log_not_y, -raw)
+
+
+def _sigmoid_differentiable(z: Tensor, eps: float, dim: int) -> tuple[Tensor, Tensor, None]:
+    return torch.sigmoid(z).clamp(eps, 1 - eps), logsigmoid(z.clamp(min=LOG_ZERO)), None
+
+
+def _sigmoid_differentiable_both(z: Tensor, eps: float, dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    y, log_y, _ = _sigmoid_differentiable(z, eps, dim)
+    return y, log_y, logsigmoid(-z.clamp(max=-LOG_ZERO))
 
 
 def _sigmoid_duals(z: Tensor, eps: float, dim: int) -> Predictions:
+    z.clamp_(LOG_ZERO, -LOG_ZERO)
     raw = torch.sigmoid(z)
     y = raw.clamp(eps, 1 - eps)
-    return Predictions(raw, y, _where_inside(y * (1 - y), raw, eps), logsigmoid(z), torch.sigmoid(-z))
+    return Predictions(y, _where_inside(y * (1 - y), raw, eps), lambda g: g, logsigmoid(z), torch.sigmoid(-z))
+
+
+def _sigmoid_duals_both(z: Tensor, eps: float, dim: int) -> Predictions:
+    return replace(_sigmoid_duals(z, eps, dim), log_not_y=logsigmoid(-z), dlog_not_y=-torch.sigmoid(z))
+
+
+def _identity_duals(z: Tensor, eps: float, dim: int) -> Predictions:
+    return Predictions(z, torch.ones_like(z), lambda g: g)
 
 
 LINKS: dict[Link, LinkFunctions] = {
-    Link.SOFTMAX: LinkFunctions(torch.softmax, _softmax_differentiable, _softmax_duals, _softmax_pullback),
-    Link.SIGMOID: LinkFunctions(
-        lambda z, dim: torch.sigmoid(z), _sigmoid_differentiable, _sigmoid_duals, lambda g, raw, dim: g
+    Link.SOFTMAX: LinkFunctions(torch.softmax, _softmax_differentiable, _softmax_duals),
+    Link.SIGMOID: LinkFunctions(lambda z, dim: torch.sigmoid(z), _sigmoid_differentiable, _sigmoid_duals),
+    Link.IDENTITY: LinkFunctions(lambda z, dim: z, lambda z, eps, dim: (z, None, None), _identity_duals),
+}
+# For losses with log(1 - y).  The others do without: it costs time, and another u rounds derivatives differently.
+LINKS_WITH_LOG_NOT_Y: dict[Link, LinkFunctions] = {
+    Link.SOFTMAX: replace(
+        LINKS[Link.SOFTMAX], differentiable=_softmax_differentiable_both, duals=_softmax_duals_both
     ),
-    Link.IDENTITY: LinkFunctions(
-        lambda z, dim: z,
-        lambda z, eps, dim: (z, None),
-        lambda z, eps, dim: Predictions(z, z, torch.ones_like(z), None, None),
-        lambda g, raw, dim: g,
+    Link.SIGMOID: replace(
+        LINKS[Link.SIGMOID], differentiable=_sigmoid_differentiable_both, duals=_sigmoid_duals_both
     ),
+    Link.IDENTITY: LINKS[Link.IDENTITY],
 }

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from glo.catalog import resolve
 from glo.errors import ConfigError
 from glo.expr import Dual, Expr, evaluate_dual
-from glo.loss.links import LINKS
+from glo.expr.dual import uses_log_not_y
+from glo.loss.links import LINKS, LINKS_WITH_LOG_NOT_Y
 from glo.records import Link
 
 Reduction = Literal["mean", "sum", "none"]
@@ -74,6 +75,7 @@ class ExpressionLoss(nn.Module):
         self.label_smoothing = label_smoothing
         self.eps = eps
         self.link = Link(link)
+        self._functions = (LINKS_WITH_LOG_NOT_Y if uses_log_not_y(self.expr) else LINKS)[self.link]
         self.register_buffer("weight", weight)
 
     def extra_repr(self) -> str:
@@ -113,10 +115,9 @@ class ExpressionLoss(nn.Module):
 
     def _values(self, x: Tensor, z: Tensor, dim: int) -> Tensor:
         """f(x, y) for each class."""
-        y, log_y = LINKS[self.link].differentiable(z, self.eps, dim)
-        value = evaluate_dual(
-            self.expr, torch, x, Dual(y), lambda number: z.new_tensor(number), None if log_y is None else Dual(log_y)
-        ).value
+        y, *logs = self._functions.differentiable(z, self.eps, dim)
+        duals = [None if log is None else Dual(log) for log in logs]
+        value = evaluate_dual(self.expr, torch, x, Dual(y), lambda number: z.new_tensor(number), *duals).value
         return value.expand_as(z)
 
     def _reduce(self, losses: Tensor, target: Tensor, ignored: Tensor | None) -> Tensor:
