@@ -12,7 +12,20 @@ from hypothesis import strategies as st
 from torch.autograd import grad
 
 from glo.catalog import NAMED
-from glo.expr import OPERATORS, Dual, Expr, constant, derivative, evaluate, evaluate_dual, parse
+from glo.expr import (
+    OPERATORS,
+    Dual,
+    Expr,
+    ProbePoints,
+    constant,
+    derivative,
+    evaluate,
+    evaluate_dual,
+    parse,
+    probed_slopes,
+    visible_slopes,
+)
+from glo.expr.dual import uses_log_not_y
 from strategies import expressions, moderate_constants, simple_constants
 
 X, Y = np.meshgrid([0.0, 1.0, 0.3], np.linspace(0.02, 0.98, 13), indexing="ij")
@@ -121,10 +134,11 @@ def test_derivative_agrees_with_autograd(expr: Expr) -> None:
         ("x/y", 0.0, 0.0, math.nan),
         ("x/y", 1.0, 0.0, math.inf),
         ("x/y", 1.0, -0.0, -math.inf),
-        ("log(y)", 0.0, 0.0, -math.inf),
+        ("log(x)", 0.0, 0.0, -math.inf),
+        ("log(2*y)", 0.0, 0.0, -math.inf),
         ("log(y)", 0.0, -1.0, math.nan),
         ("sqrt(y)", 0.0, -1.0, math.nan),
-        ("x*log(y)", 0.0, 0.0, math.nan),
+        ("y*log(x)", 0.0, 0.0, math.nan),
         ("exp(y)", 0.0, 1000.0, math.inf),
         ("y**-1", 0.0, 0.0, math.inf),
         ("y**0.3", 0.0, -1.0, math.nan),
@@ -136,6 +150,26 @@ def test_derivative_agrees_with_autograd(expr: Expr) -> None:
 )
 def test_values_at_singularities_are_those_of_ieee(text: str, x: float, y: float, value: float) -> None:
     assert evaluate(parse(text), x, y) == pytest.approx(value, nan_ok=True)
+
+
+@pytest.mark.parametrize("x", [0.0, 1.0])
+@pytest.mark.parametrize(
+    ("text", "y"), [("x*log(y)", 0.0), ("x*log(1 - y)", 1.0), ("x*log(1.0 - y)", 1.0), ("x*log(y)", -0.0)]
+)
+def test_zero_times_log_zero_is_zero(text: str, y: float, x: float) -> None:
+    """As in a loss, where a masked class has log(y) = -1e9; its derivative is finite too."""
+    slope = 1e9 if text == "x*log(y)" else -1e9
+    assert evaluate(parse(text), x, y) == -1e9 * x
+    assert derivative(parse(text), x, y) == visible_slopes(parse(text), x, y) == slope * x
+    points = ProbePoints(np.array([x, x]), np.array([y, 0.5]))
+    assert np.isfinite(probed_slopes(parse(text), points)).all()
+
+
+@pytest.mark.parametrize("text", ["x*log(y)", "log(1 - y)", "(1 - x)*log(1 - y) + log(y)"])
+def test_values_at_other_points_do_not_depend_on_points_at_zero_and_one(text: str) -> None:
+    for function in (evaluate, derivative):
+        together = function(parse(text), 0.3, [0.0, 0.2, 1e-300, 0.9, 1.0])
+        np.testing.assert_array_equal(together[1:4], function(parse(text), 0.3, [0.2, 1e-300, 0.9]))
 
 
 def test_arguments_are_broadcast_and_results_have_their_shape() -> None:
@@ -167,17 +201,30 @@ def test_powers_of_singular_bases_do_not_depend_on_the_library(exponent: float) 
 # --- duals --------------------------------------------------------------------------------------------------------
 
 
-def test_log_y_replaces_the_logarithm_of_the_leaf_y() -> None:
+def test_given_logarithms_replace_those_of_the_leaf_y_and_of_1_minus_y() -> None:
     y, log_y = Dual(np.array([0.5]), np.array([1.0])), Dual(np.array([7.0]), np.array([3.0]))
+    log_not_y = Dual(np.array([9.0]), np.array([-2.0]))
 
-    def dual(text: str) -> list[float]:
-        value, tangent = evaluate_dual(parse(text), np, np.array([1.0]), y, np.float64, log_y)
+    def dual(text: str, *logs: Dual) -> list[float]:
+        value, tangent = evaluate_dual(parse(text), np, np.array([1.0]), y, np.float64, *(logs or (log_y, log_not_y)))
         return [float(value[0]), float(tangent[0])]
 
     assert dual("log(y)") == [7.0, 3.0]
     assert dual("2*log(y) + y") == [14.5, 7.0]
     assert dual("log(1*y)") == pytest.approx([math.log(0.5), 2.0])
     assert dual("log(x) + y") == [0.5, 1.0]
+    assert dual("log(1 - y)") == dual("log(1.0 - y)") == [9.0, -2.0]
+    assert dual("log(1 - y)", log_y) == pytest.approx([math.log(0.5), -2.0])
+    assert dual("3*log(1 - y) + log(y)/(1 - y)") == pytest.approx([27 + 14, -6 + 6 + 28])
+    assert dual("log(1 - 2*y + 1)") == pytest.approx([0.0, -2.0])
+
+
+@pytest.mark.parametrize(
+    ("text", "uses"),
+    [("x*log(1 - y)", True), ("exp(2*log(1.0 - y))", True), ("log(1 - x) + log(y)", False), ("1 - y", False), ("y", False)],
+)
+def test_uses_log_not_y(text: str, uses: bool) -> None:
+    assert uses_log_not_y(parse(text)) is uses
 
 
 def test_tangent_of_y_decides_the_variable_of_differentiation() -> None:

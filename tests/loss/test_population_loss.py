@@ -13,7 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from glo.catalog import NAMED
 from glo.expr import OPERATORS, Dual, Expr, evaluate_dual, parse
+from glo.expr.dual import uses_log_not_y
 from glo.loss import LINKS, ExpressionLoss, PopulationLoss
+from glo.loss.links import LINKS_WITH_LOG_NOT_Y
 from glo.records import Link
 from strategies import expressions, moderate_constants
 
@@ -42,11 +44,11 @@ def sound(expression: Expr, link: Link, z: Tensor, target: Tensor) -> bool:
     is 0 or NaN.
     """
     x = target if target.is_floating_point() else torch.nn.functional.one_hot(target, CLASSES).double()
-    y, log_y = LINKS[link].differentiable(z, 1e-7, 1)
+    y, *logs = (LINKS_WITH_LOG_NOT_Y if uses_log_not_y(expression) else LINKS)[link].differentiable(z, 1e-7, 1)
     one = torch.ones_like(y)
+    logarithms = [None if log is None else Dual(log, one) for log in logs]
     for node in expression.walk():
-        logarithm = None if log_y is None else Dual(log_y, one)
-        for part in evaluate_dual(node, torch, x, Dual(y, one), z.new_tensor, logarithm):
+        for part in evaluate_dual(node, torch, x, Dual(y, one), z.new_tensor, *logarithms):
             if part is not None and not bool(torch.isfinite(part * one).all()):
                 return False
     return True

@@ -25,7 +25,6 @@ class Operator:
         arity: number of arguments, 1 or 2.
         value: `value(m, *arguments)`, elementwise.
         partials: `partials(m, out, *arguments)` gives the partial derivative by each argument, `out` being the value.
-        code: Python source with `{m}` for the module and `{0}`, `{1}` for the arguments.
         latex: LaTeX with `{0}`, `{1}` for the arguments.
         precedence: of an infix operator; higher binds tighter.  None for an operator that is written as a function call.
         commutative: whether the two arguments may be exchanged.
@@ -41,7 +40,6 @@ class Operator:
     arity: int
     value: Callable[..., Any]
     partials: Callable[..., tuple[Any, ...]]
-    code: str
     latex: str
     precedence: int | None = None
     commutative: bool = False
@@ -54,87 +52,87 @@ ROWS = (
         "log", 1,
         value=lambda m, a: m.log(a),
         partials=lambda m, out, a: (1 / a,),
-        code="{m}.log({0})", latex=r"\log\left({0}\right)", algebra="logarithm",
+        latex=r"\log\left({0}\right)", algebra="logarithm",
     ),
     Operator(
         "square", 1,
         value=lambda m, a: a * a,
         partials=lambda m, out, a: (2 * a,),
-        code="{m}.square({0})", latex=r"\left({0}\right)^2", algebra="power",
+        latex=r"\left({0}\right)^2", algebra="power",
     ),
     Operator(
         "sqrt", 1,
         value=lambda m, a: m.sqrt(a),
         partials=lambda m, out, a: (0.5 / out,),
-        code="{m}.sqrt({0})", latex=r"\sqrt{{{0}}}", algebra="power",
+        latex=r"\sqrt{{{0}}}", algebra="power",
     ),
     Operator(
         "+", 2,
         value=lambda m, a, b: a + b,
         partials=lambda m, out, a, b: (1, 1),
-        code="{0} + {1}", latex="{0} + {1}", precedence=1, commutative=True, algebra="sum",
+        latex="{0} + {1}", precedence=1, commutative=True, algebra="sum",
     ),
     Operator(
         "*", 2,
         value=lambda m, a, b: a * b,
         partials=lambda m, out, a, b: (b, a),
-        code="{0} * {1}", latex=r"{0} \cdot {1}", precedence=2, commutative=True, algebra="product",
+        latex=r"{0} \cdot {1}", precedence=2, commutative=True, algebra="product",
     ),
     Operator(
         "-", 2,
         value=lambda m, a, b: a - b,
         partials=lambda m, out, a, b: (1, -1),
-        code="{0} - {1}", latex="{0} - {1}", precedence=1, algebra="sum",
+        latex="{0} - {1}", precedence=1, algebra="sum",
     ),
     Operator(
         "/", 2,
         value=lambda m, a, b: a / b,
         partials=lambda m, out, a, b: (1 / b, -out / b),
-        code="{0} / {1}", latex=r"\frac{{{0}}}{{{1}}}", precedence=2, algebra="quotient",
+        latex=r"\frac{{{0}}}{{{1}}}", precedence=2, algebra="quotient",
     ),
     Operator(
         "abs", 1,
         value=lambda m, a: m.abs(a),
         partials=lambda m, out, a: (m.sign(a),),
-        code="{m}.abs({0})", latex=r"\left|{0}\right|", algebra="power",
+        latex=r"\left|{0}\right|", algebra="power",
     ),
     Operator(
         "exp", 1,
         value=lambda m, a: m.exp(a),
         partials=lambda m, out, a: (out,),
-        code="{m}.exp({0})", latex=r"\exp\left({0}\right)",
+        latex=r"\exp\left({0}\right)",
     ),
     Operator(
         "tanh", 1,
         value=lambda m, a: m.tanh(a),
         partials=lambda m, out, a: (1 - out * out,),
-        code="{m}.tanh({0})", latex=r"\tanh\left({0}\right)",
+        latex=r"\tanh\left({0}\right)",
     ),
     Operator(
         "neg", 1,
         value=lambda m, a: -a,
         partials=lambda m, out, a: (-1,),
-        code="-({0})", latex=r"-\left({0}\right)", algebra="sum",
+        latex=r"-\left({0}\right)", algebra="sum",
     ),
     # Adding 0.0 turns -0.0 into 0.0, so that min(a, b) and min(b, a) are bit-identical.
     Operator(
         "min", 2,
         value=lambda m, a, b: m.minimum(a, b) + 0.0,
         partials=lambda m, out, a, b: ((a <= b) * 1.0, (b < a) * 1.0),
-        code="{m}.minimum({0}, {1})", latex=r"\min\left({0}, {1}\right)", commutative=True, algebra="order",
+        latex=r"\min\left({0}, {1}\right)", commutative=True, algebra="order",
     ),
     Operator(
         "max", 2,
         value=lambda m, a, b: m.maximum(a, b) + 0.0,
         partials=lambda m, out, a, b: ((a >= b) * 1.0, (b > a) * 1.0),
-        code="{m}.maximum({0}, {1})", latex=r"\max\left({0}, {1}\right)", commutative=True, algebra="order",
+        latex=r"\max\left({0}, {1}\right)", commutative=True, algebra="order",
     ),
     Operator(
         "pow", 2,
         value=lambda m, a, b: a**b,
         # b*a**(b - 1); for b = 0 it is computed as 0*a**0, which is 0 for a = 0 as well.
         partials=lambda m, out, a, b: (b * a ** (b - (m.abs(b) > 0) * 1.0), out * m.log(a)),
-        code="({0}) ** ({1})", latex=r"\left({0}\right)^{{{1}}}", constant_arguments=(1,), algebra="power",
+        latex=r"\left({0}\right)^{{{1}}}", constant_arguments=(1,), algebra="power",
     ),
 )  # fmt: skip
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from glo.errors import ConfigError
-from glo.expr import Dual, Expr, evaluate, evaluate_dual, fold
-from glo.expr.operators import Operator
-from glo.expr.tree import ATOM, NEGATIVE
+from glo.expr import Dual, Expr, evaluate, evaluate_dual
+from glo.expr.dual import uses_log_not_y
+from glo.loss.python import code
 from glo.records import Link
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ def loss(outputs, target, eps={eps}):
     outputs: {outputs}
     target: {target}
     """
-{predictions}
-{labels}
+{body}
     f = {code}
     return -f.{class_reduction}(dim=1).mean()
 '''
@@ -43,39 +42,67 @@ def loss(outputs, target, eps={eps}):
     outputs: {outputs}
     target: {target}
     """
-{predictions}
-{labels}
+{body}
     with np.errstate(all="ignore"):
         f = {code}
     return -np.{class_reduction}(f, axis=1).mean()
 '''
 
-# The statements that turn outputs into predictions, by language and link.
+# The statements that turn outputs into predictions, and those for log(1 - y), by language and link.
 PREDICTIONS = {
     ("torch", Link.SOFTMAX): [
+        "outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32)).clamp(min=-1e9)",
         "log_y = torch.log_softmax(outputs, dim=1)",
         "y = log_y.exp().clamp(eps, 1 - eps)",
     ],
     ("torch", Link.SIGMOID): [
+        "outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32)).clamp(-1e9, 1e9)",
         "log_y = torch.nn.functional.logsigmoid(outputs)",
         "y = torch.sigmoid(outputs).clamp(eps, 1 - eps)",
     ],
-    ("torch", Link.IDENTITY): ["y = outputs"],
+    ("torch", Link.IDENTITY): ["y = outputs.to(torch.promote_types(outputs.dtype, torch.float32))"],
     ("numpy", Link.SOFTMAX): [
+        "outputs = np.clip(np.asarray(outputs, dtype=float), -1e9, None)",
         "shifted = outputs - outputs.max(axis=1, keepdims=True)",
         "log_y = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))",
         "y = np.clip(np.exp(log_y), eps, 1 - eps)",
     ],
     ("numpy", Link.SIGMOID): [
+        "outputs = np.clip(np.asarray(outputs, dtype=float), -1e9, 1e9)",
         "log_y = -np.logaddexp(0, -outputs)",
         "y = np.clip(np.exp(log_y), eps, 1 - eps)",
     ],
-    ("numpy", Link.IDENTITY): ["y = outputs"],
+    ("numpy", Link.IDENTITY): ["y = np.asarray(outputs, dtype=float)"],
 }
-ONE_HOT = {
-    "torch": "x = target if target.is_floating_point() else torch.nn.functional.one_hot(target, y.shape[1]).to(y.dtype)",
-    "numpy": "x = target if target.ndim == 2 else np.eye(outputs.shape[1])[target]",
+LOG_NOT_Y = {
+    ("torch", Link.SOFTMAX): [
+        "largest = log_y.argmax(dim=1, keepdim=True)",
+        "others = log_y.scatter(1, largest, -1e9).logsumexp(dim=1, keepdim=True)",
+        "log_not_y = torch.log1p(-log_y.exp().scatter(1, largest, 0.0)).scatter(1, largest, others)",
+    ],
+    ("torch", Link.SIGMOID): ["log_not_y = torch.nn.functional.logsigmoid(-outputs)"],
+    ("numpy", Link.SOFTMAX): [
+        "largest = np.arange(outputs.shape[1]) == log_y.argmax(axis=1)[:, None]",
+        "others = np.logaddexp.reduce(np.where(largest, -1e9, log_y), axis=1, keepdims=True)",
+        "log_not_y = np.where(largest, others, np.log1p(-np.minimum(np.exp(log_y), 0.5)))",
+    ],
+    ("numpy", Link.SIGMOID): ["log_not_y = -np.logaddexp(0, outputs)"],
 }
+CLASSES = {
+    "torch": [
+        "if not target.is_floating_point():",
+        "    target = torch.nn.functional.one_hot(target.long(), outputs.shape[1])",
+    ],
+    "numpy": [
+        "if np.ndim(target) == 1:",
+        "    target = np.eye(outputs.shape[1])[np.where(np.less(target, 0), outputs.shape[1], target)]",
+    ],
+}
+LABELS = {"torch": "x = target.to(y.dtype)", "numpy": "x = np.asarray(target, dtype=float)"}
+SHAPES = [
+    "if x.shape != y.shape:",
+    '    raise ValueError(f"targets of shape {tuple(x.shape)} do not fit outputs of shape {tuple(y.shape)}")',
+]
 
 
 def source(
@@ -106,55 +133,18 @@ def source(
     if not 0 < eps < 0.5:
         raise ConfigError(f"eps is between 0 and 0.5, not {eps}")
     template = TORCH_SOURCE if language == "torch" else NUMPY_SOURCE
-    softmax = link is Link.SOFTMAX
+    softmax, identity = link is Link.SOFTMAX, link is Link.IDENTITY
+    predictions = PREDICTIONS[language, link] + (LOG_NOT_Y[language, link] if uses_log_not_y(expr) and not identity else [])
+    labels = [*(CLASSES[language] if softmax else []), LABELS[language], *SHAPES]
     return template.format(
         text=expr,
         class_reduction=class_reduction,
         eps=repr(float(eps)).replace("e-0", "e-"),  # 1e-7, as people write it
-        outputs="shape (N, C), logits." if link is not Link.IDENTITY else "shape (N, C), predictions.",
+        outputs="shape (N, C), predictions." if identity else "shape (N, C), logits.",
         target="class indices, shape (N), or probabilities, shape (N, C)." if softmax else "labels, shape (N, C).",
-        predictions="\n".join(f"    {line}" for line in PREDICTIONS[language, link]),
-        labels=f"    {ONE_HOT[language] if softmax else 'x = target'}",
-        code=code(expr, "torch" if language == "torch" else "np", has_log_y=link is not Link.IDENTITY),
+        body="\n".join(f"    {line}" for line in predictions + labels),
+        code=code(expr, "torch" if language == "torch" else "np", has_logs=not identity),
     )
-
-
-# Source text, its precedence, and whether it is a number.
-Code = tuple[str, int, bool]
-
-
-def code(expr: Expr, module: str, has_log_y: bool = True) -> str:
-    """A Python expression in x and y (and log_y in place of log(y)) that calls the functions of `module`."""
-
-    def leaf(node: Expr) -> Code:
-        return _number(node.value) if node.is_constant else (node.symbol, ATOM, False)
-
-    def apply(operator: Operator, arguments: tuple[Code, ...]) -> Code:
-        if operator.name == "log" and arguments[0][0] == "y" and has_log_y:
-            return "log_y", ATOM, False
-        if all(is_number for _, _, is_number in arguments):
-            return _number(_constant_value(operator, arguments))
-        if operator.precedence is None:
-            texts = [f"{module}.full_like(y, {t})" if n and operator.name != "pow" else t for t, _, n in arguments]
-            return operator.code.format(*texts, m=module), ATOM, False
-        (left, left_binds, _), (right, right_binds, _) = arguments
-        left = left if left_binds >= operator.precedence else f"({left})"
-        right = right if right_binds > operator.precedence else f"({right})"
-        return operator.code.format(left, right), operator.precedence, False
-
-    text, _, is_number = fold(expr, leaf, apply)
-    return f"{module}.full_like(y, {text})" if is_number else text
-
-
-def _number(value: float) -> Code:
-    text = repr(value) if np.isfinite(value) else f'float("{value}")'
-    return text, NEGATIVE if text.startswith("-") else ATOM, True
-
-
-def _constant_value(operator: Operator, arguments: tuple[Code, ...]) -> float:
-    with np.errstate(all="ignore"):
-        values = [np.float64(text.removeprefix('float("').removesuffix('")')) for text, _, _ in arguments]
-        return float(operator.value(np, *values))
 
 
 class _SympyFunctions:

@@ -150,11 +150,7 @@ LINKS: dict[Link, LinkFunctions] = {
 }
 # For losses with log(1 - y).  The others do without: it costs time, and another u rounds derivatives differently.
 LINKS_WITH_LOG_NOT_Y: dict[Link, LinkFunctions] = {
-    Link.SOFTMAX: replace(
-        LINKS[Link.SOFTMAX], differentiable=_softmax_differentiable_both, duals=_softmax_duals_both
-    ),
-    Link.SIGMOID: replace(
-        LINKS[Link.SIGMOID], differentiable=_sigmoid_differentiable_both, duals=_sigmoid_duals_both
-    ),
+    Link.SOFTMAX: replace(LINKS[Link.SOFTMAX], differentiable=_softmax_differentiable_both, duals=_softmax_duals_both),
+    Link.SIGMOID: replace(LINKS[Link.SIGMOID], differentiable=_sigmoid_differentiable_both, duals=_sigmoid_duals_both),
     Link.IDENTITY: LINKS[Link.IDENTITY],
 }
