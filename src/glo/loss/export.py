@@ -45,7 +45,7 @@ def loss(outputs, target, eps={eps}):
 {body}
     with np.errstate(all="ignore"):
         f = {code}
-    return -np.{class_reduction}(f, axis=1).mean()
+        return -np.{class_reduction}(f, axis=1).mean()
 '''
 
 # The statements that turn outputs into predictions, and those for log(1 - y), by language and link.
@@ -69,7 +69,7 @@ PREDICTIONS = {
     ],
     ("numpy", Link.SIGMOID): [
         "outputs = np.clip(np.asarray(outputs, dtype=float), -1e9, 1e9)",
-        "log_y = -np.logaddexp(0, -outputs)",
+        "log_y = np.minimum(outputs, 0) - np.log1p(np.exp(-np.abs(outputs)))",
         "y = np.clip(np.exp(log_y), eps, 1 - eps)",
     ],
     ("numpy", Link.IDENTITY): ["y = np.asarray(outputs, dtype=float)"],
@@ -77,16 +77,16 @@ PREDICTIONS = {
 LOG_NOT_Y = {
     ("torch", Link.SOFTMAX): [
         "largest = log_y.argmax(dim=1, keepdim=True)",
-        "others = log_y.scatter(1, largest, -1e9).logsumexp(dim=1, keepdim=True)",
+        "others = log_y.scatter(1, largest, -2e9).logsumexp(dim=1, keepdim=True)",
         "log_not_y = torch.log1p(-log_y.exp().scatter(1, largest, 0.0)).scatter(1, largest, others)",
     ],
     ("torch", Link.SIGMOID): ["log_not_y = torch.nn.functional.logsigmoid(-outputs)"],
     ("numpy", Link.SOFTMAX): [
         "largest = np.arange(outputs.shape[1]) == log_y.argmax(axis=1)[:, None]",
-        "others = np.logaddexp.reduce(np.where(largest, -1e9, log_y), axis=1, keepdims=True)",
+        "others = np.logaddexp.reduce(np.where(largest, -2e9, log_y), axis=1, keepdims=True)",
         "log_not_y = np.where(largest, others, np.log1p(-np.minimum(np.exp(log_y), 0.5)))",
     ],
-    ("numpy", Link.SIGMOID): ["log_not_y = -np.logaddexp(0, outputs)"],
+    ("numpy", Link.SIGMOID): ["log_not_y = np.minimum(-outputs, 0) - np.log1p(np.exp(-np.abs(outputs)))"],
 }
 CLASSES = {
     "torch": [

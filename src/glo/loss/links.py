@@ -91,7 +91,7 @@ def _softmax_duals(z: Tensor, eps: float, dim: int) -> Predictions:
 def _log_not(log_y: Tensor, raw: Tensor, dim: int) -> Tensor:
     """log(1 - y): of the largest class from the log(y) of the others; of the others from y, which is at most 1/2."""
     largest = log_y.argmax(dim, keepdim=True)
-    others = log_y.scatter(dim, largest, LOG_ZERO).logsumexp(dim, keepdim=True)
+    others = log_y.scatter(dim, largest, 2 * LOG_ZERO).logsumexp(dim, keepdim=True)  # finite, in case there are none
     return torch.log1p(-raw.scatter(dim, largest, 0.0)).scatter(dim, largest, others)
 
 
@@ -120,12 +120,13 @@ def _softmax_duals_both(z: Tensor, eps: float, dim: int) -> Predictions:
 
 
 def _sigmoid_differentiable(z: Tensor, eps: float, dim: int) -> tuple[Tensor, Tensor, None]:
-    return torch.sigmoid(z).clamp(eps, 1 - eps), logsigmoid(z.clamp(min=LOG_ZERO)), None
+    z = z.clamp(LOG_ZERO, -LOG_ZERO)
+    return torch.sigmoid(z).clamp(eps, 1 - eps), logsigmoid(z), None
 
 
 def _sigmoid_differentiable_both(z: Tensor, eps: float, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    y, log_y, _ = _sigmoid_differentiable(z, eps, dim)
-    return y, log_y, logsigmoid(-z.clamp(max=-LOG_ZERO))
+    z = z.clamp(LOG_ZERO, -LOG_ZERO)
+    return torch.sigmoid(z).clamp(eps, 1 - eps), logsigmoid(z), logsigmoid(-z)
 
 
 def _sigmoid_duals(z: Tensor, eps: float, dim: int) -> Predictions:
