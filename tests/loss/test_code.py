@@ -78,6 +78,7 @@ def value_of(expr: Expr, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         ("square(x - y)", "(x - y) ** 2"),
         ("(y - x)**0.5", "(y - x) ** np.full_like(y, 0.5)"),
         ("x - (y - 1) - -x/y", "x - (y - 1.0) - -x / y"),
+        ("1/y - 2/y", "1.0 / y - np.full_like(y, 2.0) / y"),
         ("max(x, 2*3)", "np.maximum(x, np.full_like(y, 6.0)) + 0.0"),
         ("0.5", "np.full_like(y, 0.5)"),
     ],

@@ -25,10 +25,10 @@ LOSSES = int(os.environ.get("GLO_DIFFERENTIAL_LOSSES", "10000"))
 BATCH = 50  # losses of a population
 NUMBERS = (0, 1, -1, 2, -2, 3, 0.5, -0.5, 0.25, 1.5, -1.7)
 LEAVES = [*map(parse, ("x", "x", "y", "y", "y", "log(y)", "log(1 - y)", "1 - y"))]
-# Probabilities from 1e-300 to 1 - 1e-16, and masked classes.
+# Probabilities from 0 to 1, and masked classes.
 LOGITS = [
-    [0.31, -0.73, 1.13], [2.17, -2.57, 0.43], [40.9, -3.3, 1.7], [-60.1, -20.3, -25.9], [700.7, 0.53, -1.9], [1e4, -1e4, 3.7],
-    [-torch.inf, 0.23, -0.17], [1.57, -torch.inf, -torch.inf],
+    [0.31, -0.73, 1.13], [2.17, -2.57, 0.43], [40.9, -3.3, 1.7], [-60.1, -20.3, -25.9], [90.7, 0.53, -1.9],
+    [1e4, -1e4, 3.7], [-torch.inf, 0.23, -0.17], [1.57, -torch.inf, -torch.inf],
 ]  # fmt: skip
 HARD = torch.tensor([0, 1, 0, 1, 2, 0, 1, 0])
 LABELS = torch.tensor([[1.0, 0.0, 0.3]] * 4 + [[0.2, 0.8, 0.0], [0.0, 0.5, 1.0], [0.0, 1.0, 0.7], [0.6, 0.0, 0.0]]).double()

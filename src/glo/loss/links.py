@@ -104,9 +104,9 @@ def _softmax_differentiable_both(z: Tensor, eps: float, dim: int) -> tuple[Tenso
 def _softmax_duals_both(z: Tensor, eps: float, dim: int) -> Predictions:
     """With u = log(y) - log(1 - y): du_k/dz_j is 1 for k = j, else -y_j/(1 - y_k)."""
     log_y = torch.log_softmax(z.clamp_(min=LOG_ZERO), dim)
-    raw = log_y.clamp_min(SMALLEST_LOG).exp_()
+    raw = log_y.exp()
     log_not_y = _log_not(log_y, raw, dim)
-    not_y = log_not_y.clamp_min(SMALLEST_LOG).exp_()
+    not_y = log_not_y.exp()
 
     def pullback(g: Tensor) -> Tensor:
         largest = log_y.argmax(dim, keepdim=True)

@@ -95,17 +95,18 @@ def code(expr: Expr, module: str, has_logs: bool = True) -> str:
         return _number(node.value) if node.is_constant else Code(node.symbol)
 
     def array(argument: Code) -> Code:
-        """A number as an array: for some numbers, a power computes something else, and other functions refuse them."""
         return argument if argument.number is None else Code(f"{module}.full_like(y, {argument.text})")
 
     def apply(operator: Operator, arguments: tuple[Code, ...]) -> Code:
-        numbers = [argument.number for argument in arguments if argument.number is not None]
-        if len(numbers) == len(arguments):
+        first, *others = arguments
+        if all(argument.number is not None for argument in arguments):
             with np.errstate(all="ignore"):
-                return _number(float(operator.value(np, *map(np.float64, numbers))))
-        if operator.precedence is None:
-            arguments = tuple(map(array, arguments))
-        return operator.value(CodeFunctions(module), *arguments)
+                return _number(float(operator.value(np, *(np.float64(argument.number) for argument in arguments))))
+        if operator.precedence is None:  # functions refuse numbers, and y**0.5 would be a square root
+            first, *others = map(array, arguments)
+        elif operator.name == "/" and first.number not in (1, -1):  # torch would compute 2/y as 2*(1/y)
+            first = array(first)
+        return operator.value(CodeFunctions(module), first, *others)
 
     logs = {LOG_Y: Code("log_y")} | dict.fromkeys(LOG_NOT_Y, Code("log_not_y"))
     return array(fold(expr, leaf, apply, logs if has_logs else None)).text
