@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from glo.errors import ConfigError
 from glo.expr import Dual, Expr, evaluate_dual
 from glo.expr.dual import uses_log_not_y
 from glo.loss.graph import Graph, SymbolFunctions
@@ -64,11 +65,14 @@ class PopulationLoss:
 
         Args:
             z: outputs, shape (P, N, C).
-            target: class indices (N), or labels (N, C); the same for all networks.
+            target: class indices (N) for softmax, or labels (N, C); the same for all networks.
             weights: factor of the derivative; a tensor of shape (P, 1, 1) has one for each network.
 
         Returns:
             Tensor of shape (P, N, C).
+
+        Raises:
+            ConfigError: for a target of another shape.
         """
         factor = -self._scale(z) * weights
 
@@ -122,9 +126,15 @@ class _Part:
     def _evaluate(self, part: Literal["value", "tangent"], predictions: Predictions, target: Tensor) -> Tensor:
         """f or its derivative by u, shape (P, C, N)."""
         shape, dtype = predictions.y.shape, predictions.y.dtype
+        by_index = self._link is Link.SOFTMAX and not target.is_floating_point()
+        if target.shape != (shape[2:] if by_index else (shape[2], shape[1])):
+            raise ConfigError(
+                f"a target of shape {tuple(target.shape)} does not fit {shape[2]} outputs of {shape[1]} classes: "
+                "give class indices, or a target of the outputs' shape"
+            )
         tensors = {name: getattr(predictions, name) for name in INPUTS}
         inputs = {name: tensor.flatten(1) for name, tensor in tensors.items() if tensor is not None}
-        if target.is_floating_point() or self._link is not Link.SOFTMAX:
+        if not by_index:
             inputs["x"] = target.to(dtype).T.expand(shape).flatten(1)
             return self._run(part, None, inputs).reshape(shape)
         # The columns of the right classes, in (C, N).
