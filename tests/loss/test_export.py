@@ -167,6 +167,25 @@ def test_options_change_the_exported_loss(link: Link, language: Language) -> Non
     assert mean == pytest.approx(default / 4)
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("link", list(Link))
+@pytest.mark.parametrize("shape", [(6,), (6, 1), (1, 4), (4,), (4, 6)], ids=str)
+def test_exported_source_does_not_broadcast_targets(shape: tuple[int, ...], link: Link, language: Language) -> None:
+    z, _ = draw(7, link, True)
+    target = torch.zeros(shape, dtype=torch.float64)
+    with pytest.raises((ValueError, IndexError)):
+        value_of(source(NAMED["mae"], language, link), language, z, target)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("index", [-1, 4, -100])
+def test_exported_source_refuses_class_indices_out_of_range(index: int, language: Language) -> None:
+    z, target = draw(7, Link.SOFTMAX, True)
+    target[2] = index
+    with pytest.raises((RuntimeError, IndexError)):
+        value_of(source(NAMED["mae"], language), language, z, target)
+
+
 @pytest.mark.parametrize("options", [{"class_reduction": "max"}, {"eps": 0.0}, {"eps": 0.5}, {"eps": float("nan")}], ids=str)
 def test_bad_options_are_refused_by_name(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from glo.errors import ConfigError, ExpressionError
-from glo.loss import ExpressionLoss
+from glo.expr import parse
+from glo.loss import ExpressionLoss, PopulationLoss, source
 from glo.records import Link
 
 CLASSES = 5
@@ -261,12 +262,24 @@ def test_constant_and_loss_of_labels_alone_have_the_usual_shape(reduction: str, 
         {"eps": 0.0},
         {"eps": 0.5},
         {"link": "probit"},
+        # Options without meaning for the link.
+        {"label_smoothing": 0.1, "link": "identity"},
+        {"ignore_index": 0, "link": "identity"},
+        {"ignore_index": 0, "link": "sigmoid"},
+        {"pos_weight": [2.0], "link": "softmax"},
+        {"pos_weight": [2.0], "link": "identity"},
     ],
     ids=str,
 )
 def test_bad_options_are_refused_by_name(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
         ExpressionLoss("x*log(y)", **options)
+
+
+def test_ignore_index_is_refused_with_probabilities() -> None:
+    loss = ExpressionLoss("x*log(y)", ignore_index=1)
+    with pytest.raises(ConfigError, match="ignore_index"):
+        loss(torch.zeros(2, 3), torch.full((2, 3), 1 / 3))
 
 
 def test_bad_expression_is_refused() -> None:
@@ -302,10 +315,116 @@ def test_other_links_do_not_broadcast_targets(shape: tuple[int, ...], link: str)
         ExpressionLoss("mse", link=link)(torch.zeros(4, 3), torch.zeros(shape))
 
 
-@pytest.mark.parametrize("index", [3, -1])
-def test_class_index_out_of_range_is_refused(index: int) -> None:
-    with pytest.raises((ConfigError, RuntimeError, IndexError)):
-        ExpressionLoss("x*log(y)")(torch.zeros(2, 3), torch.tensor([0, index]))
+@pytest.mark.parametrize("index", [3, -1, 255])
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4), (3,)], ids=str)
+def test_class_index_out_of_range_is_refused_by_name(shape: tuple[int, ...], index: int) -> None:
+    target = torch.zeros(shape[:1] + shape[2:] if len(shape) > 1 else (), dtype=torch.int64)
+    target.view(-1)[-1] = index
+    with pytest.raises(ConfigError, match=f"class {index} .* 3 classes"):
+        ExpressionLoss("x*log(y)")(torch.zeros(shape), target)
+
+
+INTEGERS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_class_indices_of_every_integer_type(dtype: torch.dtype) -> None:
+    z = torch.randn(300, 200, generator=seeded(dtype))
+    target = (torch.arange(300) % (200 if dtype is not torch.int8 else 120)).to(dtype)
+    expected = nn.functional.cross_entropy(z, target.long())
+    assert_close(ExpressionLoss("x*log(y)")(z, target), expected)
+    # 300 samples of 200 classes are more than a uint8 can count.
+    assert_close(PopulationLoss([parse("x*log(y)")]).value(z[None], target)[0], expected)
+    assert_close(
+        ExpressionLoss("x*log(y)", ignore_index=7)(z, target), nn.functional.cross_entropy(z, target.long(), ignore_index=7)
+    )
+    for language, arguments in (("torch", (z, target)), ("numpy", (z.numpy(), target.numpy()))):
+        names: dict[str, Any] = {}
+        exec(source(parse("x*log(y)"), language), names)  # noqa: S102 - running the exported code is the test
+        assert float(names["loss"](*arguments)) == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_true_and_false_are_classes_1_and_0() -> None:
+    z, target = torch.randn(6, 2, generator=seeded("bool")), torch.arange(6) % 2 == 1
+    assert_close(ExpressionLoss("x*log(y)")(z, target), nn.functional.cross_entropy(z, target.long()))
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, torch.bool, torch.float64], ids=str)
+def test_labels_of_every_type_under_sigmoid(dtype: torch.dtype) -> None:
+    z, target = torch.randn(6, 4, generator=seeded(dtype)), (torch.arange(24).reshape(6, 4) % 3 == 0).to(dtype)
+    expected = nn.functional.binary_cross_entropy_with_logits(z, target.float())
+    expression = parse("x*log(y) + (1 - x)*log(1 - y)")
+    assert_close(ExpressionLoss(expression, link="sigmoid", class_reduction="mean")(z, target), expected)
+    assert_close(PopulationLoss([expression], Link.SIGMOID, "mean").value(z[None], target)[0], expected)
+
+
+@pytest.mark.parametrize("name", ["weight", "pos_weight"])
+@pytest.mark.parametrize(
+    "factors",
+    [torch.tensor(2.0), torch.ones(1, 3), torch.ones(3, 1), [[1.0, 2.0, 3.0]], "abc", [1, "a"], {"a": 1.0}],
+    ids=str,
+)
+def test_weight_that_is_no_list_of_numbers_is_refused_by_name(factors: Any, name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{name} "):
+        ExpressionLoss("mae", link="sigmoid", **{name: factors})
+
+
+@pytest.mark.parametrize("name", ["weight", "pos_weight"])
+@pytest.mark.parametrize(
+    ("shape", "count"), [((4, 1), 3), ((4, 3), 1), ((4, 3), 2), ((4,), 4), ((4, 3, 2), 2), ((4, 1), 19)]
+)
+def test_weight_for_another_number_of_classes_is_refused(shape: tuple[int, ...], count: int, name: str) -> None:
+    """It would be broadcast over samples or classes."""
+    factors: Any = {name: [1.0] * count}
+    with pytest.raises(ConfigError, match=rf"^{name} has {count} numbers"):
+        ExpressionLoss("mae", link="sigmoid", **factors)(torch.zeros(shape), torch.zeros(shape))
+
+
+def test_weight_of_another_number_of_classes_is_refused_under_softmax() -> None:
+    for weight in ([2.0], [1.0, 2.0]):
+        with pytest.raises(ConfigError, match="3 classes"):
+            ExpressionLoss("x*log(y)", weight=weight)(torch.zeros(2, 3), torch.tensor([0, 1]))
+
+
+def test_weight_may_be_a_list_or_of_another_type() -> None:
+    z, target = torch.randn(7, CLASSES, generator=seeded("list")), index_target((7, CLASSES), seeded("target"))
+    expected = nn.functional.cross_entropy(z, target, torch.tensor(WEIGHT))
+    for weight in (WEIGHT, tuple(WEIGHT), torch.tensor(WEIGHT).double(), torch.tensor(WEIGHT).numpy()):
+        found = ExpressionLoss("x*log(y)", weight=weight)(z, target)
+        assert found.dtype == torch.float32
+        assert_close(found, expected)
+    whole = ExpressionLoss("x*log(y)", weight=[1, 2, 3, 4, 5])(z, target)
+    assert_close(whole, nn.functional.cross_entropy(z, target, torch.arange(1.0, 6.0)))
+
+
+@pytest.mark.parametrize("shape", [(9,), (9, 1)])
+def test_weight_of_a_single_output(shape: tuple[int, ...]) -> None:
+    z, target = torch.randn(shape, generator=seeded(shape)), (torch.arange(9) % 2).float().reshape(shape)
+    options: dict[str, Any] = {"weight": torch.tensor([2.0]), "pos_weight": torch.tensor([5.0])}
+    found = ExpressionLoss("binary_cross_entropy", link="sigmoid", **options)(z, target)
+    assert_close(found, nn.functional.binary_cross_entropy_with_logits(z, target, **options))
+
+
+@pytest.mark.parametrize("name", ["mae", "brier", "baikal", "binary_cross_entropy"])
+def test_pos_weight_multiplies_the_terms_of_positive_labels(name: str) -> None:
+    z, target = torch.randn(8, 3, generator=seeded(name)), (torch.arange(24).reshape(8, 3) % 2).float()
+    factors = torch.tensor([3.0, 0.5, 1.0])
+
+    def term(k: int, **options: Any) -> Tensor:
+        return ExpressionLoss(name, "none", link="sigmoid", **options)(z[:, k], target[:, k])
+
+    expected = sum(term(k) * torch.where(target[:, k] == 1, factors[k], 1.0) for k in range(3))
+    assert isinstance(expected, Tensor)
+    assert_close(ExpressionLoss(name, "none", link="sigmoid", pos_weight=factors)(z, target), expected)
+
+
+@pytest.mark.parametrize("name", ["brier", "baikal"])
+def test_pos_weight_of_one_changes_nothing(name: str) -> None:
+    z, target = torch.randn(8, 3, generator=seeded(name)), torch.rand(8, 3, generator=seeded("soft"))
+    assert_close(
+        ExpressionLoss(name, link="sigmoid", pos_weight=[1, 1, 1])(z, target),
+        ExpressionLoss(name, link="sigmoid")(z, target),
+    )
 
 
 def test_weight_is_saved_and_moved_with_the_module() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from glo.catalog import NAMED
+from glo.errors import ConfigError
 from glo.expr import OPERATORS, Dual, Expr, evaluate_dual, parse
 from glo.expr.dual import uses_log_not_y
 from glo.loss import LINKS, ExpressionLoss, PopulationLoss
@@ -181,6 +182,15 @@ def test_batch_size_and_kind_of_labels_may_change() -> None:
                 [ExpressionLoss(name)(one, target) for name, one in zip(("baikal", "brier"), z, strict=True)]
             )
             torch.testing.assert_close(loss.value(z, target), expected)
+
+
+@pytest.mark.parametrize("link", list(Link))
+@pytest.mark.parametrize("shape", [(SAMPLES, 1), (1, CLASSES), (CLASSES,), (SAMPLES, CLASSES + 1), (1,)])
+def test_target_that_would_be_broadcast_is_refused(shape: tuple[int, ...], link: Link) -> None:
+    z, _ = draw(0, link, 1, False)
+    for dtype in (torch.float64, torch.int64):
+        with pytest.raises(ConfigError, match="target of shape"):
+            PopulationLoss([NAMED["mae"]], link).gradient(z, torch.zeros(shape, dtype=dtype))
 
 
 class Calls(TorchDispatchMode):

@@ -26,7 +26,8 @@ class TrainingConfig(Config):
         weight_decay: L2 penalty, as in `torch.optim.SGD`.
         schedule: (step, factor) pairs: from that step on, the learning rate is multiplied by the factor.
         class_reduction: sum or mean over classes; the sum reproduces the paper's accuracies.
-        eps: predictions are clamped to [eps, 1 - eps] (not inside log(y), which comes from log-softmax).
+        eps: predictions are clamped to [eps, 1 - eps] (not inside log(y) and log(1 - y), which come from
+            log-softmax or log-sigmoid).
         early_stop: fraction of the steps after which a network still at chance is stopped; 0 never stops one.  It is off for
             metrics other than the accuracy, and where the standard loss is still at chance too.
         curve_every: steps between evaluations for the curve; 0 for none.
