@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 FIXED = (
     "All losses have the same learning rate: a loss with a larger gradient learns faster at it, whatever else it does. "
     "The comparison is confounded by the scale of the gradients."
+)
+FAILED = (
+    "{name}: {count} of {trainings} trainings of {steps} steps failed, {on_test} of them on test, and count 0; "
+    "the first {reason}"
 )
 EDGE = "the best learning rate found for {name}, {rate:g}, is at the edge of what was tried: give a wider --learning-rates"
 
@@ -189,7 +193,7 @@ def compare_losses(
             baseline=next(iter(families)),
             horizons=horizons,
             agreement=agreements,
-            warnings=_rate_warnings(config, horizons) + flip_warnings(agreements),
+            warnings=_failure_warnings(horizons) + _rate_warnings(config, horizons) + flip_warnings(agreements),
             training=trainings[-1],
             device=executor.device,
             cluster=not isinstance(executor, (InlineExecutor, ForkingExecutor)),
@@ -205,6 +209,18 @@ def _changed(task: Task, config: ComparisonConfig) -> Task:
 
 def _rate_warnings(config: ComparisonConfig, horizons: Sequence[Horizon]) -> list[str]:
     edges = [
-        EDGE.format(name=row.name, rate=row.learning_rate) for horizon in horizons for row in horizon.rows if row.at_edge
+        EDGE.format(name=row.name, rate=row.learning_rate)
+        for horizon in horizons
+        for row in horizon.rows
+        if row.at_edge and not row.failed
     ]
     return [FIXED] * config.confounded + edges
+
+
+def _failure_warnings(horizons: Sequence[Horizon]) -> list[str]:
+    return [
+        FAILED.format(name=row.name, steps=horizon.steps, **asdict(row.failures))
+        for horizon in horizons
+        for row in horizon.rows
+        if row.failures.count
+    ]

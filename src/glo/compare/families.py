@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from glo.catalog import (
     binary_cross_entropy,
     cross_entropy,
@@ -14,10 +16,12 @@ from glo.catalog import (
 )
 from glo.compare.config import SMOOTHINGS, ComparisonConfig
 from glo.errors import ConfigError
-from glo.expr import Expr
+from glo.evaluation import probe_points, structure
+from glo.expr import Expr, probed_slopes
 from glo.records import Link
 from glo.tasks import Task
 
+FLAT = 1e-9  # slopes below it at all probe points are rounding errors
 Family = Mapping[str, Expr]  # the variants of one contender, by name; the best on validation is measured on test
 
 
@@ -25,15 +29,27 @@ def contenders(task: Task, losses: Sequence[str | Expr], config: ComparisonConfi
     """The families to compare, by name; the first is the baseline.
 
     Raises:
-        ConfigError: if there is only one.
+        ConfigError: if there is only one, or one is constant in the outputs of a network.
     """
     given: dict[str, Family] = {str(loss).strip(): {"": resolve(loss)} for loss in losses}
+    for name, family in given.items():
+        if (reason := why_constant(family[""], task)) is not None:
+            raise ConfigError(f"'{name}' cannot train a network: it {reason}")
     standard = baselines(task, config.smoothings) if config.baselines else {}
     known = [family[""] for family in standard.values() if "" in family]
     families = standard | {name: family for name, family in given.items() if family[""] not in known}
     if len(families) < 2:
         raise ConfigError("there is only one loss: give another to compare it with, or leave the baselines in")
     return families
+
+
+def why_constant(loss: Expr, task: Task) -> str | None:
+    """Why a loss teaches nothing: it lacks the label or the prediction, or is flat in the prediction.  None if it may."""
+    (reason,) = structure([loss])
+    if reason is not None:
+        return reason
+    slopes = probed_slopes(loss, probe_points(task.link, task.soft))
+    return "does not change with the prediction y: its derivative is zero" if np.abs(slopes).max() < FLAT else None
 
 
 def baselines(task: Task, smoothings: Sequence[float] = SMOOTHINGS) -> dict[str, Family]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from glo.compare.config import ComparisonConfig
+from glo.compare.failures import Failures, failures_of
 from glo.compare.families import Family
 from glo.compare.procedures import Procedure, Request
 from glo.compare.rows import ComparisonRow, Contender, rows_of
@@ -58,18 +59,21 @@ def choose(
         trainings = [Training(families[name][variant], rate) for name, variant, rate in wanted]
         results = yield from _by_seed("choosing learning rates", task, training, trainings, seeds)
         scores = np.array([[0.0 if isinstance(r, Failure) else _useful(r.validation) for r in row] for row in results])
-        for (name, variant, rate), score in zip(wanted, scores.mean(0).tolist(), strict=True):
+        columns = zip(*results, strict=True)
+        for (name, variant, rate), score, column in zip(wanted, scores.mean(0).tolist(), columns, strict=True):
             choices[name].scores[variant, rate] = score
+            choices[name].failures += failures_of(column)
     return {name: choice.winner() for name, choice in choices.items()}
 
 
 @dataclass
 class _Choice:
-    """The variants and rates of one family, and the scores of those that were tried."""
+    """The variants and rates of one family, the scores of those that were tried, and the failures among them."""
 
     family: Family
     ladder: tuple[float, ...]
     scores: dict[tuple[str, float], float] = field(default_factory=dict)
+    failures: Failures = Failures()
 
     def wanted(self) -> Iterator[tuple[str, float]]:
         """The next to try: first the whole grid, then one rate beyond an end of the ladder if the best is there."""
@@ -80,7 +84,7 @@ class _Choice:
 
     def winner(self) -> Contender:
         (variant, rate), score = self._best()
-        return Contender(self.family[variant], variant, rate, score, at_edge=self._beyond() is not None)
+        return Contender(self.family[variant], variant, rate, score, self._beyond() is not None, self.failures)
 
     def _best(self) -> tuple[tuple[str, float], float]:
         """The highest score; among ties the first variant at its lowest rate."""
@@ -89,7 +93,7 @@ class _Choice:
 
     def _beyond(self) -> tuple[str, float] | None:
         """The next rate, if the best is the lowest or the highest that its variant was tried at."""
-        if len(self.ladder) == 1:
+        if len(self.ladder) == 1 or self.failures.count == self.failures.trainings:  # no rate is better than another
             return None
         (variant, rate), _ = self._best()
         tried = [r for v, r in self.scores if v == variant]
@@ -109,8 +113,10 @@ def measure(
     trainings = [Training(contender.expression, contender.learning_rate) for contender in contenders]
     seeds = derive_seeds(config.seed, "test", config.repeats)
     results = yield from _by_seed("measuring on test", task, training, trainings, seeds, test=True)
-    columns = [[0.0 if isinstance(r, Failure) else _useful(r.test) for r in row] for row in results]
-    return [Sample(values) for values in zip(*columns, strict=True)]
+    return [
+        Sample(tuple(0.0 if isinstance(r, Failure) else _useful(r.test) for r in column), failures_of(column, test=True))
+        for column in zip(*results, strict=True)
+    ]
 
 
 def _by_seed(

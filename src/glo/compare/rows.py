@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from glo.compare.failures import Failures
 from glo.compare.statistics import Sample, difference_interval, hedges_g, holm, welch
 from glo.expr import Expr, describe
 
@@ -18,6 +19,7 @@ class Contender:
         variant: name of the variant, e.g. smoothing "0.4".
         validation: mean validation metric over the tuning seeds.
         at_edge: whether the best rate is still the lowest or highest that was tried.
+        failures: of the trainings that chose.
     """
 
     expression: Expr
@@ -25,6 +27,7 @@ class Contender:
     learning_rate: float
     validation: float
     at_edge: bool = False
+    failures: Failures = Failures()
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class ComparisonRow:
         validation: mean validation metric over the tuning seeds.
         mean, sd, n: of the values.
         values: the test metric of each fresh seed; 0 for a training that failed.
+        failures: how many trainings failed, and why the first one did.
         difference: of the mean to that of the baseline.
         interval: its 95 % confidence interval.
         p_value: of Welch's two-tailed t-test.
@@ -59,11 +63,17 @@ class ComparisonRow:
     sd: float
     n: int
     values: tuple[float, ...]
+    failures: Failures = Failures()
     difference: float | None = None
     interval: tuple[float, float] | None = None
     p_value: float | None = None
     p_holm: float | None = None
     hedges_g: float | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether all trainings on test failed: then the numbers say nothing about the loss."""
+        return self.failures.on_test == self.n
 
     def to_dict(self) -> dict[str, Any]:
         """All but the name, as JSON-like data."""
@@ -105,6 +115,7 @@ def rows_of(contenders: Mapping[str, Contender], samples: Sequence[Sample]) -> l
                 sd=sample.sd,
                 n=sample.n,
                 values=sample.values,
+                failures=contender.failures + sample.failures,
                 **compared,
             )
         )

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from glo.compare.failures import Failures
+
 
 @dataclass(frozen=True)
 class Sample:
-    """The test metric of repeated trainings of one loss."""
+    """The test metric of repeated trainings of one loss, and how many of them failed; a failed one has the value 0."""
 
     values: tuple[float, ...]
+    failures: Failures = Failures()
 
     @property
     def n(self) -> int:

@@ -35,8 +35,10 @@ def comparison_table(
     for column in ("rate", "mean", "sd", "n", "difference", "95 % interval", "p", *["p (Holm)"] * several, "g"):
         table.add_column(column, justify="right")
     for row in rows:
-        numbers = [f"{row.learning_rate:g}", f"{row.mean:.4f}", f"{row.sd:.4f}", str(row.n)]
-        table.add_row(row.name, row.expression if row.expression != row.name else "", *numbers, *_difference(row, several))
+        measured = ["failed", ""] if row.failed else [f"{row.mean:.4f}", f"{row.sd:.4f}"]
+        compared = [] if row.failed or rows[0].failed else _difference(row, several)
+        expression = row.expression if row.expression != row.name else ""
+        table.add_row(row.name, expression, f"{row.learning_rate:g}", *measured, str(row.n), *compared)
     table.caption = "p: Welch's two-tailed t-test" + ", corrected for several losses by Holm" * several + "; g: Hedges' g"
     return table
 
