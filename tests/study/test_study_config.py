@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from glo.errors import ConfigError
-from glo.study import StudyConfig, TaskConfig, compose
+from glo.study import Study, StudyConfig, TaskConfig, compose
 from glo.tasks import Task, load_task
 from glo.tasks.training import training_config
 
@@ -79,8 +79,68 @@ def test_configuration_says_which_task(make_task: Callable[..., Task]) -> None:
     assert compose(named).task == TaskConfig(name="noisy-digits", options={"noise": 0.1}, digest=named.digest())
 
 
-def test_digest_of_the_task_cannot_be_set(composed: Compose, make_task: Callable[..., Task]) -> None:
-    assert composed(settings=["task.digest=mine"]).task.digest == make_task().digest()
+@pytest.mark.parametrize(
+    ("key", "value", "place"),
+    [
+        ("seed", "3", "--seed"),
+        ("preset", "'paper'", "--preset"),
+        ("phases", "['enumeration']", "the choice of command"),
+        ("task", "'digits'", "--task"),
+        ("task.name", "'digits'", "--task"),
+        ("task.digest", "'mine'", "the task itself"),
+        ("task.link", "'sigmoid'", "the task itself"),
+        ("task.by_name", "true", "the task itself"),
+    ],
+)
+def test_what_is_set_elsewhere_is_refused(
+    composed: Compose, toml: Callable[[str], Path], key: str, value: str, place: str
+) -> None:
+    """It would be overwritten, by the flag or by the task: in a setting and in a file alike."""
+    for layer in ({"settings": [f"{key}={value}"]}, {"file": toml(f"{key} = {value}\n")}):
+        with pytest.raises(ConfigError, match=f"option '{key}' cannot be set here: {place}.* sets it"):
+            composed(**layer)
+
+
+def test_options_of_a_task_that_was_not_loaded_with_them_are_refused(composed: Compose, toml: Callable[[str], Path]) -> None:
+    """They would be recorded, and have changed nothing."""
+    for layer in ({"settings": ["task.options.noise=0.2"]}, {"file": toml("[task.options]\nnoise = 0.2\n")}):
+        with pytest.raises(ConfigError, match=r"option 'task\.options\.noise' does nothing"):
+            composed(**layer)
+
+
+def test_options_of_a_named_task_are_read_from_file_and_settings(toml: Callable[[str], Path]) -> None:
+    file = toml("[task.options]\nnoise = 0.2\n")
+    assert Study("noisy-digits", file=file).task.digest() == load_task("noisy-digits", {"noise": 0.2}).digest()
+    changed = Study("noisy-digits", file=file, settings=["task.options.noise=0.3"])
+    assert changed.task.digest() == load_task("noisy-digits", {"noise": 0.3}).digest()
+    with pytest.raises(ConfigError, match=r"'task\.options' is a table"):
+        _ = Study("noisy-digits", settings=["task.options=3"]).task
+
+
+@pytest.mark.parametrize(
+    ("useless", "reason", "needed"),
+    [
+        ("genetic.tournament_size=5", "genetic.selection=tournament", "genetic.selection=tournament"),
+        ("genetic.attempts=5", "genetic.viable=true", "genetic.viable=true"),
+        ("genetic.elites=5", "steady-state search keeps", "genetic.steady_state=false"),
+        ("training.early_stop=0.2", "several seeds", "repeats=1"),
+    ],
+)
+def test_an_option_that_another_makes_useless_is_refused(composed: Compose, useless: str, reason: str, needed: str) -> None:
+    others = ["genetic.selection=roulette", "genetic.viable=false", "genetic.steady_state=true", "repeats=2"]
+    with pytest.raises(ConfigError, match=f"option '{useless.split('=')[0]}' does nothing here: .*{reason}"):
+        composed(settings=[useless, *others])
+    composed(settings=[useless, *others, needed])
+
+
+@pytest.mark.parametrize("setting", ["training.curve_every=5", "training={curve_every = 5}", "training.curve_on=test"])
+def test_a_study_keeps_no_curves(composed: Compose, setting: str) -> None:
+    with pytest.raises(ConfigError, match=r"option 'training\.curve_.*' does nothing here: .*--curve-every"):
+        composed(settings=[setting])
+
+
+def test_early_stopping_can_be_turned_off_over_several_seeds(composed: Compose) -> None:
+    assert composed(settings=["training.early_stop=0", "repeats=2"]).training.early_stop == 0
 
 
 def test_configuration_survives_json(composed: Compose) -> None:
@@ -199,7 +259,6 @@ def test_unknown_key_lists_its_neighbours(composed: Compose) -> None:
         ("genetic.crossover=2", "genetic.crossover", "2"),
         ("genetic.selection=lottery", "genetic.selection", "'lottery'"),
         ("generations=0", "generations", "0"),
-        ("seed=-1", "seed", "-1"),
     ],
 )
 def test_bad_value(composed: Compose, setting: str, key: str, given: str) -> None:

@@ -256,11 +256,12 @@ def test_a_callback_can_stop_the_study_which_goes_on_later(make_task: MakeTask, 
                 study.stop()
 
     options: Any = {**SMALL, "steady_state": steady}
-    whole = discover(make_task(), storage=tmp_path / "whole.db", slots=1, **options)
-    study = Study(make_task(), storage=tmp_path / "glo.db", slots=1, callbacks=[Stopping()])
+    slots = 1 if steady else None
+    whole = discover(make_task(), storage=tmp_path / "whole.db", slots=slots, **options)
+    study = Study(make_task(), storage=tmp_path / "glo.db", slots=slots, callbacks=[Stopping()])
     stopped = study.search(**options)
     assert sum(len(record.outcomes) for record in stopped.history) == (2 if steady else 16)
-    again = Study(make_task(), storage=tmp_path / "glo.db", slots=1, name=study.name).search()
+    again = Study(make_task(), storage=tmp_path / "glo.db", slots=slots, name=study.name).search()
     assert again.history_lines() == whole.history_lines()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glo.compare.config import ComparisonConfig
-from glo.compare.families import contenders
+from glo.compare.families import Family, contenders
 from glo.compare.horizons import Agreement, Horizon, agreement, flip_warnings
 from glo.compare.procedures import OnProgress, run_all
 from glo.compare.protocol import compare
@@ -193,7 +193,10 @@ def compare_losses(
             baseline=next(iter(families)),
             horizons=horizons,
             agreement=agreements,
-            warnings=_failure_warnings(horizons) + _rate_warnings(config, horizons) + flip_warnings(agreements),
+            warnings=_repeated(losses, families)
+            + _failure_warnings(horizons)
+            + _rate_warnings(config, horizons)
+            + flip_warnings(agreements),
             training=trainings[-1],
             device=executor.device,
             cluster=not isinstance(executor, (InlineExecutor, ForkingExecutor)),
@@ -205,6 +208,13 @@ def _changed(task: Task, config: ComparisonConfig) -> Task:
     if config.label_noise:
         task = with_label_noise(task, config.label_noise, config.seed)
     return with_train_fraction(task, config.train_fraction, config.seed) if config.train_fraction != 1 else task
+
+
+def _repeated(losses: Sequence[str | Expr], families: Mapping[str, Family]) -> list[str]:
+    """The given losses that are a baseline already, and so have no row of their own."""
+    names = dict.fromkeys(str(loss).strip() for loss in losses)
+    baseline = next(iter(families))
+    return [f"{name} is {baseline}, a baseline, and has no row of its own" for name in names if name not in families]
 
 
 def _rate_warnings(config: ComparisonConfig, horizons: Sequence[Horizon]) -> list[str]:

@@ -36,6 +36,9 @@ class Failures:
         )
 
 
+NO_FAILURES = Failures()
+
+
 def failures_of(results: Sequence[Result], test: bool = False) -> Failures:
     """The failures among results of one loss.
 

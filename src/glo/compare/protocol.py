@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from glo.compare.config import ComparisonConfig
-from glo.compare.failures import Failures, failures_of
+from glo.compare.failures import NO_FAILURES, Failures, failures_of
 from glo.compare.families import Family
 from glo.compare.procedures import Procedure, Request
 from glo.compare.rows import ComparisonRow, Contender, rows_of
@@ -73,7 +73,7 @@ class _Choice:
     family: Family
     ladder: tuple[float, ...]
     scores: dict[tuple[str, float], float] = field(default_factory=dict)
-    failures: Failures = Failures()
+    failures: Failures = NO_FAILURES
 
     def wanted(self) -> Iterator[tuple[str, float]]:
         """The next to try: first the whole grid, then one rate beyond an end of the ladder if the best is there."""

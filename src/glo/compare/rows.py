@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from glo.compare.failures import Failures
+from glo.compare.failures import NO_FAILURES, Failures
 from glo.compare.statistics import Sample, difference_interval, hedges_g, holm, welch
 from glo.expr import Expr, describe
 
@@ -27,7 +27,7 @@ class Contender:
     learning_rate: float
     validation: float
     at_edge: bool = False
-    failures: Failures = Failures()
+    failures: Failures = NO_FAILURES
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class ComparisonRow:
     sd: float
     n: int
     values: tuple[float, ...]
-    failures: Failures = Failures()
+    failures: Failures = NO_FAILURES
     difference: float | None = None
     interval: tuple[float, float] | None = None
     p_value: float | None = None

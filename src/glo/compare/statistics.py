@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from glo.compare.failures import Failures
+from glo.compare.failures import NO_FAILURES, Failures
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Sample:
     """The test metric of repeated trainings of one loss, and how many of them failed; a failed one has the value 0."""
 
     values: tuple[float, ...]
-    failures: Failures = Failures()
+    failures: Failures = NO_FAILURES
 
     @property
     def n(self) -> int:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, inspect, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from glo.errors import ConfigError, MissingStoreError, StoreError, StudyError
@@ -120,8 +120,13 @@ class Store:
         with self._explained(), self._backend.lock(self._engine, name, seconds):
             yield
 
-    def create_study(self, name: str, config: Mapping[str, Any], versions: Mapping[str, str]) -> None:
+    def create_study(
+        self, name: str, config: Mapping[str, Any], versions: Mapping[str, str], replace_empty: bool = False
+    ) -> None:
         """Add a study without generations.
+
+        Args:
+            replace_empty: whether it replaces a study of this name for which no generation is recorded.
 
         Raises:
             StudyError: if there is already a study of this name.
@@ -129,6 +134,9 @@ class Store:
         values = {"name": check_name(name), "created": datetime.now(UTC).isoformat(timespec="seconds")}
         try:
             with self._writing() as connection:
+                if replace_empty:
+                    begun = select(generations.c.run).where(generations.c.run == name).exists()
+                    connection.execute(delete(runs).where(runs.c.name == name, ~begun))
                 connection.execute(insert(runs).values(**values, config=dict(config), versions=dict(versions)))
         except IntegrityError:
             raise StudyError(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from glo.errors import ConfigError
 from glo.records import Outcome
 from glo.store import GenerationRecord
 
@@ -36,3 +38,17 @@ class Callback:
 
     def on_end(self, study: Study, result: StudyResult) -> None:
         """All phases have ended, or the study was stopped."""
+
+
+def check_callbacks(callbacks: Sequence[Callback]) -> None:
+    """Check that these are callbacks.
+
+    Raises:
+        ConfigError: if they are not; the message says what to give.
+    """
+    for callback in callbacks if isinstance(callbacks, Sequence) else [callbacks]:
+        if not isinstance(callback, Callback):
+            shown = f"the class {callback.__name__}" if isinstance(callback, type) else type(callback).__name__
+            raise ConfigError(f"a callback is an instance of a subclass of glo.Callback, not {shown}")
+    if not isinstance(callbacks, Sequence):
+        raise ConfigError("callbacks are a list, e.g. callbacks=[MyCallback()]")

@@ -81,6 +81,11 @@ class StudyConfig(Config):
         return len(self.training.learning_rates) > 1
 
     @property
+    def steady(self) -> bool:
+        """Whether a phase is a steady-state search."""
+        return PhaseKind.GENETIC in self.phases and self.genetic.steady_state
+
+    @property
     def planned(self) -> int | None:
         """The number of generations of all phases together; None if only the search will know."""
         if PhaseKind.ENUMERATION in self.phases or PhaseKind.OWN in self.phases:
@@ -107,6 +112,19 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+# Options that have a place of their own, where alone they are read.
+SET_ELSEWHERE = {
+    "task": "--task, in Python the argument task",
+    "preset": "--preset, in Python the argument preset",
+    "seed": "--seed, in Python the argument seed",
+    "phases": "the choice of command or method",
+    "task.name": "--task, in Python the argument task",
+    "task.digest": "the task itself",
+    "task.link": "the task itself",
+    "task.by_name": "the task itself",
+}
+
+
 def compose(
     task: Task,
     preset: str = "default",
@@ -125,15 +143,83 @@ def compose(
         overrides, defaults: nested values; None means not given.
 
     Raises:
-        ConfigError: naming the key, for an unknown key or a bad value.
+        ConfigError: naming the key, for an unknown key, a bad value, or an option that would do nothing.
     """
     if preset not in PRESETS:
         raise ConfigError(f"there is no preset '{preset}'; presets are {', '.join(PRESETS)}")
     values: dict[str, Any] = {"training": dict(task.training), "preset": preset}
-    for layer in (defaults or {}, PRESETS[preset], read_toml(file), read_settings(settings), overrides or {}):
+    for layer in (defaults or {}, PRESETS[preset], *given_layers(file, settings), overrides or {}):
         _merge(values, layer)
     _merge(values, {"task": task_config(task).model_dump(mode="json")})
-    return validated(values)
+    config = validated(values)
+    if ignored := config.task.options.keys() - task_config(task).options.keys():
+        raise ConfigError(f"option 'task.options.{min(ignored)}' does nothing: this task was not loaded with it")
+    refuse_unused(settings, _unused(config))
+    return config
+
+
+def given_layers(file: str | Path | None, settings: Sequence[str]) -> list[dict[str, Any]]:
+    """The values of a TOML file and of settings.
+
+    Raises:
+        ConfigError: for a file or setting of a bad form, or an option that is set elsewhere.
+    """
+    layers = [read_toml(file), read_settings(settings)]
+    for key in (key for layer in layers for key in flat(layer)):
+        if key in SET_ELSEWHERE:
+            raise ConfigError(f"option '{key}' cannot be set here: {SET_ELSEWHERE[key]} sets it")
+    return layers
+
+
+def task_options(file: str | Path | None, settings: Sequence[str]) -> dict[str, Any]:
+    """The options of the task that a file and settings have."""
+    options: dict[str, Any] = {}
+    for layer in given_layers(file, settings):
+        given = layer.get("task", {}).get("options", {})
+        if not isinstance(given, Mapping):
+            raise ConfigError(f"option 'task.options' is a table, e.g. task.options.noise=0.2, not {given!r}")
+        _merge(options, given)
+    return options
+
+
+def refuse_unused(settings: Sequence[str], unused: Mapping[str, str]) -> None:
+    """Refuse settings that would do nothing.
+
+    Args:
+        unused: the options, or tables of options, that are not read, and why.
+
+    Raises:
+        ConfigError: naming the option and the reason.
+    """
+    for key in flat(read_settings(settings)):
+        for option, reason in unused.items():
+            if f"{key}.".startswith(f"{option}."):
+                raise ConfigError(f"option '{key}' does nothing here: {reason}")
+
+
+def _unused(config: StudyConfig) -> dict[str, str]:
+    """The options that the others make useless, and why."""
+    genetic = config.genetic
+    conditions = {
+        "genetic.tournament_size": (genetic.selection != "tournament", "it needs genetic.selection=tournament"),
+        "genetic.attempts": (not genetic.viable, "it needs genetic.viable=true"),
+        "genetic.elites": (genetic.steady_state, "a steady-state search keeps its best trees anyway"),
+        "training.early_stop": (
+            config.repeats > 1 and config.training.early_stop > 0, "a mean over several seeds needs whole trainings",
+        ),
+        "training.curve_every": (True, "a study keeps no curves; glo evaluate --curve-every shows one"),
+        "training.curve_on": (True, "a study keeps no curves; glo evaluate --curve-every shows one"),
+    }  # fmt: skip
+    return {option: reason for option, (useless, reason) in conditions.items() if useless}
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The keys of nested values, such as "training.steps"."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
 
 
 def task_config(task: Task) -> TaskConfig:

@@ -9,28 +9,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glo.catalog import resolve
-from glo.errors import ConfigError, StudyError
+from glo.errors import ConfigError, ReplayError, StudyError
 from glo.execution import Where, open_executor
+from glo.execution.dask import read_cluster
 from glo.expr import Expr
 from glo.provenance import versions
-from glo.records import PhaseKind, read_toml
+from glo.records import PhaseKind
 from glo.search import Search
 from glo.store import DEFAULT_STORAGE, Store, StudyRecord, check_name
-from glo.study.callbacks import Callback
-from glo.study.config import StudyConfig, compose, read_settings, task_config, validated
+from glo.study.callbacks import Callback, check_callbacks
+from glo.study.comparing import compare_found
+from glo.study.config import StudyConfig, compose, given_layers, task_config, task_options, validated
 from glo.study.history import in_generations
 from glo.study.loop import Listener, Loop
 from glo.study.names import default_name, short_name
 from glo.study.record import continued, find_record, recorded_result, refusal
 from glo.study.result import StudyResult, Trial
 from glo.tasks import Task, load_task
-from glo.training import local_device, rehearse
+from glo.training import choose_device, local_device, rehearse
 
 if TYPE_CHECKING:
     import pandas
     import torch
 
     from glo.compare import Comparison, ComparisonConfig
+    from glo.compare.procedures import OnProgress
     from glo.loss import ExpressionLoss
 
 
@@ -59,7 +62,7 @@ class Study:
         load_if_exists: whether a recorded study of this name may go on; if not, its existence is an error.
 
     Raises:
-        ConfigError: for slots below 1.
+        ConfigError: for slots below 1, or a callback that is none.
 
     Example:
         study = glo.Study("digits", seed=1)
@@ -87,6 +90,7 @@ class Study:
     ) -> None:
         if slots is not None and slots < 1:
             raise ConfigError(f"slots are 1 or more, not {slots}")
+        check_callbacks(callbacks)
         self.storage, self.seed, self.preset = storage, seed, preset
         self._given, self._name = task, name
         self._settings, self._file = settings, file
@@ -117,8 +121,8 @@ class Study:
                 f"study '{self.name}' was started with a Task object in a script, which cannot be loaded by its name: "
                 f"go on there, with glo.load_study('{self.name}', ..., task=...)"
             )
-        options = read_settings(self._settings).get("task", {}).get("options", {})
-        return load_task(self._given, {**options, **(self._task_options or {})}, self._data_dir)
+        options = {**task_options(self._file, self._settings), **(self._task_options or {})}
+        return load_task(self._given, options, self._data_dir)
 
     @classmethod
     def _recorded(
@@ -287,27 +291,30 @@ class Study:
         return self.result.loss(weight)
 
     def compare(
-        self, losses: Sequence[str | Expr] = (), config: ComparisonConfig | None = None, *, finalists: int = 1
+        self,
+        losses: Sequence[str | Expr] = (),
+        config: ComparisonConfig | None = None,
+        *,
+        finalists: int = 1,
+        on_progress: OnProgress | None = None,
     ) -> Comparison:
         """Compare the best loss of this study with the baselines on the test split, trained as in the search.
 
+        Batch size, momentum, schedule, eps and so on are those of the search.  Each loss has its own learning rate chosen
+        from `config.learning_rates`, and none is stopped early.
+
         Args:
             losses: more losses to compare, by text or name.
-            config: how; by default `ComparisonConfig()`.
+            config: how; by default `ComparisonConfig()`.  If its steps are not those of the search, a warning says so.
             finalists: how many of the best losses of the search to compare.
+            on_progress: as in `compare_losses`.
 
         Raises:
+            ConfigError: for less than one finalist, or as `compare_losses`.
             TaskError: if the task has no test split.
             StudyError: if the study has found no loss yet.
         """
-        from glo.compare import compare_losses  # it imports scipy, which a search does not need
-
-        result = self.result
-        found = [trial.expression for trial in result.finalists(finalists) or [result.best]]
-        return compare_losses(
-            self.task, [*found, *losses], config, training=result.config.training, device=self._device,
-            cluster=self._cluster,
-        )  # fmt: skip
+        return compare_found(self.result, self.task, losses, config, finalists, self._device, self._cluster, on_progress)
 
     @property
     def _task_name(self) -> str:
@@ -334,28 +341,54 @@ class Study:
         self._name = self._name or default_name(self._task_name, what, self.seed)
         check_name(self._name)
         record = find_record(self.storage, self._name)
-        if record is None and kinds:
-            config = self._composed(kinds, overrides, defaults)
-        elif record is None or not self._load_if_exists:
-            raise refusal(record, self._name, self.storage)
-        else:
-            config = self._continued(record, kinds, overrides)
+        config, new = self._configuration(record, kinds, overrides, defaults)
+        self._check_options(config)
         with (
             closing(Store(self.storage)) as store,
             store.lock(self.name),
             open_executor(self._cluster, self._device) as executor,
         ):
             rehearse(self.task, config.training, local_device(executor.device))
-            if record is None:
-                store.create_study(self.name, config.model_dump(mode="json"), versions())
+            if record is None or new:
+                store.create_study(self.name, config.model_dump(mode="json"), versions(), replace_empty=True)
             elif config != validated(record.config):
                 store.extend_study(self.name, config.model_dump(mode="json"))
             loop = Loop(self.name, config, self.task, store, executor, self._slots, self._listener(), own)
             history = loop.run()
-        known = versions() if record is None else record.versions
+        known = versions() if record is None or new else record.versions
         result = StudyResult(self.name, config, known, in_generations(config, history))
         self._tell(lambda callback: callback.on_end(self, result))
         return result
+
+    def _configuration(
+        self,
+        record: StudyRecord | None,
+        kinds: Sequence[PhaseKind],
+        overrides: Mapping[str, Any],
+        defaults: Mapping[str, Any] | None,
+    ) -> tuple[StudyConfig, bool]:
+        """The configuration, and whether the study begins with it; a record without generations is no obstacle."""
+        empty = record is not None and record.generations == 0 and bool(kinds)
+        if record is not None and (self._load_if_exists or not kinds):
+            try:
+                config = self._continued(record, kinds, overrides)
+                if not empty or config.phases == validated(record.config).phases:
+                    return config, False
+            except (ConfigError, ReplayError):
+                if not empty:
+                    raise
+        elif not (kinds and (record is None or empty)):
+            raise refusal(record, self.name, self.storage)
+        return self._composed(kinds, overrides, defaults), True
+
+    def _check_options(self, config: StudyConfig) -> None:
+        """Check what needs no executor yet, so that a mistake leaves nothing behind."""
+        if self._slots is not None and not config.steady:
+            raise ConfigError("slots are for a steady-state search: add --steady-state, in Python steady_state=True")
+        if self._cluster is None:
+            choose_device(self._device)
+        elif isinstance(self._cluster, str):
+            read_cluster(self._cluster)
 
     def _composed(
         self, kinds: Sequence[PhaseKind], overrides: Mapping[str, Any], defaults: Mapping[str, Any] | None
@@ -367,7 +400,7 @@ class Study:
     def _continued(self, record: StudyRecord, kinds: Sequence[PhaseKind], overrides: Mapping[str, Any]) -> StudyConfig:
         """The recorded configuration, with a further phase if one of `kinds` is not recorded."""
         own = {"seed": self.seed, "preset": self.preset, "task": task_config(self.task).model_dump(mode="json")}
-        given = (read_toml(self._file), read_settings(self._settings), overrides, own)
+        given = (*given_layers(self._file, self._settings), overrides, own)
         return continued(record, kinds, given)
 
     def _listener(self) -> Listener:

@@ -50,6 +50,17 @@ class StoreContract(StoreProcessesContract):
             store.create_study(study, {"other": 1}, {})
         assert store.study(study).config == CONFIG
 
+    def test_an_empty_study_can_be_replaced_and_a_begun_one_cannot(self, store: Store, study: str) -> None:
+        store.create_study("second", CONFIG, VERSIONS)
+        store.create_study(study, {"other": 1}, {"glo": "2"}, replace_empty=True)
+        assert (store.study(study).config, store.study(study).versions) == ({"other": 1}, {"glo": "2"})
+        store.record(study, generation(0, [trained("x*y", "f")]))
+        with pytest.raises(StudyError, match=r"already a study 'first'"):
+            store.create_study(study, {"other": 2}, {}, replace_empty=True)
+        assert store.study(study).config == {"other": 1}
+        assert store.generations(study) == [generation(0, [trained("x*y", "f")])]
+        assert store.study("second").config == CONFIG
+
     def test_error_for_an_unknown_run_lists_the_known_runs(self, store: Store) -> None:
         with pytest.raises(StudyError, match=r"no study 'third'.*none yet"):
             store.study("third")

@@ -1,0 +1,56 @@
+"""The comparison of a study's best losses, trained as its search trained them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from glo.errors import ConfigError
+from glo.execution import Where
+from glo.expr import Expr
+from glo.study.config import StudyConfig
+from glo.study.result import StudyResult
+from glo.tasks import Task
+
+if TYPE_CHECKING:
+    from glo.compare import Comparison, ComparisonConfig
+    from glo.compare.procedures import OnProgress
+
+
+def compare_found(
+    result: StudyResult,
+    task: Task,
+    losses: Sequence[str | Expr],
+    config: ComparisonConfig | None,
+    finalists: int,
+    device: str,
+    cluster: Where,
+    on_progress: OnProgress | None,
+) -> Comparison:
+    """Compare the best losses of a study, and others; see `Study.compare`.
+
+    Its warnings say where the trainings differ from those of the search.
+    """
+    from glo.compare import compare_losses  # it imports scipy, which a search does not need
+
+    if finalists < 1:
+        raise ConfigError(f"at least 1 finalist is compared, not {finalists}")
+    found = [trial.expression for trial in result.finalists(finalists) or [result.best]]
+    comparison = compare_losses(
+        task, [*found, *losses], config, training=result.config.training, device=device, cluster=cluster,
+        on_progress=on_progress or (lambda label, done, total: None),
+    )  # fmt: skip
+    lengths = [horizon.steps for horizon in comparison.horizons]
+    return replace(comparison, warnings=_differences(result.config, task, lengths) + comparison.warnings)
+
+
+def _differences(search: StudyConfig, task: Task, lengths: Sequence[int]) -> list[str]:
+    """In which ways the trainings differ from those of the search, a sentence for each."""
+    texts: list[str] = []
+    others = [str(steps) for steps in lengths if steps != search.training.steps]
+    if others:
+        texts.append(f"trained for {' and '.join(others)} steps; the search used {search.training.steps}")
+    if task.digest() != search.task.digest:
+        texts.append(f"the data, model or metric of task '{task.name}' are not those of the search: they have changed since")
+    return texts
