@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from glo.cli import options
-from glo.cli.launch import chosen_cluster
+from glo.cli.launch import chosen_cluster, refuse_given, refuse_settings
 from glo.cli.output import (
     Progress,
     dump,
@@ -19,10 +20,25 @@ from glo.cli.output import (
     read_task_options,
 )
 
+if TYPE_CHECKING:
+    from glo.compare import Comparison
+    from glo.tasks import Task
+
+UNUSED = {  # of the training, in a comparison
+    "training.learning_rates": "--learning-rates is the ladder of a comparison",
+    "training.early_stop": "a comparison stops no training early",
+    "training.curve_every": "a comparison keeps no curves",
+    "training.curve_on": "a comparison keeps no curves",
+}
+
 
 def compare(
-    expr: Annotated[list[str], typer.Argument(metavar="EXPR...", help="Expressions, or names: baikal.")],
-    task: options.TaskName,
+    expr: Annotated[list[str] | None, typer.Argument(metavar="EXPR...", help="Expressions, or names: baikal.")] = None,
+    task: options.OptionalTaskName = None,
+    study: options.ComparedStudy = None,
+    finalists: Annotated[
+        int | None, typer.Option(min=1, help="With --study: how many of its best losses to compare; by default 1.")
+    ] = None,
     repeats: Annotated[int, typer.Option(help="Fresh seeds of the measurement on test.")] = 10,
     steps: Annotated[
         str | None,
@@ -46,6 +62,9 @@ def compare(
     train_fraction: Annotated[float, typer.Option(help="Fraction of the training data to keep.")] = 1.0,
     out: Annotated[Path, typer.Option(help="Folder for comparison.json, .png and .svg.")] = Path("glo-compare"),
     seed: options.Seed = 0,
+    storage: options.StudyStorage = None,
+    settings: options.TrainingSettings = None,
+    config: options.TrainingFile = None,
     task_option: options.TaskOptions = None,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
@@ -55,38 +74,66 @@ def compare(
 ) -> None:
     """Compare losses, each at its own best learning rate, over fresh seeds on the test split.
 
-    Rate and smoothing are chosen on validation; all losses see the same seeds.  The difference to the baseline is given
-    with a 95 % interval, Welch's t-test (and Holm's correction for several losses) and Hedges' g.
+    Give expressions and --task, or --study (and expressions too, if you like).  Rate and smoothing are chosen on validation;
+    all losses see the same seeds.  The difference to the baseline is given with a 95 % interval, Welch's t-test (and Holm's
+    correction for several losses) and Hedges' g.
     """
     from glo.compare import ComparisonConfig, compare_losses
-    from glo.compare.tables import notes
-    from glo.report import save, write_text
+    from glo.study import compose, load_study
 
     given = {
         "steps": _whole(read_numbers(steps, "--steps", "300,1000")),
         "learning_rates": _rates(learning_rate, read_numbers(learning_rates, "--learning-rates")),
         "smoothings": read_numbers(smoothings, "--smoothings"),
     }
-    config = ComparisonConfig(
-        tuning_seeds=tuning_seeds,
-        repeats=repeats,
-        seed=seed,
-        baselines=not no_baselines,
-        label_noise=label_noise,
-        train_fraction=train_fraction,
-        **{key: values for key, values in given.items() if values is not None},
-    )
-    task_options, chosen = read_task_options(task_option), chosen_cluster(cluster, insecure)
+    how = ComparisonConfig(
+        tuning_seeds=tuning_seeds, repeats=repeats, seed=seed, baselines=not no_baselines, label_noise=label_noise,
+        train_fraction=train_fraction, **{key: values for key, values in given.items() if values is not None},
+    )  # fmt: skip
+    losses, where = expr or [], chosen_cluster(cluster, insecure)
     with folder_for_output(out), Progress() as progress:
-        comparison = compare_losses(
-            task, expr, config, task_options=task_options, data_dir=data_dir, device=device, cluster=chosen,
-            on_progress=progress.show,
-        )  # fmt: skip
+        if study is not None:
+            refuse_given(
+                "with --study, whose task and training are used", task=task, set=settings, config=config,
+                task_option=task_option,
+            )  # fmt: skip
+            storage = storage or options.DEFAULT_STORAGE
+            recorded = load_study(study, storage, data_dir=data_dir, device=device, cluster=where)
+            loaded, run = recorded.task, partial(recorded.compare, finalists=finalists or 1)
+        else:
+            refuse_given("without --study", finalists=finalists, storage=storage)
+            refuse_settings(settings, UNUSED, only="training")
+            loaded = _loaded(task, losses, task_option, data_dir)
+            training = compose(loaded, file=config, settings=settings or []).training
+            run = partial(compare_losses, loaded, training=training, device=device, cluster=where)
+        _check_smoothings(smoothings, loaded, no_baselines)
+        comparison = run(losses, how, on_progress=progress.show)
+    _write(comparison, out)
+    _print(comparison, out, json)
+
+
+def _loaded(task: str | None, losses: list[str], task_option: list[str] | None, data_dir: Path | None) -> Task:
+    from glo.errors import ConfigError
+    from glo.tasks import load_task
+
+    if task is None or not losses:
+        raise ConfigError("give expressions and --task, or --study NAME for the best loss of a study")
+    return load_task(task, read_task_options(task_option), data_dir)
+
+
+def _write(comparison: Comparison, out: Path) -> None:
+    from glo.report import save, write_text
+
     write_text(out / "comparison.json", dump(comparison.to_dict()))
     figure = comparison.plot()
     for ending in ("png", "svg"):
         save(figure, out / f"comparison.{ending}")
-    if json:
+
+
+def _print(comparison: Comparison, out: Path, as_json: bool) -> None:
+    from glo.compare.tables import notes
+
+    if as_json:
         print_json(comparison.to_dict())
         return
     for horizon in comparison.horizons:
@@ -94,6 +141,16 @@ def compare(
     for note in notes(comparison):
         typer.echo(note)
     typer.echo(f"Written to {out}/: comparison.json, comparison.png, comparison.svg")
+
+
+def _check_smoothings(smoothings: str | None, task: Task, no_baselines: bool) -> None:
+    """Label smoothing is a baseline, and only of classification."""
+    from glo.errors import ConfigError
+    from glo.records import Link
+
+    if smoothings is not None and (no_baselines or task.link is Link.IDENTITY):
+        reason = "--no-baselines leaves out label smoothing" if no_baselines else f"task '{task.name}' is a regression"
+        raise ConfigError(f"--smoothings does nothing here: {reason}")
 
 
 def _whole(numbers: list[float] | None) -> list[int] | None:

@@ -9,7 +9,7 @@ import typer
 
 from glo.cli import options
 from glo.cli.launch import run_new_study
-from glo.cli.output import print_result, read_numbers
+from glo.cli.output import check_writable, print_result, read_numbers
 
 
 def enumerate_(
@@ -38,18 +38,25 @@ def enumerate_(
 
     Each counts at its best learning rate, averaged over the seeds.  Go on with an interrupted study with `glo resume NAME`.
     """
-    from glo.errors import ConfigError
-
-    if csv is not None and not csv.parent.is_dir():
-        raise ConfigError(f"{csv} cannot be written: there is no folder {csv.parent}")
+    if csv is not None:
+        check_writable(csv)
     rates = read_numbers(learning_rates, "--learning-rates")
     result = run_new_study(
         lambda study: study.enumerate(max_depth=max_depth, repeats=repeats, steps=steps, learning_rates=rates),
         task, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
         task_option=task_option, data_dir=data_dir, device=device, cluster=cluster, insecure=insecure,
+        unused=_unused(),
     )  # fmt: skip
     if csv is not None:
         from glo.report import atlas_csv, atlas_rows, write_text
 
         write_text(csv, atlas_csv(atlas_rows(result.enumerated)))
     print_result(result, storage, json)
+
+
+def _unused() -> dict[str, str]:
+    """What an enumeration does not read: of the genetic options, all but the weights of the operators."""
+    from glo.search import GeneticConfig
+
+    genetic = {f"genetic.{name}": "glo search reads it" for name in GeneticConfig.model_fields if name != "weights"}
+    return {**genetic, "generations": "glo search reads it", "coefficients": "glo tune reads it"}

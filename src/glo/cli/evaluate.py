@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from glo.cli import options
 from glo.cli.output import Progress, print_json, read_task_options
+
+if TYPE_CHECKING:
+    import torch
+
+    from glo.records import Result, Training, TrainingConfig
+    from glo.tasks import Task
 
 
 def evaluate(
@@ -23,19 +30,23 @@ def evaluate(
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
-    """Train one network with a loss, and print its metric on validation and test.
+    """Train one network with a loss, and print its metric on validation and, if the task has one, on the test split.
 
     One training with one seed says little about which of two losses is better.
     """
     from glo.catalog import resolve
+    from glo.compare.families import why_constant
+    from glo.errors import ConfigError
     from glo.provenance import hardware, versions
-    from glo.records import Status, Training
+    from glo.records import Training
     from glo.tasks import load_task
     from glo.tasks.training import training_config
-    from glo.training import choose_device, rehearse, train_single
+    from glo.training import choose_device, rehearse
 
     expression = resolve(expr)
     loaded = load_task(task, read_task_options(task_option), data_dir)
+    if (reason := why_constant(expression, loaded)) is not None:
+        raise ConfigError(f"'{expr}' cannot train a network: it {reason}")
     rates = None if learning_rate is None else [learning_rate]
     config = training_config(loaded, {"steps": steps, "learning_rates": rates, "curve_every": curve_every})
     place = choose_device(device)
@@ -43,21 +54,16 @@ def evaluate(
     training = Training(expression, config.learning_rates[0])
     rehearse(loaded, config, place)
     with Progress() as progress:
-        result = train_single(
-            loaded, training, config, seed, place, test=True, on_step=lambda step: progress.show("steps", step, config.steps)
-        )
+        result = _trained(loaded, training, config, seed, place, lambda step: progress.show("steps", step, config.steps))
     shown = {
         "expression": str(expression),
         "task": task,
         "metric": loaded.metric_name,
-        "status": str(Status.DIVERGED if result.diverged else Status.TRAINED),
-        "fitness": max(0.0, result.validation),
-        "test_metric": result.test,
+        **_described(result),
         "learning_rate": config.learning_rates[0],
         "steps": config.steps,
         "seed": seed,
         "seconds": time.perf_counter() - started,
-        **({"curve": [list(point) for point in result.curve]} if curve_every else {}),
         "device": str(place),
         "versions": versions(),
         "hardware": hardware(),
@@ -65,7 +71,42 @@ def evaluate(
     if json:
         print_json(shown)
         return
-    typer.echo(f"{shown['status']}: validation {shown['metric']} {shown['fitness']:.4f}, test {shown['test_metric']:.4f}")
+    reached = [f"validation {shown['metric']} {shown['fitness']:.4f}"]
+    reached += [f"test {shown['test_metric']:.4f}"] if shown["test_metric"] is not None else []
+    typer.echo(f"{shown['status']}: {shown['reason'] or ', '.join(reached)}")
+    for step, score in shown["curve"]:
+        typer.echo(f"step {step}: validation {shown['metric']} {score:.4f}")
     typer.echo(
         f"{config.steps} steps, learning rate {config.learning_rates[0]:g}, seed {seed}, {shown['seconds']:.1f} s on {place}"
     )
+
+
+def _trained(
+    task: Task, training: Training, config: TrainingConfig, seed: int, device: torch.device, on_step: Callable[[int], None]
+) -> Result:
+    """Train the network; an exception of the model, the metric or PyTorch is a `Failure`."""
+    from glo.errors import GloError
+    from glo.records import Failure, Status
+    from glo.training import train_single
+
+    try:
+        return train_single(task, training, config, seed, device, test=task.test is not None, on_step=on_step)
+    except GloError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the user's code may raise anything
+        return Failure(Status.CRASHED, f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": "))
+
+
+def _described(result: Result) -> dict[str, Any]:
+    """What a training reached, or why it failed, as JSON-like data."""
+    from glo.records import Failure, Status
+
+    if isinstance(result, Failure):
+        return {"status": result.status, "reason": result.reason, "fitness": 0.0, "test_metric": None, "curve": []}
+    return {
+        "status": Status.DIVERGED if result.diverged else Status.TRAINED,
+        "reason": "outputs or the loss became NaN or infinite" if result.diverged else "",
+        "fitness": max(0.0, result.validation),
+        "test_metric": result.test,
+        "curve": [list(point) for point in result.curve],
+    }

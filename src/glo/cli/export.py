@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
+from glo.cli.launch import refuse_given
 from glo.cli.losses import choose_loss
 
 
@@ -44,7 +45,7 @@ def export(
     class_reduction: Annotated[ClassReduction | None, typer.Option(help="Over classes; by default sum.")] = None,
     eps: Annotated[float | None, typer.Option(help="Predictions are clamped to [eps, 1 - eps]; by default 1e-7.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else standard output.")] = None,
-    storage: options.Storage = options.DEFAULT_STORAGE,
+    storage: options.StudyStorage = None,
 ) -> None:
     """Write a loss as source code that does not need glo, or as LaTeX or sympy.
 
@@ -53,7 +54,11 @@ def export(
     from glo.errors import ConfigError
     from glo.expr import latex
 
-    chosen = choose_loss(expr, study, storage)
+    if study is None:
+        refuse_given("without --study", storage=storage)
+    if form in (Form.latex, Form.sympy):
+        refuse_given(f"for {form.value}", link=link, class_reduction=class_reduction, eps=eps)
+    chosen = choose_loss(expr, study, storage or options.DEFAULT_STORAGE)
     applied = chosen.options(link and link.value, class_reduction and class_reduction.value, eps)
     if form is Form.latex:
         text = latex(chosen.expression) + "\n"

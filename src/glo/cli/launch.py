@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,15 +28,18 @@ def run_new_study(
     device: str,
     cluster: str | None,
     insecure: bool,
+    unused: Mapping[str, str],
     slots: int | None = None,
 ) -> StudyResult:
     """Run a new study with the options that all such commands have, and show its progress.
 
     Args:
         start: calls a phase of the study.
+        unused: the options, or tables of options, that this command does not read, and why; --set refuses them.
     """
     from glo.study import Study
 
+    refuse_settings(settings, unused)
     with Progress() as progress:
         study = Study(
             task, name=name, storage=storage, seed=seed, preset=preset, settings=settings or [], file=config,
@@ -82,10 +85,50 @@ def resume_command(
 
 
 def chosen_cluster(cluster: str | None, insecure: bool) -> ClusterConfig | None:
-    """The cluster of --cluster and --insecure."""
+    """The cluster of --cluster and --insecure.
+
+    Raises:
+        ConfigError: if there is no such cluster, or --insecure is given without one.
+    """
     from glo.execution.dask import read_cluster
 
+    if cluster is None and insecure:
+        refuse_given("without --cluster", insecure=insecure)
     return None if cluster is None else read_cluster(cluster, insecure)
+
+
+def refuse_given(why: str, **given: object) -> None:
+    """Refuse options that would do nothing.
+
+    Args:
+        why: "with --study", "without --cluster".
+        given: their values by name; None for one that was not given.
+
+    Raises:
+        ConfigError: naming the first of those that were given.
+    """
+    from glo.errors import ConfigError
+
+    for name, value in given.items():
+        if value is not None and value != []:
+            raise ConfigError(f"--{name.replace('_', '-')} does nothing {why}: leave it out")
+
+
+def refuse_settings(settings: list[str] | None, unused: Mapping[str, str], only: str | None = None) -> None:
+    """Refuse values of --set that a command would ignore; those in a --config file may be for other commands.
+
+    Args:
+        unused: the options, or tables of options, that the command does not read, and why.
+        only: the one table that the command reads, if it reads no other.
+
+    Raises:
+        ConfigError: naming the option and the reason.
+    """
+    from glo.study.config import StudyConfig, refuse_unused
+
+    others = [name for name in StudyConfig.model_fields if only and name != only]
+    reasons = dict.fromkeys(others, f"this command reads only {only} options")
+    refuse_unused(settings or [], {**reasons, **unused})
 
 
 def unless_auto(device: str) -> str | None:

@@ -14,6 +14,12 @@ OptionalExpression = Annotated[
 StudyName = Annotated[
     str | None, typer.Option("--study", help="Instead of EXPR: the best loss of this study (see: glo runs).")
 ]
+ComparedStudy = Annotated[
+    str | None,
+    typer.Option(
+        "--study", "--run", help="The best loss of this study (see: glo runs), on its task, trained as it was there."
+    ),
+]
 Preset = Annotated[str, typer.Option("--preset", "-p", help="default, or paper: the paper's method to the letter.")]
 RunName = Annotated[
     str | None, typer.Option("--name", help="Name of the study; by default made of the task, what it does and the seed.")
@@ -32,6 +38,16 @@ LearningRates = Annotated[
 TaskName = Annotated[
     str, typer.Option("--task", "-t", help="A built-in task (see: glo tasks) or module:attribute of your own.")
 ]
+OptionalTaskName = Annotated[
+    str | None, typer.Option("--task", "-t", help="A built-in task or module:attribute of your own; with --study, its own.")
+]
+TrainingSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="An option of the training, e.g. training.momentum=0.9; may be repeated."
+    ),
+]
+TrainingFile = Annotated[Path | None, typer.Option("--config", help="TOML file; only its table [training] is used.")]
 TaskOptions = Annotated[
     list[str] | None, typer.Option("--task-option", metavar="KEY=VALUE", help="Option of the task, e.g. noise=0.2.")
 ]
@@ -49,4 +65,7 @@ Slots = Annotated[
 ]
 Steps = Annotated[int | None, typer.Option(min=1, help="Training steps for each network.")]
 Storage = Annotated[str, typer.Option(help="The store: an SQLite file, or postgresql://USER@HOST/DATABASE.")]
+StudyStorage = Annotated[
+    str | None, typer.Option(help="With --study, the store: an SQLite file, or postgresql://USER@HOST/DATABASE.")
+]
 DEFAULT_STORAGE = "sqlite:///glo.db"

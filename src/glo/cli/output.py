@@ -8,7 +8,9 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import EISDIR
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -41,6 +43,8 @@ def folder_for_output(path: Path) -> Iterator[None]:
     existed = path.exists()
     try:
         path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):  # a folder that is there already may be read-only
+            pass
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error.strerror}): choose another --out") from None
     try:
@@ -49,6 +53,23 @@ def folder_for_output(path: Path) -> Iterator[None]:
         if not existed and not any(path.iterdir()):
             path.rmdir()
         raise
+
+
+def check_writable(file: Path) -> None:
+    """Check before a long command that its output can be written.
+
+    Raises:
+        ConfigError: if it cannot.
+    """
+    from glo.errors import ConfigError
+
+    try:
+        if file.is_dir():
+            raise IsADirectoryError(EISDIR, "it is a folder")
+        with TemporaryFile(dir=file.parent):  # the file itself is replaced only when its new content is complete
+            pass
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror}") from None
 
 
 def print_table(table: RenderableType) -> None:

@@ -45,5 +45,12 @@ def search(
         ),
         task, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
         task_option=task_option, data_dir=data_dir, device=device, cluster=cluster, insecure=insecure, slots=slots,
+        unused=_unused(tune),
     )  # fmt: skip
     print_result(result, storage, json)
+
+
+def _unused(tune: bool) -> dict[str, str]:
+    """What a search does not read."""
+    unused = {"enumeration": "glo enumerate reads it"}
+    return unused if tune else {**unused, "coefficients": "a search reads it with --tune"}

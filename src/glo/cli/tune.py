@@ -10,6 +10,13 @@ from glo.cli import options
 from glo.cli.launch import run_new_study
 from glo.cli.output import print_result, read_numbers
 
+UNUSED = {
+    "generations": "glo search reads it",
+    "genetic": "glo search reads it",
+    "enumeration": "glo enumerate reads it",
+    "coefficients.expression": "EXPR or --template is the expression",
+}
+
 
 def tune(
     task: options.TaskName,
@@ -53,6 +60,7 @@ def tune(
         ),
         task, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
         task_option=task_option, data_dir=data_dir, device=device, cluster=cluster, insecure=insecure,
+        unused=UNUSED,
     )  # fmt: skip
     print_result(result, storage, json)
 

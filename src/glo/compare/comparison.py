@@ -188,7 +188,7 @@ def compare_losses(
         agreements = agreement(horizons)
         return Comparison(
             config=config,
-            task=loaded.name if isinstance(task, Task) else task,
+            task=loaded.source.name if loaded.source else loaded.name,
             metric=loaded.metric_name,
             baseline=next(iter(families)),
             horizons=horizons,

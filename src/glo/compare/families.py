@@ -39,7 +39,8 @@ def contenders(task: Task, losses: Sequence[str | Expr], config: ComparisonConfi
     known = [family[""] for family in standard.values() if "" in family]
     families = standard | {name: family for name, family in given.items() if family[""] not in known}
     if len(families) < 2:
-        raise ConfigError("there is only one loss: give another to compare it with, or leave the baselines in")
+        same = "".join(f" ({name} is {next(iter(standard))})" for name in given if name not in families)
+        raise ConfigError(f"there is only one loss{same}: give another to compare it with, or leave the baselines in")
     return families
 
 
