@@ -138,19 +138,22 @@ class StudyResult:
             raise ConfigError("a data frame needs pandas: pip install pandas, or use .trials") from None
         return pandas.DataFrame([asdict(trial) | {"nodes": trial.nodes} for trial in self.trials])
 
-    def loss(self, weight: torch.Tensor | None = None) -> ExpressionLoss:
+    def loss(self, weight: torch.Tensor | None = None, *, trial: Trial | None = None) -> ExpressionLoss:
         """The best loss as a module, in place of `nn.CrossEntropyLoss`.
 
-        It trains as the search did: with the task's link and the search's eps and class reduction.
+        It computes the loss as the search did: with the task's link and the search's eps and class reduction.  Other options
+        of the trainings are not part of a loss: the learning rate is in the trial; batch size, momentum, weight decay,
+        schedule, steps and precision (such as bfloat16) are in `config.training`.
 
         Args:
             weight: of each class, shape (C).
+            trial: another candidate of this study than the best, such as `finalists(3)[1]`.
         """
         from glo.loss import ExpressionLoss
 
         training = self.config.training
         return ExpressionLoss(
-            self.expression,
+            (trial or self.best).expression,
             weight=weight,
             class_reduction=training.class_reduction,
             eps=training.eps,

@@ -286,9 +286,9 @@ class Study:
         """The trials as a pandas DataFrame; see `StudyResult.to_frame`."""
         return self.result.to_frame()
 
-    def loss(self, weight: torch.Tensor | None = None) -> ExpressionLoss:
-        """The best loss as a module that trains as the search did; see `StudyResult.loss`."""
-        return self.result.loss(weight)
+    def loss(self, weight: torch.Tensor | None = None, *, trial: Trial | None = None) -> ExpressionLoss:
+        """The best loss, or that of a trial, as a module that trains as the search did; see `StudyResult.loss`."""
+        return self.result.loss(weight, trial=trial)
 
     def compare(
         self,
