@@ -156,6 +156,56 @@ def test_the_error_names_the_module_that_cannot_be_stacked(model: Callable[[], n
     assert 0 < result.validation <= 1
 
 
+class Counts(nn.Module):
+    """Counts its forward passes, and scales its outputs by them; `how` says where the count is and how it is changed."""
+
+    count: Tensor
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how, self.steps, self.history = how, 0, [0]
+        self.plain, self.parts = torch.zeros(()), [nn.BatchNorm1d(6)]
+        self.register_buffer("count", torch.zeros(()))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if self.how == "a buffer in place":
+            self.count += 1
+        elif self.how == "count" or (self.how == "count, in evaluation" and not self.training):
+            self.count = self.count + 1
+        elif self.how == "steps":
+            self.steps += 1
+        elif self.how == "history":
+            self.history.append(1)
+        elif self.how == "plain":
+            self.plain += 1
+        elif self.how == "parts":
+            self.parts[0].momentum = 0.5
+        return inputs * (1 + self.count + self.steps + sum(self.history) + self.plain)
+
+
+def counting(how: str) -> Task:
+    """The metric shows a difference of any network."""
+    model = lambda: nn.Sequential(nn.Linear(6, 6), Counts(how), nn.Linear(6, CLASSES))  # noqa: E731
+    return classification(model, metric=lambda y, targets: y.gather(1, targets[:, None]).mean())
+
+
+@pytest.mark.parametrize("how", ["count", "count, in evaluation", "steps", "history", "plain", "parts"])
+def test_a_module_that_assigns_state_in_forward_is_not_stacked(how: str) -> None:
+    """`torch.func` drops such an assignment to a buffer, and the networks would share all other state."""
+    task = counting(how)
+    with pytest.raises(ModelError, match=rf"module '1' \(Counts\).*assigns '{how.split(',')[0]}'"):
+        check_stackable(task, task.model())
+
+
+def test_buffers_that_are_changed_in_place_belong_to_each_network() -> None:
+    task = counting("a buffer in place")
+    config = TrainingConfig(steps=6, batch_size=20, curve_every=2)
+    members = trainings(task.link)
+    found = train_population(task, members, config, seed=4)
+    for one, member in zip(found, members, strict=True):
+        assert_same(one, train_single(task, member, config, seed=4))
+
+
 def test_check_stackable_does_not_change_the_model() -> None:
     task = classification(normalised(lambda: nn.BatchNorm1d(8)))
     model = task.model().eval()

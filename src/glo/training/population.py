@@ -25,6 +25,7 @@ from glo.training.parameters import SGDOptions
 from glo.training.precision import matmul_precision
 from glo.training.schedule import batches, early_stop_step, rate_factor
 from glo.training.stacked import VmapModel, stack
+from glo.training.state import assigned_in_forward
 
 
 @random_state_restored()
@@ -43,11 +44,11 @@ def train_population(
     Raises:
         ModelError: if the model cannot be stacked; the message names the module.
     """
-    model = fresh_model(task, seed)
-    check_stackable(task, model)
-    size = chunk_size(model, task, config, budget(config, device))
+    check_stackable(task, fresh_model(task, seed))
+    size = chunk_size(fresh_model(task, seed), task, config, budget(config, device))
     results: list[TrainingResult] = []
     for start in range(0, len(trainings), size):
+        model = fresh_model(task, seed)  # the forward passes above and of another chunk may have changed a model's buffers
         results += _Population(task, model, trainings[start : start + size], config, seed, device).train(test)
     return results
 
@@ -166,11 +167,12 @@ class _Population:
 
 
 def check_stackable(task: Task, model: nn.Module) -> None:
-    """Try one tiny training step of two stacked copies.
+    """Try one tiny training step of two stacked copies, and look for state that a forward pass assigns.
 
     Raises:
-        ModelError: if `torch.func` cannot vectorise the model; the message names the module.
+        ModelError: if `torch.func` cannot vectorise the model, or would lose its state; the message names the module.
     """
+    inputs = task.split("train").inputs[:2]
     running: list[str] = []  # names of the modules whose forward has started and not ended
     hooks = [
         hook
@@ -184,18 +186,27 @@ def check_stackable(task: Task, model: nn.Module) -> None:
     try:
         with random_state_restored():
             pair = VmapModel(model.train(), 2, SGDOptions())
-            pair.step(task.split("train").inputs[:2], torch.ones_like, factor=0.0)
+            pair.step(inputs, torch.ones_like, factor=0.0)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
-        name = running[-1] if running else ""
-        where = f"module '{name}'" if name else "the model itself"
-        raise ModelError(
-            f"task '{task.name}': {where} ({type(model.get_submodule(name)).__name__}) cannot be trained as part of a "
-            f"population: {(str(error) or type(error).__name__).splitlines()[0]}; it can be trained one network at a time"
-        ) from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise _not_stackable(task, model, running[-1] if running else "", reason) from error
     finally:
         model.train(was_training)
         for hook in hooks:
             hook.remove()
+    with torch.random.fork_rng():
+        assigned = assigned_in_forward(fresh_model(task, seed=0), inputs)
+    if assigned is not None:
+        module, attribute = assigned
+        raise _not_stackable(task, model, module, f"its forward pass assigns '{attribute}', which each network must own")
+
+
+def _not_stackable(task: Task, model: nn.Module, name: str, reason: str) -> ModelError:
+    where = f"module '{name}'" if name else "the model itself"
+    return ModelError(
+        f"task '{task.name}': {where} ({type(model.get_submodule(name)).__name__}) cannot be trained as part of a "
+        f"population: {reason}; it can be trained one network at a time"
+    )
 
 
 def _push(running: list[str], name: str) -> Callable[..., None]:
