@@ -70,7 +70,7 @@ def _stacks_well(task: Task, device_type: str) -> bool:
     if device_type == "cpu" and any(isinstance(module, CONVOLUTIONS) for module in model.modules()):
         return False
     try:
-        check_stackable(task, model)
+        check_stackable(task)
     except ModelError as error:
         logger.warning("%s", error)
         return False

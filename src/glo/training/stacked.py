@@ -86,9 +86,10 @@ class VmapModel:
             outputs = self._outputs(parameters, inputs)
         with torch.no_grad():
             gradient_by_outputs = output_gradient(outputs)
-        gradients = torch.autograd.grad(outputs, list(parameters.values()), gradient_by_outputs)
+        gradients = torch.autograd.grad(outputs, list(parameters.values()), gradient_by_outputs, allow_unused=True)
         for parameter, gradient in zip(self._trained.values(), gradients, strict=True):
-            parameter.update(gradient, factor)
+            if gradient is not None:  # as `torch.optim.SGD`, leave a parameter alone that the step has not used
+                parameter.update(gradient, factor)
 
     def select(self, rows: Tensor) -> None:
         self._fixed = {name: value[rows] for name, value in self._fixed.items()}
