@@ -104,6 +104,18 @@ def test_chunks_give_the_same_results(config: TrainingConfig) -> None:
         assert_same(found, expected)
 
 
+class Half(nn.Module):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs.half()
+
+
+def test_losses_of_outputs_in_half_precision_are_computed_in_float32() -> None:
+    task = classification(lambda: nn.Sequential(mlp(), Half()))
+    member = Training(NAMED["cross_entropy"], 0.1)
+    found = train_population(task, [member], CONFIGS["plain"], seed=0)[0]
+    assert_same(found, train_single(task, member, CONFIGS["plain"], seed=0))
+
+
 class Branches(nn.Module):
     """Branches on the value of a tensor, which vmap does not know."""
 

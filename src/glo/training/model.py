@@ -38,5 +38,5 @@ def use_channels_last(model: nn.Module, inputs: Tensor) -> nn.Module:
 
 def as_matrix(outputs: Tensor) -> Tensor:
     """Outputs of a network in float32 as a matrix: shape (N) becomes (N, 1)."""
-    outputs = outputs.float() if outputs.dtype == torch.bfloat16 else outputs
+    outputs = outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
     return outputs.unsqueeze(-1) if outputs.dim() == 1 else outputs
