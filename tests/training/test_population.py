@@ -16,7 +16,7 @@ from glo.records import Training, TrainingConfig, TrainingResult
 from glo.tasks import Task, fresh_model
 from glo.training import check_stackable, train_population, train_single
 from glo.training.memory import chunk_size
-from training_tasks import CLASSES, CONFIGS, TASKS, classification, clusters, cnn, mlp, normalised, regression, trainings
+from training_tasks import CLASSES, CONFIGS, TASKS, classification, clusters, cnn, mlp, regression, soft, trainings
 
 
 def assert_same(found: TrainingResult, expected: TrainingResult) -> None:
@@ -104,16 +104,29 @@ def test_chunks_give_the_same_results(config: TrainingConfig) -> None:
         assert_same(found, expected)
 
 
-class Half(nn.Module):
+class As(nn.Module):
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
     def forward(self, inputs: Tensor) -> Tensor:
-        return inputs.half()
+        return inputs.to(self.dtype)
 
 
-def test_losses_of_outputs_in_half_precision_are_computed_in_float32() -> None:
-    task = classification(lambda: nn.Sequential(mlp(), Half()))
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+@pytest.mark.parametrize("kind", [classification, lambda model: soft(classification(model))], ids=["hard", "soft"])
+def test_outputs_of_another_dtype(kind: Callable[[Callable[[], nn.Module]], Task], dtype: torch.dtype) -> None:
+    task = kind(lambda: nn.Sequential(mlp(), As(dtype)))
     member = Training(NAMED["cross_entropy"], 0.1)
     found = train_population(task, [member], CONFIGS["plain"], seed=0)[0]
     assert_same(found, train_single(task, member, CONFIGS["plain"], seed=0))
+
+
+def test_an_activation_in_place_after_one_that_needs_its_outputs() -> None:
+    """Autograd refuses it, so a population must not train it either."""
+    task = classification(lambda: nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.ReLU(inplace=True), nn.Linear(4, CLASSES)))
+    with pytest.raises(ModelError, match="inplace"):
+        check_stackable(task)
 
 
 class Branches(nn.Module):

@@ -130,9 +130,10 @@ class _Population:
         targets = self.split.targets[batch]
 
         def output_gradient(outputs: Tensor) -> Tensor:
+            labels = targets.to(outputs.dtype) if targets.is_floating_point() else targets
             if last:
-                self.finite_losses = torch.isfinite(self.loss.value(outputs, targets)).tolist()
-            return self.loss.gradient(outputs, targets, self.rates)
+                self.finite_losses = torch.isfinite(self.loss.value(outputs, labels)).tolist()
+            return self.loss.gradient(outputs, labels, self.rates)
 
         self.networks.step(self.split.inputs[batch], output_gradient, self.factor)
 
@@ -174,9 +175,10 @@ def check_stackable(task: Task) -> None:
             outputs in training mode are not those of the model alone; the message names the module.
     """
     model, inputs = fresh_model(task, seed=0), task.split("train").inputs[:2]
-    if isinstance(stack(model, 2), ChainModel):  # written for this model, and tested
-        return
+    chain = isinstance(stack(model, 2), ChainModel)
     outputs = _stacked_outputs(task, model, inputs)
+    if chain:  # its layers have no state, and draw dropout as a network alone does
+        return
     with random_state_restored():
         assigned = assigned_in_forward(fresh_model(task, seed=0), inputs)
     if assigned is not None:

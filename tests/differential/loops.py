@@ -1,0 +1,114 @@
+"""A training as a user of PyTorch would write it: with the seed's weights, batches and dropout, and nothing else of glo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from glo.loss import ExpressionLoss, source
+from glo.records import Link, Training, TrainingConfig, TrainingResult, derive_seed
+from glo.training.model import use_channels_last
+
+from .cases import Case
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+SEED = 5  # of the trainings; what is random about a case comes from its own seed
+PREDICT = {
+    Link.SOFTMAX: lambda z: torch.softmax(z, 1),
+    Link.SIGMOID: torch.sigmoid,
+    Link.IDENTITY: lambda z: z,
+}
+
+
+def module_loss(case: Case, training: Training) -> LossFunction:
+    """`ExpressionLoss`, called with outputs and targets as the model and the data give them."""
+    config = case.config
+    return ExpressionLoss(training.expression, class_reduction=config.class_reduction, eps=config.eps, link=case.link)
+
+
+def exported_loss(case: Case, training: Training) -> LossFunction:
+    """The exported function, which takes matrices of float32 or float64 and indices of int64."""
+    options: dict[str, Any] = {"link": case.link, "class_reduction": case.config.class_reduction, "eps": case.config.eps}
+    namespace: dict[str, Any] = {}
+    exec(source(training.expression, "torch", **options), namespace)  # noqa: S102 - running the exported code is the test
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        outputs = outputs if outputs.dtype == torch.float64 else outputs.float()
+        outputs = outputs.unsqueeze(1) if outputs.dim() == 1 else outputs
+        return namespace["loss"](outputs, targets if targets.is_floating_point() else targets.long())
+
+    def with_shapes(outputs: Tensor, targets: Tensor) -> Tensor:
+        return loss(outputs, targets.unsqueeze(1) if case.link is not Link.SOFTMAX and targets.dim() == 1 else targets)
+
+    return with_shapes
+
+
+def tensors(case: Case, split: str, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    """A split as tensors: inputs in a floating dtype; targets too, but for class indices."""
+    inputs, targets = (torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in case.splits[split])
+    by_index = case.link is Link.SOFTMAX and not targets.is_floating_point()
+    return inputs.to(dtype), targets if by_index else targets.to(dtype)
+
+
+def seeded_model(case: Case, inputs: Tensor) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(derive_seed(SEED, "init"))
+        model = case.model()
+    return use_channels_last(model, inputs)
+
+
+def epochs(samples: int, config: TrainingConfig) -> Iterator[Tensor]:
+    generator = torch.Generator().manual_seed(derive_seed(SEED, "batches"))
+    size = min(config.batch_size, samples)
+    while True:
+        yield from torch.randperm(samples, generator=generator)[: samples - samples % size].split(size)
+
+
+def matching(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Labels in the shape of the outputs, (N) or (N, 1)."""
+    return targets.reshape(outputs.shape) if targets.numel() == outputs.numel() and targets.is_floating_point() else targets
+
+
+def train(case: Case, training: Training, loss_function: LossFunction) -> TrainingResult:
+    """Without early stopping, and without a histogram."""
+    config, task = case.config, case.task()
+    inputs, targets = tensors(case, "train")
+    model = seeded_model(case, inputs)
+    optimizer = torch.optim.SGD(
+        model.parameters(), training.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
+    )
+    curve: list[tuple[int, float]] = []
+    loss = torch.zeros(())
+
+    def score(split: str) -> float | None:
+        model.eval()
+        with torch.no_grad():
+            outputs = model(tensors(case, split)[0]).to(torch.promote_types(torch.float32, outputs_dtype))
+        model.train()
+        outputs = outputs.unsqueeze(1) if outputs.dim() == 1 else outputs
+        found = task.score(PREDICT[case.link](outputs), task.split(split).targets) if outputs.isfinite().all() else np.nan
+        return float(found) if np.isfinite(found) else None
+
+    outputs_dtype = torch.float32
+    with torch.random.fork_rng():
+        torch.manual_seed(derive_seed(SEED, "dropout"))
+        model.train()
+        for step, batch in zip(range(1, config.steps + 1), epochs(len(inputs), config), strict=False):
+            for group in optimizer.param_groups:
+                group["lr"] = training.learning_rate * float(np.prod([f for start, f in config.schedule if step > start]))
+            optimizer.zero_grad()
+            outputs = model(inputs[batch])
+            outputs_dtype = outputs.dtype
+            loss = loss_function(outputs, matching(outputs, targets[batch]))
+            loss.backward()
+            optimizer.step()
+            if config.curve_every and step % config.curve_every == 0:
+                curve.append((step, score(config.curve_on) or 0.0))
+        validation, test = score("validation"), score("test")
+    if validation is None or not loss.isfinite():
+        return TrainingResult(0.0, diverged=True, curve=tuple(curve), test=0.0)
+    return TrainingResult(validation, curve=tuple(curve), test=test or 0.0)
