@@ -22,6 +22,7 @@ from glo.cli import (
     tasks,
     tune,
 )
+from glo.cli.arguments import ExpressionCommand
 from glo.errors import GloError, UserCodeError
 
 app = typer.Typer(
@@ -46,7 +47,8 @@ for command in (
     export.export,
     tasks.tasks,
 ):
-    app.command(command.__name__.rstrip("_"))(command)
+    cls = ExpressionCommand if "expr" in command.__annotations__ else None
+    app.command(command.__name__.rstrip("_"), cls=cls)(command)
 app.add_typer(cluster.app, name="cluster")
 app.add_typer(experiment.app, name="experiment")
 

@@ -13,6 +13,10 @@ from glo.expr.tree import MAX_DEPTH, MAX_NODES, VARIABLES, Expr, constant
 
 MAX_LENGTH = 10_000
 INFIX: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
+SYNONYMS = {
+    "absolute": "abs", "fabs": "abs", "ln": "log", "maximum": "max", "minimum": "min", "negative": "neg", "power": "pow",
+    "sqr": "square",
+}  # fmt: skip
 FUNCTIONS = tuple(row.name for row in OPERATORS.values() if row.precedence is None)
 ALLOWED = f"allowed are x, y, numbers, + - * / ** and {', '.join(FUNCTIONS)}"
 
@@ -73,13 +77,18 @@ class _Reader:
             case ast.Name(id=name) if name in VARIABLES:
                 return Expr(name)
             case ast.Name(id=name):
-                self.refuse(node, f"unknown word '{name}'{_nearest(name, VARIABLES)}")
+                meaning = ": x is the true label, y the predicted probability"
+                self.refuse(node, f"unknown word '{name}'{_nearest(name, VARIABLES) or meaning}")
             case ast.BinOp(op=ast.Pow(), left=base, right=exponent):
                 return self.power(node, self.read(base, depth + 1), self.read(exponent, depth + 1))
             case ast.BinOp(op=op, left=left, right=right) if type(op) in INFIX:
                 return Expr(INFIX[type(op)], (self.read(left, depth + 1), self.read(right, depth + 1)))
+            case ast.BinOp(op=ast.BitXor()):
+                self.refuse(node, "a power is written with **, not ^")
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 return self.call(node, name, arguments, depth)
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=module), attr=name)) if name in FUNCTIONS:
+                self.refuse(node, f"write {name}(...) without '{module}.'")
             case _:
                 self.refuse(node, f"{type(node).__name__} is not allowed")
 
@@ -95,11 +104,14 @@ class _Reader:
         return self.checked(node, Expr("pow", (base, exponent)))
 
     def call(self, node: ast.expr, name: str, arguments: list[ast.expr], depth: int) -> Expr:
+        if name in VARIABLES:
+            self.refuse(node, f"{name} is not a function: a product is written with *")
         if name not in FUNCTIONS:
             self.refuse(node, f"unknown function '{name}'{_nearest(name, FUNCTIONS)}")
         arity = OPERATORS[name].arity
         if len(arguments) != arity:
-            self.refuse(node, f"{name} takes {arity} argument{'s' * (arity > 1)}, not {len(arguments)}")
+            nested = f": write {name}(a, {name}(b, c))" if name in ("min", "max") and len(arguments) > arity else ""
+            self.refuse(node, f"{name} takes {arity} argument{'s' * (arity > 1)}, not {len(arguments)}{nested}")
         return self.checked(node, Expr(name, tuple(self.read(argument, depth + 1) for argument in arguments)))
 
     def checked(self, node: ast.expr, expr: Expr) -> Expr:
@@ -119,5 +131,5 @@ def _excerpt(source: str) -> str:
 
 
 def _nearest(word: str, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
+    close = [SYNONYMS[word]] if SYNONYMS.get(word) in known else difflib.get_close_matches(word, known, n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""
