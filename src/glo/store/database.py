@@ -50,6 +50,7 @@ class Store:
 
     def __init__(self, url: str | Path = DEFAULT_STORAGE, create: bool = True) -> None:
         self.url, self._backend = read_url(url)
+        self._given = without_password(url)
         if not create and not self._backend.exists(self.url):
             raise self._missing()
         self._engine = self._backend.connect(self.url)
@@ -62,7 +63,7 @@ class Store:
             raise
 
     def __str__(self) -> str:
-        return without_password(self.url.render_as_string(hide_password=False))
+        return self._given  # the user knows it by this text
 
     def close(self) -> None:
         """Close all connections."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import filelock
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -23,24 +25,59 @@ ADVICE = {
     "not a database": "it is not a glo store, or it is damaged: restore it from a copy, or use another --storage",
     "malformed": "it is damaged: restore it from a copy, or use another --storage",
     "locked": "another process is writing to it: try again",
-    "unable to open": "it cannot be opened: check that the path exists and is writable",
+    "unable to open": "it cannot be opened: check that the path exists and that its folder can be written",
     "": "check the file, or use another --storage",
 }
 
 
 def file_of(url: URL) -> Path:
     """The path of the file; SQLite also accepts a URI such as file:glo.db."""
-    return Path((url.database or "").removeprefix("file:"))
+    database = url.database or ""
+    return Path(unquote(database.removeprefix("file:")) if database.startswith("file:") and "uri" in url.query else database)
+
+
+def _exists(url: URL) -> bool:
+    try:
+        return file_of(url).exists()
+    except OSError:
+        return True  # `_connect` says what is wrong
 
 
 def _connect(url: URL) -> Engine:
-    folder = file_of(url).parent
-    if not folder.is_dir():
-        raise StoreError(f"the folder {folder} of the store does not exist: create it, or use another --storage")
+    file = file_of(url)
+    try:
+        if not file.parent.is_dir():
+            raise StoreError(f"the folder {file.parent} of the store does not exist: create it, or use another --storage")
+        if file.is_dir():
+            raise StoreError(f"{file} is a folder: a store is a file, e.g. {file / 'glo.db'}")
+        if file.exists() and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
+            url = _for_reading(file)
+    except OSError as error:
+        raise StoreError(f"{file} cannot be opened ({error.strerror}): use another --storage") from error
     engine = create_engine(url, connect_args={"timeout": 30})
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine
+
+
+def _for_reading(file: Path) -> URL:
+    """A URL that opens the file without writing anything.
+
+    Even to read from a database in WAL mode, SQLite creates two files next to it, unless they exist, or it is told that the
+    database does not change.
+
+    Raises:
+        StoreError: if what was written last is not in the file yet, and cannot be read.
+    """
+    wal, shared_memory = (Path(f"{file}-{ending}") for ending in ("wal", "shm"))
+    ahead = wal.exists() and wal.stat().st_size > 0
+    if ahead and not shared_memory.exists():
+        raise StoreError(
+            f"{file} is read-only, and {wal.name} has a part of it: copy both to a folder that can be written, "
+            "and give that --storage"
+        )
+    option = {"mode": "ro"} if ahead else {"immutable": "1"}
+    return URL.create("sqlite", database=f"file:{quote(str(file.absolute()))}", query={**option, "uri": "true"})
 
 
 def _on_connect(connection: Any, _record: Any) -> None:
@@ -73,9 +110,9 @@ def _lock(engine: Engine, name: str, seconds: float) -> Iterator[None]:
         lock.acquire()
     except filelock.Timeout:
         raise LockHeld from None
-    except PermissionError as error:
+    except OSError as error:
         raise StoreError(
-            f"{error.filename} cannot be written: make its folder writable, or use another --storage"
+            f"{path} cannot be written ({error.strerror}): make its folder writable, or use another --storage"
         ) from error
     try:
         yield
@@ -85,6 +122,4 @@ def _lock(engine: Engine, name: str, seconds: float) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-SQLITE = Backend(
-    exists=lambda url: file_of(url).exists(), connect=_connect, prepare=_prepare, insert=insert, lock=_lock, advice=ADVICE
-)
+SQLITE = Backend(exists=_exists, connect=_connect, prepare=_prepare, insert=insert, lock=_lock, advice=ADVICE)

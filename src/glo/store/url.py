@@ -27,12 +27,14 @@ def without_password(url: str | Path) -> str:
 def read_url(url: str | Path) -> tuple[URL, Backend]:
     """Parse a URL, or the path of an SQLite file, and choose the backend.
 
+    A text with `://` is a URL; any other is a path, in which no character has a special meaning but a leading `~`.
+
     Raises:
         StoreError: if it is neither, or the database is not supported.
     """
     text = str(url)
     try:
-        parsed = make_url(text if "://" in text else f"sqlite:///{text}")
+        parsed = make_url(text) if "://" in text else URL.create("sqlite", database=text)
     except (ArgumentError, ValueError):
         raise StoreError(f"{without_password(text)!r} is not a storage URL: a store is {KINDS}") from None
     if parsed.drivername in POSTGRES_DRIVERS and parsed.database:
@@ -40,5 +42,13 @@ def read_url(url: str | Path) -> tuple[URL, Backend]:
     if parsed.drivername in POSTGRES_DRIVERS:
         raise StoreError(f"{without_password(text)!r} names no database: give postgresql://user@host/database")
     if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
-        return parsed, SQLITE
+        return parsed.set(database=_expanded(parsed.database)), SQLITE
     raise StoreError(f"{without_password(text)!r} is not supported: a store is {KINDS}")
+
+
+def _expanded(path: str) -> str:
+    """The path with the home folder in place of a leading ~."""
+    try:
+        return str(Path(path).expanduser()) if path.startswith("~") else path
+    except RuntimeError:  # of a user who does not exist
+        return path
