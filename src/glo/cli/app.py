@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 
 import typer
@@ -23,6 +22,7 @@ from glo.cli import (
     tune,
 )
 from glo.cli.arguments import ExpressionCommand
+from glo.cli.streams import check_streams, refuse, refuse_file_error
 from glo.errors import GloError, UserCodeError
 
 app = typer.Typer(
@@ -70,10 +70,13 @@ def _glo(
 
 def main() -> None:
     """Entry point: exit code 0, 1 for what has failed, 2 for misuse, 130 after Ctrl-C."""
+    check_streams()
     try:
         app()
     except GloError as error:
         if isinstance(error, UserCodeError) and error.__cause__ is not None:
             traceback.print_exception(error.__cause__)  # the user's own error is found by its traceback
-        typer.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+        refuse(str(error))
+    except OSError as error:
+        refuse_file_error(error)
+        raise

@@ -25,7 +25,9 @@ def check(
     Prints the script of the job first, where there is one.
     """
     from glo.execution.dask import check_cluster, read_cluster
+    from glo.training import check_device_name
 
+    check_device_name(device)
     told: list[str] = []
 
     def tell(script: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from glo.catalog import cross_entropy
+from glo.cli.output import check_writable
 from glo.compare import ComparisonConfig, ComparisonRow
 from glo.compare.families import baselines
 from glo.compare.procedures import OnProgress, run_all
@@ -131,11 +132,12 @@ def _make_room(out: Path) -> None:
     """Make the folder.  A demo that had ended starts again from nothing; one that was interrupted goes on."""
     try:
         out.mkdir(parents=True, exist_ok=True)
+        check_writable(out)
         if (out / "summary.json").exists():
             for path in (out / "summary.json", *out.glob("glo.db*")):
                 path.unlink()
     except OSError as error:
-        raise ConfigError(f"{error.filename} cannot be written ({error.strerror}): choose another --out") from None
+        raise ConfigError(f"{out} cannot be written ({error.strerror}): choose another --out") from None
 
 
 def _search(config: DemoConfig, out: Path, on_progress: OnProgress, executor: Executor) -> StudyResult:

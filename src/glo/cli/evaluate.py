@@ -43,13 +43,12 @@ def evaluate(
     from glo.tasks.training import training_config
     from glo.training import choose_device, rehearse
 
-    expression = resolve(expr)
+    expression, place = resolve(expr), choose_device(device)
     loaded = load_task(task, read_task_options(task_option), data_dir)
     if (reason := why_constant(expression, loaded)) is not None:
         raise ConfigError(f"'{expr}' cannot train a network: it {reason}")
     rates = None if learning_rate is None else [learning_rate]
     config = training_config(loaded, {"steps": steps, "learning_rates": rates, "curve_every": curve_every})
-    place = choose_device(device)
     started = time.perf_counter()
     training = Training(expression, config.learning_rates[0])
     rehearse(loaded, config, place)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
-from glo.cli.launch import chosen_cluster, unless_auto
+from glo.cli.launch import check_device, chosen_cluster, unless_auto
 from glo.cli.output import Progress, command_line, folder_for_output, print_json, print_table, resumable
 
 app = typer.Typer(help="Measure the paper's figures and tables again.", no_args_is_help=True, rich_markup_mode=None)
@@ -75,6 +75,7 @@ def run(
     from glo.store import Store, without_password
 
     experiment = load_experiment(name)
+    check_device(device, cluster)
     shown = None if storage is None else without_password(storage)
     again = command_line(
         "glo experiment run", name, scale=scale, out=out, seed=seed, storage=shown, data_dir=data_dir,

@@ -40,6 +40,7 @@ def run_new_study(
     from glo.study import Study
 
     refuse_settings(settings, unused)
+    check_device(device, cluster)
     with Progress() as progress:
         study = Study(
             task, name=name, storage=storage, seed=seed, preset=preset, settings=settings or [], file=config,
@@ -63,6 +64,7 @@ def resume_study(
     """Go on with a recorded study, and show its progress."""
     from glo.study import load_study
 
+    check_device(device, cluster)
     with Progress() as progress:
         study = load_study(
             name, storage, data_dir=data_dir, device=device, cluster=chosen_cluster(cluster, insecure), slots=slots,
@@ -129,6 +131,16 @@ def refuse_settings(settings: list[str] | None, unused: Mapping[str, str], only:
     others = [name for name in StudyConfig.model_fields if only and name != only]
     reasons = dict.fromkeys(others, f"this command reads only {only} options")
     refuse_unused(settings or [], {**reasons, **unused})
+
+
+def check_device(device: str, cluster: str | None) -> None:
+    """Refuse a --device that cannot be used, before anything is made.  On a cluster, its workers know what they have."""
+    from glo.training import check_device_name, choose_device
+
+    if cluster is None:
+        choose_device(device)
+    else:
+        check_device_name(device)
 
 
 def unless_auto(device: str) -> str | None:

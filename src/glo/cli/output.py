@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,12 +37,12 @@ def folder_for_output(path: Path) -> Iterator[None]:
     """A folder to write to.  If the command is refused, a folder made for it is removed again, unless it has files.
 
     Raises:
-        ConfigError: if it cannot be made.
+        ConfigError: if it cannot be made or written to, before anything is trained.
     """
     from glo.errors import ConfigError, GloError
 
-    existed = path.exists()
     try:
+        existed = path.exists()
         path.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=path):  # a folder that is there already may be read-only
             pass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from glo.errors import ConfigError
@@ -23,7 +23,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, nothing can be removed
+            draft.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
 from glo.errors import ConfigError
+
+NAMES = re.compile(r"auto|(cpu|cuda|mps|xpu)(:\d+)?")
+
+
+def check_device_name(device: str) -> None:
+    """Whether this is the name of a device at all, on whatever machine.
+
+    Raises:
+        ConfigError: if it is not.
+    """
+    if not NAMES.fullmatch(device):
+        raise ConfigError(f"device '{device}' cannot be used: give cpu, cuda, cuda:N or auto")
 
 
 def local_device(device: str) -> torch.device:
@@ -19,8 +33,9 @@ def choose_device(device: str) -> torch.device:
     """Return the device of this name; "auto" is the GPU if there is one, else the CPU.
 
     Raises:
-        ConfigError: if PyTorch cannot use the device.
+        ConfigError: if there is no such device, or PyTorch cannot use it.
     """
+    check_device_name(device)
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
