@@ -193,7 +193,7 @@ def _relative(found: Tensor, expected: Tensor) -> float:
     if not finite.any():
         return 0.0
     scale = expected[finite].abs().max().clamp_min(SMALL)
-    return float(((found - expected)[finite].abs().max() / scale))
+    return float((found - expected)[finite].abs().max() / scale)
 
 
 def _batch_sensitivity(module: Callable[[Tensor, Tensor], Tensor], z: Tensor, targets: Tensor, expected: Batch) -> float:

@@ -87,3 +87,14 @@ def test_the_metric_sees_at_most_some_samples(link: Link) -> None:
     seen.clear()
     rehearse(task, CONFIG)
     assert seen == [200]
+
+
+def test_a_metric_that_needs_every_class_is_asked_again_with_all_samples() -> None:
+    def metric(predictions: Tensor, targets: Tensor) -> float:
+        if len(targets.unique()) < 2:
+            raise ValueError("only one class")
+        return 0.5
+
+    labels = (torch.arange(1000) % 5 == 1).long()  # every fifth sample is of class 0
+    data = torch.randn(1000, 4), labels
+    rehearse(Task("rare", lambda: nn.Linear(4, 2), data, data, metric=metric), CONFIG)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from glo.catalog import STANDARD
 from glo.errors import GloError, TaskError, UserCodeError
@@ -13,6 +14,7 @@ from glo.training.measurement import measure
 from glo.training.model import as_matrix, seed_dropout, use_channels_last
 from glo.training.precision import autocast, matmul_precision
 from glo.training.schedule import batches
+from glo.training.single import evaluate_model
 
 STEPS = 2
 SAMPLES = 200  # of the validation split
@@ -37,22 +39,37 @@ def rehearse(task: Task, config: TrainingConfig, device: torch.device | str = "c
             if not any(parameter.requires_grad for parameter in model.parameters()):
                 raise TaskError(f"task '{task.name}': the model has no parameter that can be trained")
             loss_function = ExpressionLoss(STANDARD[task.link], eps=config.eps, link=task.link)
-            optimizer = torch.optim.SGD(model.parameters(), config.learning_rates[0])
             seed_dropout(0)
             for batch in batches(len(train), config.model_copy(update={"steps": STEPS}), 0, device):
-                optimizer.zero_grad()
+                model.zero_grad()
                 with autocast(config, device):
                     outputs = as_matrix(model(train.inputs[batch]))
                 loss_function(outputs, train.targets[batch]).backward()
-                optimizer.step()
-            validation = task.validation.to(device)
-            every = -(-len(validation) // SAMPLES)
-            some = Split(validation.inputs[::every], validation.targets[::every])
-            with torch.no_grad():
-                outputs = as_matrix(model.eval()(some.inputs))
+                _step(model, config.learning_rates[0])
             doing = "the metric fails"
-            measure(task, some, outputs)
+            _measure(task, model.eval(), task.validation.to(device))
     except GloError:
         raise
     except Exception as error:
         raise UserCodeError.of(error, f"task '{task.name}': {doing}") from error
+
+
+@torch.no_grad()
+def _measure(task: Task, model: nn.Module, validation: Split) -> None:
+    """Measure the model on some samples; on all if that fails, since the metric may need a sample of each class."""
+    every = -(-len(validation) // SAMPLES)
+    some = Split(validation.inputs[::every], validation.targets[::every])
+    try:
+        measure(task, some, as_matrix(model(some.inputs)))
+    except GloError:
+        raise
+    except Exception:  # noqa: BLE001 - the user's metric may raise anything
+        evaluate_model(task, model, validation)
+
+
+@torch.no_grad()
+def _step(model: nn.Module, rate: float) -> None:
+    """A step of SGD; the first `torch.optim` of a process would import modules for a second."""
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            parameter -= rate * parameter.grad
