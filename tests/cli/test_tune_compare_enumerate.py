@@ -155,7 +155,7 @@ def test_search_and_tune(glo: Glo) -> None:
 
 
 def test_enumerate(glo: Glo, tmp_path: Path) -> None:
-    command = ["enumerate", *SMALL, *FEW, "--max-depth", "2", "--repeats", "1", "--learning-rate", "0.1"]
+    command = ["enumerate", *SMALL, *FEW, "--max-depth", "2", "--repeats", "1", "--learning-rate", "1"]
     found = parsed(glo(*command, "--csv", "atlas.csv", "--json"))
     atlas = found["atlas"]
     with (tmp_path / "atlas.csv").open(newline="", encoding="utf-8") as file:
@@ -217,7 +217,7 @@ def test_misuse_of_enumerate(glo: Glo, tmp_path: Path, arguments: list[str], mes
 
 
 def test_atlas_that_cannot_be_written(glo: Glo) -> None:
-    command = ["enumerate", *SMALL, "--max-depth", "1", "--repeats", "1", "--learning-rate", "0.1"]
+    command = ["enumerate", *SMALL, "--max-depth", "1", "--repeats", "1", "--learning-rate", "1"]
     assert_misuse(glo(*command, "--csv", "nowhere/atlas.csv"), r"nowhere/atlas\.csv cannot be written")
 
 
