@@ -338,7 +338,8 @@ def test_class_indices_of_every_integer_type(dtype: torch.dtype) -> None:
     assert_close(
         ExpressionLoss("x*log(y)", ignore_index=7)(z, target), nn.functional.cross_entropy(z, target.long(), ignore_index=7)
     )
-    for language, arguments in (("torch", (z, target)), ("numpy", (z.numpy(), target.numpy()))):
+    forms: list[Any] = [("torch", (z, target)), ("numpy", (z.numpy(), target.numpy()))]
+    for language, arguments in forms:
         names: dict[str, Any] = {}
         exec(source(parse("x*log(y)"), language), names)  # noqa: S102 - running the exported code is the test
         assert float(names["loss"](*arguments)) == pytest.approx(expected.item(), rel=1e-5)
@@ -389,7 +390,8 @@ def test_weight_of_another_number_of_classes_is_refused_under_softmax() -> None:
 def test_weight_may_be_a_list_or_of_another_type() -> None:
     z, target = torch.randn(7, CLASSES, generator=seeded("list")), index_target((7, CLASSES), seeded("target"))
     expected = nn.functional.cross_entropy(z, target, torch.tensor(WEIGHT))
-    for weight in (WEIGHT, tuple(WEIGHT), torch.tensor(WEIGHT).double(), torch.tensor(WEIGHT).numpy()):
+    weights: list[Any] = [WEIGHT, tuple(WEIGHT), torch.tensor(WEIGHT).double(), torch.tensor(WEIGHT).numpy()]
+    for weight in weights:
         found = ExpressionLoss("x*log(y)", weight=weight)(z, target)
         assert found.dtype == torch.float32
         assert_close(found, expected)
