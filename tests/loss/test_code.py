@@ -11,6 +11,8 @@ import torch
 
 from glo.expr import OPERATORS, Expr, Operator, constant, parse
 from glo.loss import code
+from glo.loss.graph import Symbol
+from glo.loss.python import Code, CodeFunctions
 
 SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, 3.0, 1e-300, 1e300)
 GRID = np.array(list(itertools.product(SPECIAL, SPECIAL))).T
@@ -67,6 +69,20 @@ def value_of(expr: Expr, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.full_like(y, expr.value) if expr.is_constant else {"x": x, "y": y}[expr.symbol]
     with np.errstate(all="ignore"):
         return OPERATORS[expr.symbol].value(np, *(value_of(child, x, y) for child in expr.children))
+
+
+def test_an_operator_may_use_everything_that_populations_can_compute() -> None:
+    """An operator of a user, with comparisons, whose code has its parentheses."""
+
+    def value(m: Any, a: Any, b: Any) -> Any:
+        return (a <= b) * 1.0 - (a < 0) / (2 - (b >= 0.5) * m.sign(a)) + -((a > b) * (1 + b)) * 3
+
+    text = value(CodeFunctions("np"), Code("x"), Code("y")).text
+    x, y = GRID
+    with np.errstate(all="ignore"):
+        expected = value(np, x, y)
+    np.testing.assert_array_equal(run(text, "np", x, y), expected)
+    assert {name for name in vars(Symbol) if callable(getattr(float, name, None))} <= set(vars(Code))
 
 
 @pytest.mark.parametrize(

@@ -65,13 +65,25 @@ class Code:
     def __neg__(self) -> Code:
         return Code(f"-{self._below(NEGATIVE - 1)}", NEGATIVE)
 
+    def __le__(self, other: Code | float) -> Code:
+        return _infix(self, "<=", other, 0)
+
+    def __lt__(self, other: Code | float) -> Code:
+        return _infix(self, "<", other, 0)
+
+    def __ge__(self, other: Code | float) -> Code:
+        return _infix(self, ">=", other, 0)
+
+    def __gt__(self, other: Code | float) -> Code:
+        return _infix(self, ">", other, 0)
+
     def _below(self, precedence: int) -> str:
         """The code as an operand that binds tighter than `precedence`."""
         return self.text if self.binds > precedence else f"({self.text})"
 
 
 def _infix(left: Code | float, symbol: str, right: Code | float, precedence: int) -> Code:
-    left, right = (a if isinstance(a, Code) else Code(repr(a)) for a in (left, right))
+    left, right = (a if isinstance(a, Code) else _number(a) for a in (left, right))
     return Code(f"{left._below(precedence - 1)} {symbol} {right._below(precedence)}", precedence)
 
 
