@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import shutil
 import zlib
 from collections.abc import Callable
@@ -159,6 +161,8 @@ COMPILED = {
     ),
     "soft, none": ("baikal", {"reduction": "none"}, "probabilities"),
     "sigmoid": ("binary_cross_entropy", {"link": "sigmoid", "class_reduction": "mean"}, "probabilities"),
+    "softmax, log(1 - y)": ("x*log(y) + (1 - x)*log(1 - y)", {}, "indices"),
+    "pos_weight": ("binary_cross_entropy", {"link": "sigmoid", "pos_weight": torch.tensor(WEIGHT)}, "probabilities"),
     "identity": ("max(-square(x - y), -abs(x - y))", {"link": "identity", "reduction": "sum"}, "probabilities"),
 }
 
@@ -434,6 +438,16 @@ def test_weight_is_saved_and_moved_with_the_module() -> None:
     assert loss.to(torch.float64).weight is not None
     assert loss.state_dict()["weight"].dtype == torch.float64
     assert "x*log(y)" in repr(loss)
+
+
+@pytest.mark.parametrize("link", list(Link))
+@pytest.mark.parametrize("text", ["x*log(y)", "x*log(1 - y)"])
+def test_can_be_pickled_and_copied(text: str, link: Link) -> None:
+    """As `torch.save` of a whole training, or a process that is spawned, does."""
+    loss = ExpressionLoss(text, link=link, weight=[1.0, 2.0])
+    z, target = torch.tensor([[0.2, 0.7], [0.4, 0.6]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    for other in (pickle.loads(pickle.dumps(loss)), copy.deepcopy(loss)):  # noqa: S301 - our own bytes
+        assert_close(other(z, target), loss(z, target))
 
 
 @pytest.mark.parametrize("name", ["baikal", "mae", "sqrt_likelihood", "exp(x*y)/tanh(y)"])

@@ -89,7 +89,7 @@ class ExpressionLoss(nn.Module):
         self.label_smoothing = label_smoothing
         self.eps = eps
         self.link = Link(link)
-        self._functions = (LINKS_WITH_LOG_NOT_Y if uses_log_not_y(self.expr) else LINKS)[self.link]
+        self._uses_log_not_y = uses_log_not_y(self.expr)
         self.register_buffer("weight", _of_classes("weight", weight))
         self.register_buffer("pos_weight", _of_classes("pos_weight", pos_weight))
 
@@ -141,7 +141,8 @@ class ExpressionLoss(nn.Module):
 
     def _values(self, x: Tensor, z: Tensor, dim: int) -> Tensor:
         """f(x, y) for each class."""
-        y, *logs = self._functions.differentiable(z, self.eps, dim)
+        functions = (LINKS_WITH_LOG_NOT_Y if self._uses_log_not_y else LINKS)[self.link]
+        y, *logs = functions.differentiable(z, self.eps, dim)
         duals = [None if log is None else Dual(log) for log in logs]
 
         def f(label: Tensor) -> Tensor:
