@@ -47,7 +47,8 @@ class Case:
     config: TrainingConfig
 
     def task(self) -> Task:
-        return Task(f"case {self.seed}", self.model, **self.splits, metric=self.metric, link=self.link)
+        train, validation, test = self.splits["train"], self.splits["validation"], self.splits["test"]
+        return Task(f"case {self.seed}", self.model, train, validation, test, metric=self.metric, link=self.link)
 
     def __str__(self) -> str:
         rows = [f"case {self.seed}: {self.kind}, link {self.link}, metric {getattr(self.metric, '__name__', self.metric)}"]
@@ -80,7 +81,7 @@ def make_case(seed: int) -> Case:
         splits = {name: (inputs, targets[:, 0]) for name, (inputs, targets) in splits.items()}
     model = _shaped(rng, KINDS[kind].draw(rng, shape, classes), link, classes)
     metric = projection if rng.random() < 0.6 else pick(rng, _metrics(link, classes))
-    count = int(pick(rng, [1, 1, 1, 2, 2, 3, 4, 6]))
+    count = int(pick(rng, [1, 1, 1, 1, 2, 2, 2, 3, 6]))
     trainings = [Training(random_loss(rng, link), random_rate(rng)) for _ in range(count)]
     return Case(seed, kind, link, model, splits, metric, fits, trainings, _config(rng))
 
@@ -131,7 +132,8 @@ def _split(rng: Generator, shape: Shape, labels: LabelMaker, samples: int) -> tu
     scale = pick(rng, [1.0, 1.0, 1.0, 1.0, 20.0])  # unscaled data give large logits
     forms: list[Callable[[Any], Any]] = [
         lambda a: torch.from_numpy(a).float(), lambda a: a.astype(np.float32), lambda a: a, lambda a: torch.from_numpy(a),
-        lambda a: np.rint(2 * a).astype(np.int64), lambda a: a > 0, lambda a: np.clip(np.rint(10 + 3 * a), 0, 255).astype(np.uint8),
+        lambda a: np.rint(2 * a).astype(np.int64), lambda a: a > 0,
+        lambda a: np.clip(np.rint(10 + 3 * a), 0, 255).astype(np.uint8),
     ]  # fmt: skip
     return pick(rng, forms)(scale * inputs), targets
 
@@ -144,7 +146,7 @@ def _shaped(rng: Generator, factory: Factory, link: Link, classes: int) -> Facto
 
 
 def _config(rng: Generator) -> TrainingConfig:
-    steps = int(pick(rng, [2, 3, 4, 5, 6, 8, 12]))
+    steps = int(pick(rng, [2, 2, 3, 3, 4, 5, 6, 8, 12]))
     schedule = tuple(
         (int(start), float(pick(rng, [0.1, 0.5, 2.0]))) for start in rng.integers(1, steps + 1, rng.integers(0, 3))
     )
@@ -156,7 +158,7 @@ def _config(rng: Generator) -> TrainingConfig:
         schedule=schedule if rng.random() < 0.5 else (),
         class_reduction=pick(rng, ["sum", "mean"]),
         eps=pick(rng, [1e-7, 1e-7, 1e-7, 1e-4, 0.01, 0.2]),
-        early_stop=pick(rng, [0.0, 0.0, 0.0, 0.0, 0.3, 0.6]),
+        early_stop=pick(rng, [0.3, 0.6]) if rng.random() < 0.15 else 0.0,
         curve_every=pick(rng, [0, 0, 1, 2, 3]),
         curve_on=pick(rng, ["validation", "test"]),
     )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from glo.loss import ExpressionLoss, source
 from glo.records import Link, Training, TrainingConfig, TrainingResult, derive_seed
+from glo.tasks import Task
 from glo.training.model import use_channels_last
 
 from .cases import Case
@@ -73,9 +74,9 @@ def matching(outputs: Tensor, targets: Tensor) -> Tensor:
     return targets.reshape(outputs.shape) if targets.numel() == outputs.numel() and targets.is_floating_point() else targets
 
 
-def train(case: Case, training: Training, loss_function: LossFunction) -> TrainingResult:
+def train(case: Case, task: Task, training: Training, loss_function: LossFunction) -> TrainingResult:
     """Without early stopping, and without a histogram."""
-    config, task = case.config, case.task()
+    config = case.config
     inputs, targets = tensors(case, "train")
     model = seeded_model(case, inputs)
     optimizer = torch.optim.SGD(

@@ -135,7 +135,7 @@ def frozen(rng: Generator, shape: Shape, outputs: int) -> Factory:
     def make() -> nn.Module:
         model = body()
         for parameter, fixed in zip(model.parameters(), [False, *mask], strict=False):
-            parameter.requires_grad_(requires_grad=not fixed)
+            parameter.requires_grad_(not fixed)
         return model
 
     return make
@@ -336,7 +336,7 @@ KINDS: dict[str, Kind] = {
     "MLP, a chain": Kind(mlp_chain, stackable=True, weight=8),
     "MLP": Kind(mlp, stackable=None, weight=3),
     "zero head": Kind(zero_head, stackable=True, weight=2),
-    "CNN, a chain": Kind(cnn_chain, images=True, stackable=True, weight=4),
+    "CNN, a chain": Kind(cnn_chain, images=True, weight=4),
     "CNN": Kind(cnn, images=True, weight=3),
     "normalised": Kind(normalised, weight=4),
     "frozen": Kind(frozen, weight=2),

@@ -16,19 +16,18 @@ from torch import Tensor, nn
 from glo.errors import ModelError
 from glo.loss import PopulationLoss
 from glo.records import Training, TrainingConfig, TrainingResult
-from glo.tasks import Split, Task, fresh_model, random_state_restored
+from glo.tasks import Split, Task
 from glo.training.cuda_graph import CapturedStep
 from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, measure
 from glo.training.memory import budget, chunk_size
-from glo.training.model import as_matrix, seed_dropout, use_channels_last
+from glo.training.model import as_matrix, fresh_model, seed_dropout, use_channels_last
 from glo.training.parameters import SGDOptions
 from glo.training.precision import matmul_precision
 from glo.training.schedule import batches, early_stop_step, rate_factor
-from glo.training.stacked import ChainModel, VmapModel, stack
+from glo.training.stacked import StackedModel, VmapModel, stack
 from glo.training.state import assigned_in_forward
 
 
-@random_state_restored()
 def train_population(
     task: Task,
     trainings: Sequence[Training],
@@ -96,8 +95,8 @@ class _Population:
 
     def train(self, test: bool) -> list[TrainingResult]:
         results: dict[int, TrainingResult] = {}
-        check_at = early_stop_step(self.task, self.config)
-        with matmul_precision(self.config):
+        check_at = early_stop_step(self.config)
+        with random_state_restored(), matmul_precision(self.config):
             seed_dropout(self.seed)
             self.model.train()
             for step, batch in enumerate(batches(len(self.split), self.config, self.seed, self.device)):
@@ -175,26 +174,25 @@ def check_stackable(task: Task) -> None:
             outputs in training mode are not those of the model alone; the message names the module.
     """
     model, inputs = fresh_model(task, seed=0), task.split("train").inputs[:2]
-    chain = isinstance(stack(model, 2), ChainModel)
-    outputs = _stacked_outputs(task, model, inputs)
-    if chain:  # its layers have no state, and draw dropout as a network alone does
-        return
+    _try_step(task, model, inputs)
     with random_state_restored():
         assigned = assigned_in_forward(fresh_model(task, seed=0), inputs)
     if assigned is not None:
         module, attribute = assigned
         raise _not_stackable(task, model, module, f"its forward pass assigns '{attribute}', which each network must own")
     alone = use_channels_last(fresh_model(task, seed=0), inputs)
-    with random_state_restored(), torch.no_grad():
+    with random_state_restored():
         seed_dropout(0)
-        expected = as_matrix(alone.train()(inputs))
-    if not torch.allclose(outputs, expected, rtol=0.0, atol=0.01 * float(expected.abs().max()), equal_nan=True):
+        expected = as_matrix(alone.train()(inputs)).detach()
+        seed_dropout(0)
+        found = _training_outputs(stack(fresh_model(task, seed=0).train(), 2), inputs)
+    if not torch.allclose(found, expected, rtol=0.0, atol=0.01 * float(expected.abs().max()), equal_nan=True):
         reason = "its outputs in training mode are not those of a network alone, perhaps by random numbers in another order"
         raise _not_stackable(task, model, "", reason)
 
 
-def _stacked_outputs(task: Task, model: nn.Module, inputs: Tensor) -> Tensor:
-    """Outputs of one of two stacked copies in a training step that changes nothing.
+def _try_step(task: Task, model: nn.Module, inputs: Tensor) -> None:
+    """Take a step with `torch.func` that changes nothing.
 
     Raises:
         ModelError: if the step is not possible; the message names the module in which it fails.
@@ -203,20 +201,24 @@ def _stacked_outputs(task: Task, model: nn.Module, inputs: Tensor) -> Tensor:
     for name, module in model.named_modules():
         module.register_forward_pre_hook(_push(running, name))
         module.register_forward_hook(_pop(running))
+    try:
+        with random_state_restored():
+            _training_outputs(VmapModel(model.train(), 2, SGDOptions()), inputs)
+    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise _not_stackable(task, model, running[-1] if running else "", reason) from error
+
+
+def _training_outputs(networks: StackedModel, inputs: Tensor) -> Tensor:
+    """Outputs of the first network in a step that changes no parameter."""
     found: list[Tensor] = []
 
     def output_gradient(outputs: Tensor) -> Tensor:
         found.append(outputs[0].clone())
         return torch.ones_like(outputs)
 
-    try:
-        with random_state_restored():
-            seed_dropout(0)
-            VmapModel(model.train(), 2, SGDOptions()).step(inputs, output_gradient, factor=0.0)
-    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise _not_stackable(task, model, running[-1] if running else "", reason) from error
-    return found[0]
+    networks.step(inputs, output_gradient, factor=0.0)
+    return found[0].detach()
 
 
 def _not_stackable(task: Task, model: nn.Module, name: str, reason: str) -> ModelError:
