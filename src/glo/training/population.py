@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from glo.errors import ModelError
 from glo.loss import PopulationLoss
 from glo.records import Training, TrainingConfig, TrainingResult
-from glo.tasks import Split, Task
+from glo.tasks import Split, Task, fresh_model, random_state_restored
 from glo.training.cuda_graph import CapturedStep
 from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, measure
 from glo.training.memory import budget, chunk_size
-from glo.training.model import as_matrix, fresh_model, seed_dropout, use_channels_last
+from glo.training.model import as_matrix, seed_dropout, use_channels_last
 from glo.training.parameters import SGDOptions
 from glo.training.precision import matmul_precision
 from glo.training.schedule import batches, early_stop_step, rate_factor
@@ -28,6 +28,7 @@ from glo.training.stacked import StackedModel, VmapModel, stack
 from glo.training.state import assigned_in_forward
 
 
+@random_state_restored()
 def train_population(
     task: Task,
     trainings: Sequence[Training],
@@ -95,8 +96,8 @@ class _Population:
 
     def train(self, test: bool) -> list[TrainingResult]:
         results: dict[int, TrainingResult] = {}
-        check_at = early_stop_step(self.config)
-        with random_state_restored(), matmul_precision(self.config):
+        check_at = early_stop_step(self.task, self.config)
+        with matmul_precision(self.config):
             seed_dropout(self.seed)
             self.model.train()
             for step, batch in enumerate(batches(len(self.split), self.config, self.seed, self.device)):
