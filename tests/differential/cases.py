@@ -48,7 +48,10 @@ class Case:
 
     def task(self) -> Task:
         train, validation, test = self.splits["train"], self.splits["validation"], self.splits["test"]
-        return Task(f"case {self.seed}", self.model, train, validation, test, metric=self.metric, link=self.link)
+        named = self.metric if isinstance(self.metric, str) else None
+        task = Task(f"case {self.seed}", self.model, train, validation, test, metric=named, link=self.link)
+        vars(task)["metric"] = self.metric or task.metric  # a projection prefers nothing, and would be refused
+        return task
 
     def __str__(self) -> str:
         rows = [f"case {self.seed}: {self.kind}, link {self.link}, metric {getattr(self.metric, '__name__', self.metric)}"]
@@ -76,8 +79,8 @@ def make_case(seed: int) -> Case:
     shape = (int(rng.integers(1, 3)), 4, int(rng.integers(4, 6))) if images else (int(rng.integers(3, 9)),)
     labels = _label_maker(rng, link, classes, shape)
     splits = {name: _split(rng, shape, labels, int(rng.integers(8, 41))) for name in ("train", "validation", "test")}
-    fits = link is Link.SOFTMAX or classes == 1 or rng.random() < 0.97
-    if not fits:
+    fits = classes > 1 if link is Link.SOFTMAX else classes == 1 or rng.random() < 0.97
+    if not fits and link is not Link.SOFTMAX:
         splits = {name: (inputs, targets[:, 0]) for name, (inputs, targets) in splits.items()}
     model = _shaped(rng, KINDS[kind].draw(rng, shape, classes), link, classes)
     metric = projection if rng.random() < 0.6 else pick(rng, _metrics(link, classes))

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
-from glo.errors import ModelError, TaskError
+from glo.errors import ModelError, TaskError, described
 from glo.loss import PopulationLoss
 from glo.records import Failure, Training, TrainingResult
 from glo.tasks import Task
@@ -101,8 +101,8 @@ def _check_one_by_one(case: Case, task: Task, oracle: list[Outcome], message: st
     """`train_networks` says why it trains one by one, and gives the oracle's results."""
     with _warnings() as messages:
         result = train_networks(task, case.trainings[:1], case.config, SEED, test=True)[0]
-    found = result.reason if isinstance(result, Failure) else result
-    expected = oracle[0].splitlines()[0] if isinstance(oracle[0], str) else oracle[0]
+    found = result.reason.partition(" (in ")[0] if isinstance(result, Failure) else result
+    expected = oracle[0]
     if repr(found) != repr(expected):  # repr, since NaN is not equal to itself
         report.failures.append(f"train_networks gives {found}, the oracle {expected}")
     if not any(message.splitlines()[0] in said for said in messages) or "cannot be trained as part" not in message:
@@ -129,7 +129,7 @@ def _outcome(run: Callable[[], TrainingResult]) -> Outcome:
     try:
         return run()
     except ERRORS as error:
-        return str(error) or type(error).__name__
+        return described(error).partition(" (in ")[0]  # without the place
 
 
 def _compare(case: Case, task: Task, i: int, way: str, found: Outcome, expected: Outcome, report: Report) -> None:

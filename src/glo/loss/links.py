@@ -72,6 +72,11 @@ def _where_inside(slope: Tensor, raw: Tensor, eps: float) -> Tensor:
     return torch.ops.aten.hardtanh_backward(slope, raw, float(low), float(high))
 
 
+def _unless_clamped(gradient: Tensor, z: Tensor, high: float = torch.inf) -> Tensor:
+    """The gradient, in place, with 0 for the logits that were clamped to `LOG_ZERO`, as autograd has it."""
+    return torch.ops.aten.hardtanh_backward.grad_input(gradient, z, LOG_ZERO, high, grad_input=gradient)
+
+
 def _softmax_differentiable(z: Tensor, eps: float, dim: int) -> tuple[Tensor, Tensor, None]:
     log_y = torch.log_softmax(z.clamp(min=LOG_ZERO), dim)
     return log_y.exp().clamp(eps, 1 - eps), log_y, None
@@ -83,7 +88,7 @@ def _softmax_duals(z: Tensor, eps: float, dim: int) -> Predictions:
     y = raw.clamp(eps, 1 - eps)
 
     def pullback(g: Tensor) -> Tensor:
-        return torch.addcmul(g, raw, g.sum(dim, keepdim=True), value=-1)
+        return _unless_clamped(torch.addcmul(g, raw, g.sum(dim, keepdim=True), value=-1), z)
 
     return Predictions(y, _where_inside(y, raw, eps), pullback, log_y)
 
@@ -113,7 +118,7 @@ def _softmax_duals_both(z: Tensor, eps: float, dim: int) -> Predictions:
         # y_j/(1 - y_k) of the largest k comes from the logarithms; of the other k, 1 - y_k is at least 1/2.
         quotients = torch.exp(log_y - log_not_y.gather(dim, largest)).scatter_(dim, largest, 0.0)
         others = (g / not_y).scatter_(dim, largest, 0.0)
-        return g - raw * (others.sum(dim, keepdim=True) - others) - quotients * g.gather(dim, largest)
+        return _unless_clamped(g - raw * (others.sum(dim, keepdim=True) - others) - quotients * g.gather(dim, largest), z)
 
     y, dy = raw.clamp(eps, 1 - eps), _where_inside(raw * not_y, raw, eps)
     return Predictions(y, dy, pullback, log_y, not_y, log_not_y, -raw)
@@ -133,7 +138,8 @@ def _sigmoid_duals(z: Tensor, eps: float, dim: int) -> Predictions:
     z.clamp_(LOG_ZERO, -LOG_ZERO)
     raw = torch.sigmoid(z)
     y = raw.clamp(eps, 1 - eps)
-    return Predictions(y, _where_inside(y * (1 - y), raw, eps), lambda g: g, logsigmoid(z), torch.sigmoid(-z))
+    slope = _where_inside(y * (1 - y), raw, eps)
+    return Predictions(y, slope, lambda g: _unless_clamped(g, z, -LOG_ZERO), logsigmoid(z), torch.sigmoid(-z))
 
 
 def _sigmoid_duals_both(z: Tensor, eps: float, dim: int) -> Predictions:

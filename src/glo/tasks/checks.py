@@ -63,10 +63,10 @@ def _check_metric(task: Task, model: nn.Module) -> None:
         return
     if not callable(task.metric):
         raise TaskError(f"{where} must be a function or one of {', '.join(METRICS)}, not {task.metric!r}")
-    targets = perfect = task.validation.targets
-    if not targets.is_floating_point():
-        outputs = run(task, model, task.validation.inputs[:1])
-        perfect = nn.functional.one_hot(targets, outputs.shape[1]).float()
+    perfect = task.validation.targets
+    if task.link is Link.SOFTMAX:
+        labels = perfect.argmax(1) if perfect.is_floating_point() else perfect
+        perfect = nn.functional.one_hot(labels, run(task, model, task.validation.inputs[:2]).shape[1]).float()
     score, constant = _score(task, perfect), best_constant(task)
     if score <= 0 or score < constant - TOLERANCE:
         against = "useless is 0" if score <= 0 else f"for constant predictions it is {constant:g}"
@@ -102,7 +102,7 @@ def best_constant(task: Task) -> float:
     It is -inf if the metric has no finite value for any of them.
     """
     targets = task.validation.targets
-    constants = [task.train.targets.mean(0)] if targets.is_floating_point() else list(torch.eye(task.classes))
+    constants = list(torch.eye(task.classes)) if task.link is Link.SOFTMAX else [task.train.targets.mean(0)]
     scores = [_score(task, constant.expand(len(targets), -1)) for constant in constants]
     return max((score for score in scores if math.isfinite(score)), default=-math.inf)
 
