@@ -17,9 +17,17 @@ from glo.errors import ConfigError, MissingStoreError, StoreError, StudyError
 from glo.records import Outcome
 from glo.store.backend import SETUP, LockHeld
 from glo.store.interrupts import interrupts_deferred
-from glo.store.rows import GenerationRecord, StudyRecord, generation_row, outcome_row, read_generation, read_outcome
+from glo.store.rows import (
+    GenerationRecord,
+    StudyRecord,
+    generation_row,
+    outcome_row,
+    read_generation,
+    read_outcome,
+    read_study,
+)
 from glo.store.schema import SCHEMA_VERSION, fitness_cache, generations, info, metadata, outcomes, runs, trainings
-from glo.store.url import DEFAULT_STORAGE, read_url, without_password
+from glo.store.url import DEFAULT_STORAGE, printed, read_url
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # Built once: a steady-state search executes them for each candidate.
@@ -50,7 +58,7 @@ class Store:
 
     def __init__(self, url: str | Path = DEFAULT_STORAGE, create: bool = True) -> None:
         self.url, self._backend = read_url(url)
-        self._given = without_password(url)
+        self._printed = printed(url, self.url)
         if not create and not self._backend.exists(self.url):
             raise self._missing()
         self._engine = self._backend.connect(self.url)
@@ -63,7 +71,7 @@ class Store:
             raise
 
     def __str__(self) -> str:
-        return self._given  # the user knows it by this text
+        return self._printed
 
     def close(self) -> None:
         """Close all connections."""
@@ -160,8 +168,8 @@ class Store:
         count = select(generations.c.run, func.count().label("n")).group_by(generations.c.run).subquery()
         query = select(runs, func.coalesce(count.c.n, 0)).outerjoin(count, runs.c.name == count.c.run)
         with self._reading() as connection:
-            records = [StudyRecord(*row) for row in connection.execute(query)]
-        return sorted(records, key=lambda record: (record.created, record.name))
+            records = [read_study(row) for row in connection.execute(query)]
+            return sorted(records, key=lambda record: (record.created, record.name))
 
     def study(self, name: str) -> StudyRecord:
         """One study.
@@ -260,8 +268,16 @@ class Store:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         """A transaction that only reads, from one snapshot."""
-        with interrupts_deferred(), self._explained(), self._reader.begin() as connection:
-            yield connection
+        with interrupts_deferred(), self._explained():
+            try:
+                with self._reader.begin() as connection:
+                    yield connection
+            except (LookupError, TypeError, ValueError) as error:
+                reason = " ".join(str(error).split())
+                raise StoreError(
+                    f"store {self}: it has values that glo has not written ({reason}): restore it from a copy, "
+                    "or use another --storage"
+                ) from error
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

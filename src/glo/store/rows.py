@@ -46,6 +46,18 @@ def _fields(record: Outcome | StageCount) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__slots__}
 
 
+def _check_types(*values: tuple[object, type]) -> None:
+    """SQLite stores a value of any type in any column, and a damaged file has such values."""
+    for value, kind in values:
+        if not isinstance(value, kind):
+            raise TypeError(f"{value!r:.40} is no {kind.__name__}")
+
+
+def read_study(row: Any) -> StudyRecord:
+    _check_types((row.name, str), (row.created, str), (row.config, dict), (row.versions, dict))
+    return StudyRecord(*row)
+
+
 def generation_row(generation: GenerationRecord) -> dict[str, Any]:
     """The row of a generation; its outcomes have rows of their own."""
     return {
@@ -58,6 +70,7 @@ def generation_row(generation: GenerationRecord) -> dict[str, Any]:
 
 
 def read_generation(row: Any, outcomes: list[Outcome]) -> GenerationRecord:
+    _check_types((row.generation, int), (row.asked, str), (row.funnel, dict), (row.seconds, float))
     funnel: Mapping[str, Mapping[str, Any]] = row.funnel
     counts = {stage: StageCount(**funnel.get(stage.value, {})) for stage in Stage}
     return GenerationRecord(row.generation, PhaseKind(row.phase), row.asked, outcomes, counts, row.seconds)
@@ -68,6 +81,8 @@ def outcome_row(outcome: Outcome) -> dict[str, Any]:
 
 
 def read_outcome(row: Any) -> Outcome:
+    rate = row.learning_rate
+    _check_types((row.expression, str), (row.reason, str), (row.fitness, float), (0.0 if rate is None else rate, float))
     return Outcome(
         row.expression,
         row.fingerprint,
@@ -75,5 +90,5 @@ def read_outcome(row: Any) -> Outcome:
         Stage(row.stage),
         row.reason,
         row.fitness,
-        row.learning_rate,
+        rate,
     )

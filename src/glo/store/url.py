@@ -24,6 +24,11 @@ def without_password(url: str | Path) -> str:
     return re.sub(r"((?:^|[?&])(?:ssl)?password=)[^&]*", r"\1***", hidden)
 
 
+def printed(given: str | Path, url: URL) -> str:
+    """A store in messages: a file as the user gave it, a server by its URL in one form, without the password."""
+    return without_password(given if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=False))
+
+
 def read_url(url: str | Path) -> tuple[URL, Backend]:
     """Parse a URL, or the path of an SQLite file, and choose the backend.
 
