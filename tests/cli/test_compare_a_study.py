@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -149,3 +150,12 @@ def test_a_task_without_a_test_split(glo: Glo, tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in shown.out.splitlines() if line.startswith("step ")] == ["step 2", "step 4"]
     assert_misuse(glo("compare", "baikal", "--task", "failing_tasks:untested"), "no test split")
     assert not (tmp_path / "glo-compare").exists()
+
+
+def test_a_search_ends_with_the_command_that_compares_its_best(glo: Glo) -> None:
+    """It works as it is printed."""
+    for storage in ([], ["--storage", "my stores.db"]):
+        command = glo(*SEARCH, *storage).out.splitlines()[-1]
+        assert command.startswith("glo compare --study digits-default-0")
+        compared = parsed(glo(*shlex.split(command)[1:], *HOW, "--json"))
+        assert compared["training"]["steps"] == 30

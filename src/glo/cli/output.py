@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from glo.cli.options import DEFAULT_STORAGE
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -199,7 +201,9 @@ def print_result(result: StudyResult, storage: str, as_json: bool) -> None:
     seeds = "one seed" if result.seeds == 1 else f"mean of {result.seeds} seeds"
     typer.echo(f"fitness        {summary['fitness']:.4f} on validation, {seeds}, learning rate {summary['learning_rate']:g}")
     typer.echo(f"study          {summary['name']} in {summary['storage']}, {summary['generations']} generations")
-    typer.echo("This fitness is the best of many, so chance flatters it: glo compare measures the loss on fresh seeds.")
+    typer.echo("This fitness is the best of many, so chance flatters it; to measure the loss on fresh seeds:")
+    where = None if storage == DEFAULT_STORAGE else summary["storage"]
+    typer.echo(command_line("glo compare", study=summary["name"], storage=where))
 
 
 def read_task_options(texts: list[str] | None) -> dict[str, Any]:
