@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from compare.scripted import BRIEF, CRASHED, Recording, Scripted, config_of, task_of
 from glo.catalog import mse, smoothed_cross_entropy
+from glo.compare.failures import Failures
 from glo.compare.families import Family
 from glo.compare.protocol import EXTENSIONS, choose
 from glo.compare.rows import Contender
@@ -43,9 +44,10 @@ def test_the_best_rate_and_variant_are_chosen_together() -> None:
     }  # fmt: skip
     scripted = Scripted(lambda training, _: scores[training.expression, training.learning_rate])
     chosen = scripted.choose({"family": {"a": a, "b": b}, "alone": {"": a}}, config_of(0.1, 0.2, 0.4, 0.8, tuning_seeds=2))
+    none, few = Failures(trainings=16), Failures(trainings=8)
     assert chosen == {
-        "family": Contender(b, "b", 0.4, pytest.approx(0.9), at_edge=False),  # pyright: ignore[reportArgumentType]
-        "alone": Contender(a, "", 0.2, pytest.approx(0.8), at_edge=False),  # pyright: ignore[reportArgumentType]
+        "family": Contender(b, "b", 0.4, pytest.approx(0.9), False, none),  # pyright: ignore[reportArgumentType]
+        "alone": Contender(a, "", 0.2, pytest.approx(0.8), False, few),  # pyright: ignore[reportArgumentType]
     }
     assert scripted.asked == {Training(expression, rate) for expression, rate in scores}
 

@@ -9,7 +9,7 @@ import typer
 
 from glo.cli import options
 from glo.cli.launch import run_new_study
-from glo.cli.output import check_writable, print_result, read_numbers
+from glo.cli.output import check_output, print_result, read_numbers
 
 
 def enumerate_(
@@ -39,7 +39,7 @@ def enumerate_(
     Each counts at its best learning rate, averaged over the seeds.  Go on with an interrupted study with `glo resume NAME`.
     """
     if csv is not None:
-        check_writable(csv)
+        check_output(csv)
     rates = read_numbers(learning_rates, "--learning-rates")
     result = run_new_study(
         lambda study: study.enumerate(max_depth=max_depth, repeats=repeats, steps=steps, learning_rates=rates),

@@ -45,8 +45,7 @@ def folder_for_output(path: Path) -> Iterator[None]:
     try:
         existed = path.exists()
         path.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=path):  # a folder that is there already may be read-only
-            pass
+        check_writable(path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error.strerror}): choose another --out") from None
     try:
@@ -57,7 +56,17 @@ def folder_for_output(path: Path) -> Iterator[None]:
         raise
 
 
-def check_writable(file: Path) -> None:
+def check_writable(folder: Path) -> None:
+    """Check that a folder takes a file: one that is there already may be read-only.
+
+    Raises:
+        OSError: if it does not.
+    """
+    with TemporaryFile(dir=folder):
+        pass
+
+
+def check_output(file: Path) -> None:
     """Check before a long command that its output can be written.
 
     Raises:
@@ -68,8 +77,7 @@ def check_writable(file: Path) -> None:
     try:
         if file.is_dir():
             raise IsADirectoryError(EISDIR, "it is a folder")
-        with TemporaryFile(dir=file.parent):  # the file itself is replaced only when its new content is complete
-            pass
+        check_writable(file.parent)  # the file itself is replaced only when its new content is complete
     except OSError as error:
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from None
 
