@@ -46,10 +46,11 @@ class Case:
     trainings: list[Training]
     config: TrainingConfig
 
-    def task(self) -> Task:
+    def task(self, model: Callable[[], nn.Module] | None = None) -> Task:
+        """The task, or the same one with another model."""
         train, validation, test = self.splits["train"], self.splits["validation"], self.splits["test"]
         named = self.metric if isinstance(self.metric, str) else None
-        task = Task(f"case {self.seed}", self.model, train, validation, test, metric=named, link=self.link)
+        task = Task(f"case {self.seed}", model or self.model, train, validation, test, metric=named, link=self.link)
         vars(task)["metric"] = self.metric or task.metric  # a projection prefers nothing, and would be refused
         return task
 

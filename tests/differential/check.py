@@ -209,7 +209,7 @@ def _sensitivity(case: Case, task: Task, training: Training, expected: Outcome) 
     ]
     differences: list[float] = []
     for factory in factories:
-        changed = Task(task.name, factory, task.train, task.validation, task.test, task.metric, task.link)
+        changed = case.task(factory)
         outcome = _outcome(lambda changed=changed: train_single(changed, training, case.config, SEED, test=True))
         differences.append(result_difference(outcome, expected))
     return max(differences)

@@ -12,7 +12,7 @@ README = Path(__file__).parents[2] / "README.md"
 # What a reader does next with `criterion`: the same network on the same batches reaches the fitness of the search.
 TRAIN = """
 import torch
-from glo.training.model import fresh_model
+from glo.tasks import fresh_model
 from glo.training.schedule import batches
 
 network, data, held_out = fresh_model(task, 0), task.split("train"), task.split("validation")
