@@ -62,9 +62,10 @@ def value_and_gradient(loss: Callable[..., Tensor], z: Tensor, target: Tensor) -
 
 
 def sound(expression: Expr, link: Link, z: Tensor, target: Tensor) -> Tensor:
-    """For which samples the value and the slope of every subexpression are finite.
+    """For which samples the value and the slope of each subexpression are below 1e15.
 
-    Otherwise module and population need not agree: a product of 0, infinity and a number depends on their order.
+    Otherwise module and population need not agree: 1 is lost beside such a number, and a product of 0, infinity and a
+    number depends on their order.
     """
     x = target if target.is_floating_point() else torch.nn.functional.one_hot(target, z.shape[1]).double()
     y, *logs = (LINKS_WITH_LOG_NOT_Y if uses_log_not_y(expression) else LINKS)[link].differentiable(z, 1e-7, 1)
@@ -74,7 +75,7 @@ def sound(expression: Expr, link: Link, z: Tensor, target: Tensor) -> Tensor:
     for node in expression.walk():
         for part in evaluate_dual(node, torch, x, Dual(y, one), z.new_tensor, *duals):
             if part is not None:
-                finite &= ((part * one).abs() < 1e100).all(1)
+                finite &= ((part * one).abs() < 1e15).all(1)
     return finite
 
 
