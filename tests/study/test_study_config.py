@@ -10,6 +10,7 @@ import pytest
 
 from glo.errors import ConfigError
 from glo.study import Study, StudyConfig, TaskConfig, compose
+from glo.study.config import read_settings
 from glo.tasks import Task, load_task
 from glo.tasks.training import training_config
 
@@ -299,3 +300,9 @@ def test_training_of_a_task_with_some_values_changed(make_task: Callable[..., Ta
     assert (config.steps, config.batch_size, config.learning_rates) == (77, 40, (0.5,))
     with pytest.raises(ConfigError, match=r"learning_rates"):
         training_config(task, {"learning_rates": [-1]})
+
+
+@pytest.mark.parametrize("setting", ["training.steps=" + "[" * 5000, ".".join(["a"] * 5000) + "=1"], ids=["value", "key"])
+def test_a_setting_that_is_nested_too_deeply_is_refused(setting: str) -> None:
+    with pytest.raises(ConfigError, match=r"nested too deeply|at most 10 names"):
+        read_settings([setting])

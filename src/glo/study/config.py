@@ -253,6 +253,9 @@ def validated(values: Mapping[str, Any]) -> StudyConfig:
     return records.validated(StudyConfig, values)
 
 
+DEEPEST = 10  # the nesting of a setting's key; no option is as deep
+
+
 def read_settings(settings: Sequence[str]) -> dict[str, Any]:
     """Nested values from texts such as "training.steps=100"."""
     values: dict[str, Any] = {}
@@ -264,8 +267,13 @@ def read_settings(settings: Sequence[str]) -> dict[str, Any]:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text.strip()
+        except RecursionError:
+            raise ConfigError(f"the value of {key} is nested too deeply") from None
         nested: Any = value
-        for part in reversed(key.split(".")):
+        parts = key.split(".")
+        if len(parts) > DEEPEST:
+            raise ConfigError(f"a setting has at most {DEEPEST} names with dots between them, not {len(parts)}")
+        for part in reversed(parts):
             nested = {part.strip(): nested}
         _merge(values, nested)
     return values

@@ -26,13 +26,17 @@ class Task:
 
     Args:
         name: shown in output.
-        model: makes a new, randomly initialised network.  Its outputs are logits of shape (N, C), or (N) or (N, 1) for one
-            output; with the identity link they are the predictions.
-        train: (inputs, targets) as tensors or arrays, or a `torch.utils.data.Dataset` of such pairs.
+        model: makes a new, randomly initialised network at each call.  It may draw from the global generators of PyTorch,
+            NumPy and Python, which are seeded.  Its outputs are logits of shape (N, C), or (N) or (N, 1) for one output; with
+            the identity link they are the predictions.
+        train: (inputs, targets) as tensors, arrays, data frames or lists, or a `torch.utils.data.Dataset` of such pairs.
+            The data is copied.  Targets of softmax are class indices (N), also as whole numbers in floating point, or
+            probabilities (N, C); those of the other links are labels or values (N) or (N, C).
         validation: the data that fitness is measured on; it must not overlap with train.
         test: never seen by a search; only comparisons need it.
         metric: "accuracy", "balanced_accuracy", "f1_macro", "r2", or a function of (predictions y, targets) -> float.
-            Higher is better, and 0 means useless.  The default is "r2" for the identity link, else "accuracy".
+            Higher is better, and 0 means useless: a metric that does not prefer perfect predictions is refused.  The default
+            is "r2" for the identity link, else "accuracy".
         link: "softmax", "sigmoid" (yes-no questions) or "identity" (regression).
         training: this task's defaults for `TrainingConfig`, e.g. {"steps": 600}.
         description: one line.
