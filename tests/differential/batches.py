@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from glo.catalog import NAMED
+from glo.expr import derivative
 from glo.loss import PopulationLoss
 from glo.records import Link, Training
 
@@ -62,8 +64,21 @@ def _check_batch(case: Case, report: Report, name: str, z: Tensor, targets: Tens
                 lambda way=way, module=module, expected=expected, i=i: max(
                     _sensitivity(module, z, targets, expected),
                     _difference(_population(case, z.double(), targets)[i], population[i]) if way == "population" else 0.0,
+                    singular_at_clamp(case, case.trainings[i]) if way == "population" else 0.0,
                 ),
             )
+
+
+def singular_at_clamp(case: Case, training: Training) -> float:
+    """Infinite if the loss has no finite derivative at a clamped prediction.
+
+    There the population multiplies it by 0, which is NaN, and autograd has a mask.  Such a loss fails the funnel's check of
+    the derivative.
+    """
+    if case.link is Link.IDENTITY:
+        return 0.0
+    y = np.array([case.config.eps, 1 - case.config.eps], np.float32)[:, None]
+    return 0.0 if np.isfinite(derivative(training.expression, np.linspace(0, 1, 11), y)).all() else math.inf
 
 
 def _population(case: Case, z: Tensor, targets: Tensor) -> list[Batch]:

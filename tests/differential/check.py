@@ -19,7 +19,7 @@ from glo.records import Failure, Training, TrainingResult
 from glo.tasks import Task
 from glo.training import train_networks, train_population, train_single
 
-from .batches import check_losses
+from .batches import check_losses, singular_at_clamp
 from .cases import Case, make_case
 from .loops import SEED, exported_loss, module_loss, train
 from .modules import COUNTS_EVALUATIONS, KINDS
@@ -139,7 +139,9 @@ def _compare(case: Case, task: Task, i: int, way: str, found: Outcome, expected:
 
     def sensitivity() -> float:
         of_oracle = _sensitivity(case, task, training, expected)
-        return max(of_oracle, _overflow(case, task, training, found)) if way == "population" else of_oracle
+        if way != "population":
+            return of_oracle
+        return max(of_oracle, _overflow(case, task, training, found), singular_at_clamp(case, training))
 
     report.compare(
         f"[{i}] {way} is not the oracle ({_short(found)} and {_short(expected)})",

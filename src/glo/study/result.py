@@ -91,7 +91,9 @@ class StudyResult:
         """
         finalists = self.finalists(1)
         if not finalists:
-            raise StudyError(f"study '{self.name}' found no loss that trains: {why_nothing_trained(self.trials)}")
+            confirmed = [trial for trial in self.trials if trial.phase is PhaseKind.CONFIRMATION]
+            why = why_nothing_trained(confirmed or self.trials)
+            raise StudyError(f"study '{self.name}' found no loss that trains: {why}")
         return finalists[0]
 
     @property

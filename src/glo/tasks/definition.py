@@ -27,8 +27,8 @@ class Task:
     Args:
         name: shown in output.
         model: makes a new, randomly initialised network at each call.  It may draw from the global generators of PyTorch,
-            NumPy and Python, which are seeded.  Its outputs are logits of shape (N, C), or (N) or (N, 1) for one output; with
-            the identity link they are the predictions.
+            NumPy and Python, which are seeded.  Its outputs are logits of shape (N, C), or (N) or (N, 1) for one output;
+            with the identity link they are the predictions.
         train: (inputs, targets) as tensors, arrays, data frames or lists, or a `torch.utils.data.Dataset` of such pairs.
             The data is copied.  Targets of softmax are class indices (N), also as whole numbers in floating point, or
             probabilities (N, C); those of the other links are labels or values (N) or (N, C).

@@ -47,4 +47,7 @@ def seed_everything(seed: int) -> None:
     """Seed the global generators of Python, NumPy and PyTorch; call it inside `random_state_restored`."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - a model or a dataset of the user's may draw from it
-    torch.manual_seed(seed)
+    # `torch.manual_seed` would remember a call, with its stack, for each kind of device that is missing.
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(seed)
