@@ -77,13 +77,13 @@ PREDICTIONS = {
 LOG_NOT_Y = {
     ("torch", Link.SOFTMAX): [
         "largest = log_y.argmax(dim=1, keepdim=True)",
-        "others = log_y.scatter(1, largest, -2e9).logsumexp(dim=1, keepdim=True)",
+        "others = log_y.scatter(1, largest, -3e38).logsumexp(dim=1, keepdim=True)",
         "log_not_y = torch.log1p(-log_y.exp().scatter(1, largest, 0.0)).scatter(1, largest, others)",
     ],
     ("torch", Link.SIGMOID): ["log_not_y = torch.nn.functional.logsigmoid(-outputs)"],
     ("numpy", Link.SOFTMAX): [
         "largest = np.arange(outputs.shape[1]) == log_y.argmax(axis=1)[:, None]",
-        "others = np.logaddexp.reduce(np.where(largest, -2e9, log_y), axis=1, keepdims=True)",
+        "others = np.logaddexp.reduce(np.where(largest, -3e38, log_y), axis=1, keepdims=True)",
         "log_not_y = np.where(largest, others, np.log1p(-np.minimum(np.exp(log_y), 0.5)))",
     ],
     ("numpy", Link.SIGMOID): ["log_not_y = np.minimum(-outputs, 0) - np.log1p(np.exp(-np.abs(outputs)))"],

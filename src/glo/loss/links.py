@@ -20,6 +20,7 @@ from torch.nn.functional import logsigmoid
 from glo.expr.dual import LOG_ZERO
 from glo.records import Link
 
+LOWEST = -3e38  # below every logarithm in float32, and finite, in case there is no other class
 SMALLEST_LOG = -87.0  # exp of a smaller number is subnormal in float32, which takes a CPU ten times as long
 
 
@@ -96,7 +97,7 @@ def _softmax_duals(z: Tensor, eps: float, dim: int) -> Predictions:
 def _log_not(log_y: Tensor, raw: Tensor, dim: int) -> Tensor:
     """log(1 - y): of the largest class from the log(y) of the others; of the others from y, which is at most 1/2."""
     largest = log_y.argmax(dim, keepdim=True)
-    others = log_y.scatter(dim, largest, 2 * LOG_ZERO).logsumexp(dim, keepdim=True)  # finite, in case there are none
+    others = log_y.scatter(dim, largest, LOWEST).logsumexp(dim, keepdim=True)
     return torch.log1p(-raw.scatter(dim, largest, 0.0)).scatter(dim, largest, others)
 
 
