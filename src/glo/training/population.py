@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from glo.training.schedule import batches, early_stop_step, rate_factor
 from glo.training.stacked import StackedModel, VmapModel, stack
 from glo.training.state import assigned_in_forward
 
+_stackable: WeakSet[Task] = WeakSet()  # the tasks whose models are known to be stackable
 SAMPLES = 8  # two masks of dropout on fewer numbers may be the same by chance
 
 
@@ -176,6 +178,8 @@ def check_stackable(task: Task) -> None:
         ModelError: if `torch.func` cannot vectorise the model, if it would lose state that a forward pass assigns, or if the
             outputs in training mode are not those of the model alone; the message names the module.
     """
+    if task in _stackable:
+        return
     model, inputs = fresh_model(task, seed=0), task.split("train").inputs[:SAMPLES]
     _try_step(task, model, inputs)
     with random_state_restored():
@@ -192,6 +196,7 @@ def check_stackable(task: Task) -> None:
     if not torch.allclose(found, expected, rtol=0.0, atol=0.01 * float(expected.abs().max()), equal_nan=True):
         reason = "its outputs in training mode are not those of a network alone, perhaps by random numbers in another order"
         raise _not_stackable(task, model, "", reason)
+    _stackable.add(task)
 
 
 def _try_step(task: Task, model: nn.Module, inputs: Tensor) -> None:
