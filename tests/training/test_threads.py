@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, get_ident
 
 import numpy as np
 import pytest
@@ -63,22 +63,22 @@ def test_trainings_in_threads_are_those_of_one_thread(model: type[nn.Module], to
 
 def test_precision_is_that_of_each_thread() -> None:
     """The flags of TF32 belong to the process: a training sees its own, and the user's come back."""
+    asked: dict[int, str] = {}  # by thread
     seen: dict[str, set[bool]] = {"float32": set(), "tf32": set()}
-    now: list[str] = []
 
     class Watching(nn.Linear):
         def forward(self, input: Tensor) -> Tensor:  # noqa: A002
-            if now:
-                seen[now[-1]].add(bool(torch.backends.cuda.matmul.allow_tf32))
+            if get_ident() in asked and self.training:
+                seen[asked[get_ident()]].add(bool(torch.backends.cuda.matmul.allow_tf32))
             return super().forward(input)
 
     task = Task("watched", lambda: Watching(4, 3), points(0), points(1))
+    start = Barrier(2)
 
     def run(precision: str) -> TrainingResult:
-        config = CONFIG.model_copy(update={"precision": precision})
-        result = train_single(task, TRAINING, config, 0, on_step=lambda step: now.append(precision))
-        now.clear()
-        return result
+        start.wait()
+        asked[get_ident()] = precision
+        return train_single(task, TRAINING, CONFIG.model_copy(update={"precision": precision}), 0)
 
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(run, ["float32", "tf32"])
