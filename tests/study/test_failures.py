@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import glo
 from glo.errors import StudyError, UserCodeError
 from glo.records import Outcome, PhaseKind, Stage, Status
-from glo.study.explanation import why_nothing_trained
+from glo.study.explanation import explained
 from glo.study.result import Trial
 from glo.tasks import Task
 from small import points
@@ -76,7 +76,7 @@ def test_the_reasons_are_said_when_nothing_trains() -> None:
         *[outcome(Status.REJECTED, "minimising it does not make the decisions right (50% are)")] * 2,
         outcome(Status.REJECTED, "minimising it does not make the decisions right (60% are)"),
     ]
-    assert why_nothing_trained([trial(n, each) for n, each in enumerate(outcomes)]) == (
+    assert explained([trial(n, each) for n, each in enumerate(outcomes)]) == (
         "5 of 8 were stopped early: at chance after 10% of the steps; 3 of 8 were rejected by the check of descent, most "
         "often: minimising it does not make the decisions right (50% are). What to change: training.early_stop=0 turns that "
         "off; or train with more steps"

@@ -203,7 +203,7 @@ def print_result(result: StudyResult, storage: str, as_json: bool) -> None:
     if result.tuning:
         print_table(tuning_table(result.tuning))
     if summary["expression"] is None:
-        typer.echo("No candidate could be trained: search longer, or with other options.")
+        typer.echo(f"No candidate could be trained: {result.why_nothing_trained}.")
         return
     typer.echo(f"best loss      minus the sum over classes of {summary['expression']}")
     seeds = "one seed" if result.seeds == 1 else f"mean of {result.seeds} seeds"

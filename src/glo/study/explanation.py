@@ -20,7 +20,7 @@ ADVICE = {
 }
 
 
-def why_nothing_trained(trials: Sequence[Trial]) -> str:
+def explained(trials: Sequence[Trial]) -> str:
     """What became of the candidates of a study without a trained one, the most frequent first, and what to change."""
     if not trials:
         return "no candidate was evaluated"

@@ -13,7 +13,7 @@ from glo.records import FunnelCounts, Outcome, PhaseKind, Stage, Status
 from glo.search import tuned_positions
 from glo.store import GenerationRecord
 from glo.study.config import StudyConfig
-from glo.study.explanation import why_nothing_trained
+from glo.study.explanation import explained
 from glo.study.history import funnel_table, rank, summed_counts
 
 if TYPE_CHECKING:
@@ -91,10 +91,14 @@ class StudyResult:
         """
         finalists = self.finalists(1)
         if not finalists:
-            confirmed = [trial for trial in self.trials if trial.phase is PhaseKind.CONFIRMATION]
-            why = why_nothing_trained(confirmed or self.trials)
-            raise StudyError(f"study '{self.name}' found no loss that trains: {why}")
+            raise StudyError(f"study '{self.name}' found no loss that trains: {self.why_nothing_trained}")
         return finalists[0]
+
+    @property
+    def why_nothing_trained(self) -> str:
+        """Of a study without a best loss: how many candidates ended in which way, the reasons, and what to change."""
+        confirmed = [trial for trial in self.trials if trial.phase is PhaseKind.CONFIRMATION]
+        return explained(confirmed or self.trials)
 
     @property
     def expression(self) -> str:

@@ -61,10 +61,12 @@ def _measure(task: Task, model: nn.Module, validation: Split) -> None:
     some = Split(validation.inputs[::every], validation.targets[::every])
     try:
         measure(task, some, as_matrix(model(some.inputs)))
+        return
     except GloError:
         raise
-    except Exception:  # noqa: BLE001 - the user's metric may raise anything
-        evaluate_model(task, model, validation)
+    except Exception:  # noqa: BLE001, S110 - the user's metric may raise anything
+        pass
+    evaluate_model(task, model, validation)
 
 
 @torch.no_grad()
