@@ -218,7 +218,8 @@ def test_run_in_which_nothing_trained_can_be_shown(glo: Glo) -> None:
     hopeless = ["--set", "genetic.weights={x = 1, y = 1}", "--set", "genetic.attempts=1", "--name", "first"]
     searched = glo("search", *TINY, *hopeless)
     assert searched.code == 0
-    assert "No candidate could be trained: 12 of 12 were rejected by the check of structure" in " ".join(searched.out.split())
+    printed = " ".join(searched.out.split())
+    assert "No candidate could be trained: 12 of 12 were rejected by the check of structure" in printed
     assert len(glo("runs", "first").out.splitlines()) == 13
     assert parsed(glo("runs", "--json"))[0]["expression"] is None
     assert len(parsed(glo("runs", "first", "--json"))["history"]) == 12
