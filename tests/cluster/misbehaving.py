@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from glo.tasks import Task
-from small import CLASSES, points
+from small import CLASSES, points, with_metric
 
 WRONG = "0 - x*y"
 RIGHT = ("x*log(y)", "x*sqrt(y)", "square(x)*y")
@@ -62,7 +62,8 @@ def slow(folder: str = "") -> Task:
         wait()
         return float((predictions.argmax(1) == targets).float().mean())
 
-    return Task("slow", model, points(1), points(2), points(3), metric=metric, training={"batch_size": 20, "steps": 50})
+    made = Task("slow", model, points(1), points(2), points(3), training={"batch_size": 20, "steps": 50})
+    return with_metric(made, metric)
 
 
 def different() -> Task:
@@ -79,4 +80,5 @@ def seen_gpus() -> Task:
         Path(os.environ["GLO_TEST_SEEN"], f"{seen}-{os.getppid()}-{os.getpid()}").touch()
         return torch.tensor(0.5)
 
-    return Task("seen-gpus", model, points(1), points(2), metric=metric, training={"batch_size": 20, "steps": 5})
+    made = Task("seen-gpus", model, points(1), points(2), training={"batch_size": 20, "steps": 5})
+    return with_metric(made, metric)

@@ -19,7 +19,7 @@ from glo.expr import parse
 from glo.records import Failure, Result, Status, Training, TrainingConfig, TrainingResult
 from glo.tasks import Task
 from glo.training import train_population
-from small import CLASSES, certainty, points
+from small import CLASSES, certainty, points, with_metric
 
 forking = pytest.mark.skipif(not can_fork("cpu"), reason="forking is not safe here (no Linux, or a GPU in sight)")
 CONFIG = TrainingConfig(steps=3, batch_size=20)
@@ -34,7 +34,7 @@ def batch(act: Callable[[], object] = lambda: None, seeds: Sequence[int] = (0,),
         act()
         return certainty(predictions, targets)
 
-    task = Task("points", lambda: nn.Linear(4, CLASSES), points(0), points(1), metric=metric)
+    task = with_metric(Task("points", lambda: nn.Linear(4, CLASSES), points(0), points(1)), metric)
     trainings = [Training(parse("x*log(y)"), 0.1 * (1 + number)) for number in range(len(seeds))]
     return Batch(task, CONFIG.model_copy(update=options), trainings, seeds)
 
@@ -102,7 +102,7 @@ def test_the_networks_of_a_part_whose_child_dies_are_trained_again_one_by_one() 
             kill()
         return certainty(predictions, targets)
 
-    task = Task("points", lambda: nn.Linear(4, CLASSES), points(0), points(1), metric=deadly)
+    task = with_metric(Task("points", lambda: nn.Linear(4, CLASSES), points(0), points(1)), deadly)
     trainings = [Training(parse("x*log(y)"), rate) for rate in rates]
     with forked() as executor:
         executor.submit("others", batch(seeds=[5] * 4))
@@ -117,15 +117,14 @@ def test_the_networks_of_a_part_whose_child_dies_are_trained_again_one_by_one() 
 
 
 @forking
-def test_a_programming_error_in_a_child_is_raised_and_the_executor_can_be_used_again() -> None:
+def test_a_programming_error_in_a_child_is_a_failure_and_the_executor_can_be_used_again() -> None:
     def fail() -> None:
         raise NameError("of the metric")
 
     with forked() as executor:
-        executor.submit(0, batch(fail))
-        with pytest.raises(NameError, match="of the metric"):
-            executor.next()
-        executor.close()
+        (failure,) = train(executor, batch(fail), key=0)
+        assert isinstance(failure, Failure)
+        assert failure.reason.startswith("NameError: of the metric (in fail, test_local.py:")
         assert isinstance(train(executor, batch(), key=0)[0], TrainingResult)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -82,7 +83,7 @@ def test_sizes_for_two_slots(trainings: int, sizes: list[int]) -> None:
 
 def batch_of(seeds: Sequence[int], *layers: nn.Module) -> Batch:
     """A training of its own rate for each seed; the layers come before the model's last one."""
-    task = Task("points", lambda: nn.Sequential(*layers, nn.Linear(4, CLASSES)), points(0), points(1))
+    task = Task("points", lambda: nn.Sequential(*copy.deepcopy(layers), nn.Linear(4, CLASSES)), points(0), points(1))
     trainings = [Training(parse("x*log(y)"), 0.1 * (1 + number)) for number in range(len(seeds))]
     return Batch(task, TrainingConfig(steps=2), trainings, seeds)
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from glo.tasks import METRICS, Task
 from glo.tasks.content import describe
+from small import with_metric
 
 DATA = torch.arange(24.0).reshape(8, 3), torch.arange(8) % 4
 
@@ -32,8 +33,7 @@ DATA = torch.arange(24.0).reshape(8, 3), torch.arange(8) % 4
 def digest(metric: Any, version: str = "") -> str:
     """The digest of a task with this metric, which is not called: some of these return no number."""
     task = Task("points", lambda: nn.Linear(3, 4), DATA, DATA, version=version)
-    vars(task)["metric"] = metric or task.metric
-    return task.digest()
+    return with_metric(task, metric or task.metric).digest()
 
 
 def scaled(scale: object) -> Callable[..., Any]:
@@ -397,6 +397,5 @@ def test_the_digest_is_the_same_in_every_process(tmp_path: Path) -> None:
 
 
 def test_a_metric_can_be_sent_from_a_test() -> None:
-    original = Task("points", lambda: nn.Linear(3, 4), DATA, DATA)
-    vars(original)["metric"] = scaled(torch.ones(3))
+    original = with_metric(Task("points", lambda: nn.Linear(3, 4), DATA, DATA), scaled(torch.ones(3)))
     assert cloudpickle.loads(cloudpickle.dumps(original)).digest() == original.digest()

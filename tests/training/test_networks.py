@@ -17,6 +17,7 @@ from glo.expr import parse
 from glo.records import Failure, Result, Status, Training, TrainingConfig, TrainingResult
 from glo.tasks import Task
 from glo.training import train_networks, train_single, trains_together
+from small import with_metric
 
 CLASSES = 3
 CONFIG = TrainingConfig(steps=6, batch_size=20)
@@ -248,7 +249,5 @@ def test_an_interrupt_is_no_failure() -> None:
     def interrupted(predictions: Tensor, targets: Tensor) -> Tensor:
         raise KeyboardInterrupt
 
-    task = task_of(mlp)
-    vars(task)["metric"] = interrupted
     with pytest.raises(KeyboardInterrupt):
-        trained(task, TRAININGS[:1])
+        trained(with_metric(task_of(mlp), interrupted), TRAININGS[:1])
