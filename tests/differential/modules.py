@@ -116,11 +116,12 @@ def _with_head(rng: Generator, body: list[Factory], shape: Shape, outputs: int, 
 
 def normalised(rng: Generator, shape: Shape, outputs: int) -> Factory:
     width = 2 * int(rng.integers(1, 5))
+    groups = 2 if width > 2 else 1  # of one value, nothing but the rounding of its mean would be left
     momentum, affine, tracked = pick(rng, [0.1, 0.5, 0.9]), bool(rng.random() < 0.7), bool(rng.random() < 0.6)
     norm = pick(
         rng,
         [
-            lambda: nn.LayerNorm(width), lambda: nn.GroupNorm(2, width), lambda: nn.RMSNorm(width),
+            lambda: nn.LayerNorm(width), lambda: nn.GroupNorm(groups, width), lambda: nn.RMSNorm(width),
             *[lambda: nn.BatchNorm1d(width, momentum=momentum, affine=affine, track_running_stats=tracked)] * 4,
         ],
     )  # fmt: skip
