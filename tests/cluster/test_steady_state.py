@@ -20,6 +20,7 @@ from glo.store import GenerationRecord, Store
 SEARCH: dict[str, Any] = {
     "seed": 3, "generations": 3, "population": 8, "steps": 300, "device": "cpu", "steady_state": True, "name": "steady",
 }  # fmt: skip
+LONG = {**SEARCH, "steps": 1500}  # at an arrival, some other training has run long enough to be killed in its middle
 
 
 def test_with_one_slot_the_history_is_that_of_this_machine(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_with_workers_killed_nothing_is_lost_and_the_record_replays(tmp_path: Pa
     """The study is interrupted half way and goes on with another number of slots; its record stays as it was."""
     storage, killer, count = tmp_path / "glo.db", KillWorkers(), Count()
     with pytest.raises(Interrupted):
-        glo.discover("digits", storage=storage, cluster="local:2", callbacks=[killer], **SEARCH)
+        glo.discover("digits", storage=storage, cluster="local:2", callbacks=[killer], **LONG)
     assert killer.killed
     before = Store(storage).generations("steady")
     assert len(before) == 13
