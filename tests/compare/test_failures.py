@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from compare.scripted import CRASHED, NAN_LOSS, Scripted, config_of, task_of
 from glo.catalog import cross_entropy, mse
 from glo.compare import compare_losses
-from glo.compare.failures import DIVERGED, Failures, failures_of
+from glo.compare.failures import Failures, failures_of
 from glo.compare.protocol import compare
 from glo.errors import ConfigError
 from glo.records import Failure, Status, Training, TrainingConfig, TrainingResult
@@ -19,6 +19,7 @@ from small import CLASSES
 TINY = config_of(0.1, 1.0, 10.0, tuning_seeds=1, repeats=2, smoothings=(0.2, 0.5))
 BRIEF = TrainingConfig(steps=5, batch_size=30)
 OVERDUE = Failure(Status.TIMED_OUT, "not ended after 3 s")
+DIVERGED = "diverged: outputs or the loss became NaN or infinite"
 
 
 class Breaks(nn.Module):
@@ -41,6 +42,8 @@ def test_failures_are_counted_with_the_first_reason() -> None:
     assert failures_of([good, OVERDUE, CRASHED]) == Failures(2, 3, 0, "timed out: not ended after 3 s")
     assert failures_of([CRASHED, OVERDUE], test=True) == Failures(2, 2, 2, "crashed: out of memory")
     assert failures_of([good, diverged], test=True) == Failures(1, 2, 1, DIVERGED)
+    nan = TrainingResult(0.0, diverged=True, reason="the metric is nan")
+    assert failures_of([nan, diverged], test=True) == Failures(2, 2, 2, "diverged: the metric is nan")
     assert failures_of([diverged]) == Failures(0, 1), "a rate that is too high is tried for every loss"
     assert failures_of([good, CRASHED]) + failures_of([OVERDUE], test=True) == Failures(2, 3, 1, "crashed: out of memory")
 

@@ -102,7 +102,7 @@ def _described(result: Result) -> dict[str, Any]:
         return {"status": result.status, "reason": result.reason, "fitness": 0.0, "test_metric": None, "curve": []}
     return {
         "status": Status.DIVERGED if result.diverged else Status.TRAINED,
-        "reason": "outputs or the loss became NaN or infinite" if result.diverged else "",
+        "reason": result.why_diverged,
         "fitness": max(0.0, result.validation),
         "test_metric": result.test,
         "curve": [list(point) for point in result.curve],

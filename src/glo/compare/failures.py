@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from glo.records import Failure, Result
 
-DIVERGED = "diverged: outputs or the loss became NaN or infinite"
-
 
 @dataclass(frozen=True)
 class Failures:
@@ -52,4 +50,4 @@ def failures_of(results: Sequence[Result], test: bool = False) -> Failures:
 def _reason(result: Result, test: bool) -> str:
     if isinstance(result, Failure):
         return f"{result.status}: {result.reason}"
-    return DIVERGED if test and result.diverged else ""
+    return f"diverged: {result.why_diverged}" if test and result.diverged else ""

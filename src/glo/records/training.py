@@ -83,6 +83,11 @@ class TrainingResult:
     histogram: tuple[int, ...] | None = None
     reason: str = ""
 
+    @property
+    def why_diverged(self) -> str:
+        """Why it counts as diverged; empty if it does not."""
+        return (self.reason or "outputs or the loss became NaN or infinite") if self.diverged else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
