@@ -26,6 +26,7 @@ from .modules import COUNTS_EVALUATIONS, KINDS
 from .report import PERTURBATION, PROBES, TOLERANCE, Report
 
 TOLERANCE_16_BITS, PERTURBATION_16_BITS = 0.01, 0.004  # for models that round their outputs, and gradients, to 16 bits
+NEARLY_INFINITE = 1e20  # a loss, or a score such as R2
 MOVED = 4  # predictions that may lie in another bin of the histogram, counted where they are missing and where they are
 ERRORS = (RuntimeError, ValueError, ArithmeticError, IndexError, TypeError)
 Outcome = TrainingResult | str  # a string is the exception
@@ -143,6 +144,8 @@ def _compare(case: Case, task: Task, i: int, way: str, found: Outcome, expected:
         of_oracle = _sensitivity(case, task, training, expected)
         if way != "population":
             return of_oracle
+        if _leaves_domain(case, task, training):
+            return math.inf
         return max(of_oracle, _overflow(case, task, training, found), singular_at_clamp(case, training))
 
     report.compare(
@@ -186,8 +189,9 @@ def result_difference(found: Outcome, expected: Outcome) -> float:
 
 
 def _diverges_in_part(result: TrainingResult) -> bool:
-    """Whether the outputs overflow on one split and not on another: then they are at the largest number of float32."""
-    return not result.diverged and (result.test == 0 or any(score == 0 for _, score in result.curve))
+    """Whether the outputs overflow on one split and not on another, or are about to: then they are huge."""
+    scores = [score for score in (result.test, *(score for _, score in result.curve)) if score is not None]
+    return not result.diverged and (0 in scores or max(map(abs, [result.validation, *scores])) > NEARLY_INFINITE)
 
 
 def _by_one_bin(one: Sequence[int], other: Sequence[int]) -> bool:
@@ -243,6 +247,20 @@ class LossInDouble(PopulationLoss):
 
 def _double(target: Tensor) -> Tensor:
     return target.double() if target.is_floating_point() else target
+
+
+def _leaves_domain(case: Case, task: Task, training: Training) -> bool:
+    """Whether the loss of a step is NaN or infinite, or about to be: then it has no derivative, and each engine has its own."""
+    losses: list[float] = []
+    loss_function = module_loss(case, training)
+
+    def watched(outputs: Tensor, targets: Tensor) -> Tensor:
+        loss = loss_function(outputs, targets)
+        losses.append(float(loss.detach()))
+        return loss
+
+    train(case, task, training, watched)
+    return not all(abs(loss) < NEARLY_INFINITE for loss in losses)
 
 
 def _overflow(case: Case, task: Task, training: Training, found: Outcome) -> float:

@@ -91,7 +91,10 @@ def train(case: Case, task: Task, training: Training, loss_function: LossFunctio
             outputs = model(tensors(case, split)[0]).to(torch.promote_types(torch.float32, outputs_dtype))
         model.train()
         outputs = outputs.unsqueeze(1) if outputs.dim() == 1 else outputs
-        found = task.score(PREDICT[case.link](outputs), task.split(split).targets) if outputs.isfinite().all() else np.nan
+        predictions, masked = PREDICT[case.link](outputs), (outputs == -torch.inf) & (case.link is Link.SOFTMAX)
+        if not ((outputs.isfinite() | masked).all() and predictions.isfinite().all()):
+            return None
+        found = task.score(predictions, task.split(split).targets)
         return float(found) if np.isfinite(found) else None
 
     outputs_dtype = torch.float32

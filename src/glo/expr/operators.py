@@ -114,18 +114,18 @@ ROWS = (
         partials=lambda m, out, a: (-1,),
         latex=r"-\left({0}\right)", algebra="sum",
     ),
-    # Adding 0.0 turns -0.0 into 0.0, so that min(a, b) and min(b, a) are bit-identical.  Where a = b, each has half of the
-    # derivative, as in PyTorch.
+    # Adding 0.0 turns -0.0 into 0.0, so that min(a, b) and min(b, a) are bit-identical.  As in PyTorch, each has half of the
+    # derivative where a = b, and both have all of it where one is NaN.
     Operator(
         "min", 2,
         value=lambda m, a, b: m.minimum(a, b) + 0.0,
-        partials=lambda m, out, a, b: ((a <= b) * 0.5 + (a < b) * 0.5, (b <= a) * 0.5 + (b < a) * 0.5),
+        partials=lambda m, out, a, b: (1 - (a >= b) * 0.5 - (a > b) * 0.5, 1 - (b >= a) * 0.5 - (b > a) * 0.5),
         latex=r"\min\left({0}, {1}\right)", commutative=True, algebra="order",
     ),
     Operator(
         "max", 2,
         value=lambda m, a, b: m.maximum(a, b) + 0.0,
-        partials=lambda m, out, a, b: ((a >= b) * 0.5 + (a > b) * 0.5, (b >= a) * 0.5 + (b > a) * 0.5),
+        partials=lambda m, out, a, b: (1 - (a <= b) * 0.5 - (a < b) * 0.5, 1 - (b <= a) * 0.5 - (b < a) * 0.5),
         latex=r"\max\left({0}, {1}\right)", commutative=True, algebra="order",
     ),
     Operator(
