@@ -183,7 +183,7 @@ def start(repeats: int) -> list[Row]:
         {
             "python": run("pass"),
             "import": run("import glo"),
-            "help": run("import sys; sys.argv = ['glo', '--help']\nfrom glo.cli import main\nmain()"),
+            "help": run("import sys; sys.argv = ['glo', '--help']\nfrom glo.cli.app import main\nmain()"),
         },
         repeats,
     )

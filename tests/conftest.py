@@ -17,3 +17,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_list_of_trusted_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Not that of the person who runs the tests; processes that tests start use it too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield

@@ -1,6 +1,6 @@
 """`python -m glo` is the command `glo`."""
 
-from glo.cli import main
+from glo.cli.supervisor import main
 
 if __name__ == "__main__":
     main()

@@ -12,6 +12,8 @@ import traceback
 from pathlib import PurePath
 
 STDLIB = sysconfig.get_path("stdlib")
+# What the user's code may raise: sys.exit() is an error of that code; Ctrl-C is not.
+RAISED = (Exception, SystemExit)
 
 
 class GloError(Exception):
@@ -35,22 +37,30 @@ class DataError(TaskError):
 
 
 class UserCodeError(TaskError):
-    """A model, metric or other function of the user's raised an exception, which is the cause of this one."""
+    """A model, metric or other function of the user's raised an exception, which is the cause of this one.
+
+    Attributes:
+        trace: the traceback of that exception, as text.
+    """
+
+    trace = ""
 
     @classmethod
-    def of(cls, error: Exception, what: str) -> UserCodeError:
+    def of(cls, error: BaseException, what: str) -> UserCodeError:
         """The error for an exception; `what` says what fails, e.g. "task 'mine': the metric fails"."""
-        return cls(f"{what}: {described(error)}")
+        found = cls(f"{what}: {described(error)}")
+        found.trace = "".join(traceback.format_exception(error))
+        return found
 
 
 def described(error: BaseException) -> str:
     """An exception in one line: its type, the first line of its message, and the last line of the user's code it was in."""
     lines = str(error).strip().splitlines()
     name = type(error).__name__
-    return (f"{name}: {lines[0]}" if lines else name) + _place(error)
+    return (f"{name}: {lines[0]}" if lines else name) + place_of(error)
 
 
-def _place(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
     """The last frame that belongs neither to glo nor to an installed package, as " (in metric, mytask.py:12)"."""
     place = ""
     for frame, number in traceback.walk_tb(error.__traceback__):
@@ -59,6 +69,10 @@ def _place(error: BaseException) -> str:
         if not installed and frame.f_globals.get("__name__", "").partition(".")[0] != "glo":
             place = f" (in {frame.f_code.co_name}, {path.name}:{number})"
     return place
+
+
+class TimeLimitError(TaskError):
+    """The code of a task has not ended in time."""
 
 
 class ModelError(TaskError):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from glo.cli import main
+from glo.cli.app import main
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def test_starting_imports_nothing_slow() -> None:
     code = """
 import sys, glo
 assert not {"torch", "numpy"} & set(sys.modules), "import glo"
-from glo.cli import main
+from glo.cli.app import main
 sys.argv = ["glo", "--help"]
 try:
     main()

@@ -16,6 +16,7 @@ from glo.compare.comparison import FIXED
 from glo.compare.families import baselines
 from glo.compare.horizons import Horizon
 from glo.errors import ConfigError, ExpressionError, TaskError
+from glo.execution import InlineExecutor
 from glo.expr import parse
 from glo.records import TrainingConfig
 from glo.tasks import Task, with_label_noise, with_train_fraction
@@ -206,7 +207,8 @@ def test_only_training_data_are_changed() -> None:
     validation, test = (points(1)[0], (torch.arange(60) + 1) % CLASSES), (points(2)[0], (torch.arange(60) + 2) % CLASSES)
     task = Task("points", lambda: nn.Linear(4, CLASSES), points(0), validation, test, watching, training={"steps": 2})
     inputs, labels = (tensor.clone() for tensor in points(0))
-    compare_losses(task, ["baikal"], config_of(label_noise=0.5, train_fraction=0.5), device="cpu")
+    config = config_of(label_noise=0.5, train_fraction=0.5)
+    compare_losses(task, ["baikal"], config, cluster=InlineExecutor())
     assert {tuple(targets.tolist()) for targets in seen} == {tuple(validation[1].tolist()), tuple(test[1].tolist())}
     assert torch.equal(task.split("train").inputs, inputs)
     assert torch.equal(task.split("train").targets, labels)

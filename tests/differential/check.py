@@ -250,7 +250,7 @@ def _double(target: Tensor) -> Tensor:
 
 
 def _leaves_domain(case: Case, task: Task, training: Training) -> bool:
-    """Whether the loss of a step is NaN or infinite, or about to be: then it has no derivative, and each engine has its own."""
+    """Whether the loss of a step is NaN, infinite or about to be: then it has no derivative, and each engine has its own."""
     losses: list[float] = []
     loss_function = module_loss(case, training)
 

@@ -207,7 +207,7 @@ WITHOUT = """
 import sys
 for name in ("asyncssh", "cryptography", "dask", "dask_jobqueue", "distributed"):
     sys.modules[name] = None
-from glo.cli import main
+from glo.cli.app import main
 sys.argv = ["glo", *sys.argv[1:]]
 main()
 """

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from glo.cli import main
+from glo.cli.app import main
 from glo.errors import StoreError
 from glo.store import Store
 from glo.testing.store import StoreContract
@@ -28,7 +28,7 @@ ENCODED = urllib.parse.quote(PASSWORD, safe="")
 WITHOUT_DRIVER = """
 import sys
 sys.modules["psycopg"] = None
-from glo.cli import main
+from glo.cli.app import main
 from glo.errors import StoreError
 from glo.store import Store
 try:

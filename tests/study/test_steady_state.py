@@ -35,7 +35,7 @@ SLOTS = [1, pytest.param(3, marks=pytest.mark.skipif(not can_fork("cpu"), reason
 
 SEARCH = """
 import sys
-from glo.cli import main
+from glo.cli.app import main
 main()
 """
 

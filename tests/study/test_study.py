@@ -143,7 +143,10 @@ def test_resume_goes_on_with_a_task_of_ones_own(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     interrupted("task_for_resume:task", tmp_path / "glo.db", 1, **SMALL)
-    assert len(load_study("run", tmp_path / "glo.db").resume().history) == 3
+    name = "task_for_resume:task"
+    assert len(load_study("run", tmp_path / "glo.db", task=name).resume().history) == 3
+    with pytest.raises(ConfigError, match="is for the task task_for_resume:task, not digits"):
+        load_study("run", tmp_path / "glo.db", task="digits")
 
 
 def test_resume_of_an_unknown_run(tmp_path: Path, make_task: MakeTask) -> None:

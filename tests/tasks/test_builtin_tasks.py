@@ -183,8 +183,8 @@ def test_own_task_from_the_python_path(tmp_path: Path, monkeypatch: pytest.Monke
     [
         ("missing", {}, "no attribute 'missing'"),
         ("", {}, "module:attribute"),
-        ("number", {}, "must be a glo.Task or a function that returns one, not int"),
-        ("wrong", {}, "must be a glo.Task or a function that returns one, not str"),
+        ("number", {}, "must be a glo.Task, or a function of that module that returns one, not a int"),
+        ("wrong", {}, "must be a glo.Task, or a function of that module that returns one, not a str"),
         ("ready", {"share": 0.5}, "takes no options"),
         ("make", {"shar": 0.5}, "no option 'shar'.*share"),
     ],

@@ -11,7 +11,7 @@ from glo import tasks
 
 LIST_TASKS = """
 import sys
-from glo.cli import main
+from glo.cli.app import main
 
 sys.argv = ["glo", "tasks", *{arguments}]
 try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import traceback
+import sys
 
 import typer
 
@@ -74,8 +74,8 @@ def main() -> None:
     try:
         app()
     except GloError as error:
-        if isinstance(error, UserCodeError) and error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)  # the user's own error is found by its traceback
+        if isinstance(error, UserCodeError):
+            sys.stderr.write(error.trace)  # the user's own error is found by its traceback
         refuse(str(error))
     except OSError as error:
         refuse_file_error(error)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glo.cli import options
-from glo.cli.launch import chosen_cluster, refuse_given, refuse_settings
+from glo.cli.launch import Where, refuse_given, refuse_settings
 from glo.cli.output import (
     Progress,
     dump,
@@ -19,6 +19,7 @@ from glo.cli.output import (
     read_numbers,
     read_task_options,
 )
+from glo.cli.signals import time_limited
 
 if TYPE_CHECKING:
     from glo.compare import Comparison
@@ -70,6 +71,7 @@ def compare(
     device: options.Device = "auto",
     cluster: options.Cluster = None,
     insecure: options.Insecure = False,
+    time_limit: options.TimeLimit = None,
     json: options.Json = False,
 ) -> None:
     """Compare losses, each at its own best learning rate, over fresh seeds on the test split.
@@ -90,22 +92,25 @@ def compare(
         tuning_seeds=tuning_seeds, repeats=repeats, seed=seed, baselines=not no_baselines, label_noise=label_noise,
         train_fraction=train_fraction, **{key: values for key, values in given.items() if values is not None},
     )  # fmt: skip
-    losses, where = expr or [], chosen_cluster(cluster, insecure)
+    losses, where = expr or [], Where(device, cluster, insecure, None, time_limit, data_dir).of_study()
     with folder_for_output(out), Progress() as progress:
         if study is not None:
             refuse_given(
-                "with --study, whose task and training are used", task=task, set=settings, config=config,
-                task_option=task_option,
-            )  # fmt: skip
-            storage = storage or options.DEFAULT_STORAGE
-            recorded = load_study(study, storage, data_dir=data_dir, device=device, cluster=where)
-            loaded, run = recorded.task, partial(recorded.compare, finalists=finalists or 1)
+                "with --study, whose task and training are used", set=settings, config=config, task_option=task_option
+            )
+            recorded = load_study(study, storage or options.DEFAULT_STORAGE, task=task, **where)
+            with time_limited(time_limit):
+                loaded = recorded.task
+            run = partial(recorded.compare, finalists=finalists or 1)
         else:
             refuse_given("without --study", finalists=finalists, storage=storage)
             refuse_settings(settings, UNUSED, only="training")
-            loaded = _loaded(task, losses, task_option, data_dir)
+            with time_limited(time_limit):
+                loaded = _loaded(task, losses, task_option, data_dir)
             training = compose(loaded, file=config, settings=settings or []).training
-            run = partial(compare_losses, loaded, training=training, device=device, cluster=where)
+            run = partial(
+                compare_losses, loaded, training=training, device=device, cluster=where["cluster"], time_limit=time_limit
+            )
         _check_smoothings(smoothings, loaded, no_baselines)
         comparison = run(losses, how, on_progress=progress.show)
     _write(comparison, out)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
-from glo.cli.launch import run_new_study
+from glo.cli.launch import Where, run_new_study
 from glo.cli.output import check_output, print_result, read_numbers
 
 
@@ -32,6 +32,7 @@ def enumerate_(
     device: options.Device = "auto",
     cluster: options.Cluster = None,
     insecure: options.Insecure = False,
+    time_limit: options.TimeLimit = None,
     json: options.Json = False,
 ) -> None:
     """Train every loss up to a depth that passes the funnel, and rank them.
@@ -41,10 +42,11 @@ def enumerate_(
     if csv is not None:
         check_output(csv)
     rates = read_numbers(learning_rates, "--learning-rates")
+    where = Where(device, cluster, insecure, None, time_limit, data_dir)
     result = run_new_study(
         lambda study: study.enumerate(max_depth=max_depth, repeats=repeats, steps=steps, learning_rates=rates),
-        task, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
-        task_option=task_option, data_dir=data_dir, device=device, cluster=cluster, insecure=insecure,
+        task, where, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
+        task_option=task_option,
         unused=_unused(),
     )  # fmt: skip
     if csv is not None:

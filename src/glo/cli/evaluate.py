@@ -84,13 +84,13 @@ def _trained(
     task: Task, training: Training, config: TrainingConfig, seed: int, device: torch.device, on_step: Callable[[int], None]
 ) -> Result:
     """Train the network; an exception of the model, the metric or PyTorch is a `Failure`."""
-    from glo.errors import described
+    from glo.errors import RAISED, described
     from glo.records import Failure, Status
     from glo.training import train_single
 
     try:
         return train_single(task, training, config, seed, device, test=task.test is not None, on_step=on_step)
-    except Exception as error:  # noqa: BLE001 - the user's code may raise anything
+    except RAISED as error:  # the user's code may raise anything
         return Failure(Status.CRASHED, described(error))
 
 

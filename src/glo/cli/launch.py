@@ -3,19 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from glo.cli.output import Progress, command_line, read_task_options, resumable, show_generations
+from glo.cli.signals import time_limited
 
 if TYPE_CHECKING:
     from glo.execution.dask import ClusterConfig
     from glo.study import Study, StudyResult
 
 
+@dataclass(frozen=True)
+class Where:
+    """The options that say where networks are trained, and for how long; no result depends on them.
+
+    Attributes:
+        device, cluster, insecure, slots, time_limit: of the command line.
+        data_dir: the folder of the task's data files.
+    """
+
+    device: str = "auto"
+    cluster: str | None = None
+    insecure: bool = False
+    slots: int | None = None
+    time_limit: float | None = None
+    data_dir: Path | None = None
+
+    def of_study(self) -> dict[str, Any]:
+        """As arguments of `Study`.
+
+        Raises:
+            ConfigError: for a device or cluster that cannot be used, before anything is made.
+        """
+        check_device(self.device, self.cluster)
+        return {
+            "device": self.device,
+            "cluster": chosen_cluster(self.cluster, self.insecure),
+            "slots": self.slots,
+            "time_limit": self.time_limit,
+            "data_dir": self.data_dir,
+        }
+
+    def options(self) -> dict[str, Any]:
+        """Those that were given, to be repeated on a command line."""
+        return {**vars(self), "device": unless_auto(self.device)}
+
+
 def run_new_study(
     start: Callable[[Study], StudyResult],
     task: str,
+    where: Where,
     *,
     name: str | None,
     preset: str,
@@ -24,12 +63,7 @@ def run_new_study(
     settings: list[str] | None,
     config: Path | None,
     task_option: list[str] | None,
-    data_dir: Path | None,
-    device: str,
-    cluster: str | None,
-    insecure: bool,
     unused: Mapping[str, str],
-    slots: int | None = None,
 ) -> StudyResult:
     """Run a new study with the options that all such commands have, and show its progress.
 
@@ -38,52 +72,47 @@ def run_new_study(
         unused: the options, or tables of options, that this command does not read, and why; --set refuses them.
     """
     from glo.study import Study
+    from glo.tasks.trust import trust
 
     refuse_settings(settings, unused)
-    check_device(device, cluster)
     with Progress() as progress:
         study = Study(
             task, name=name, storage=storage, seed=seed, preset=preset, settings=settings or [], file=config,
-            task_options=read_task_options(task_option), data_dir=data_dir, device=device,
-            cluster=chosen_cluster(cluster, insecure), slots=slots, callbacks=[show_generations(progress)],
-            load_if_exists=False,
+            task_options=read_task_options(task_option), callbacks=[show_generations(progress)], load_if_exists=False,
+            **where.of_study(),
         )  # fmt: skip
-        with resumable(lambda: resume_command(study.name, storage, data_dir, device, cluster, insecure, slots)):
-            return start(study)
+        if ":" in task:
+            trust(task)
+        return _run(study, start, storage, where, task)
 
 
-def resume_study(
-    name: str,
-    storage: str,
-    data_dir: Path | None,
-    device: str,
-    cluster: str | None,
-    insecure: bool,
-    slots: int | None,
-) -> StudyResult:
-    """Go on with a recorded study, and show its progress."""
+def resume_study(name: str, storage: str, task: str | None, where: Where) -> StudyResult:
+    """Go on with a recorded study, and show its progress.
+
+    Args:
+        task: that the study names, `module:attribute`, if it is to be imported; see `glo.tasks.trust`.
+    """
     from glo.study import load_study
 
-    check_device(device, cluster)
     with Progress() as progress:
-        study = load_study(
-            name, storage, data_dir=data_dir, device=device, cluster=chosen_cluster(cluster, insecure), slots=slots,
-            callbacks=[show_generations(progress)],
-        )  # fmt: skip
-        with resumable(lambda: resume_command(name, storage, data_dir, device, cluster, insecure, slots)):
-            return study.resume()
+        study = load_study(name, storage, task=task, callbacks=[show_generations(progress)], **where.of_study())
+        return _run(study, lambda study: study.resume(), storage, where, task)
 
 
-def resume_command(
-    name: str, storage: str, data_dir: Path | None, device: str, cluster: str | None, insecure: bool, slots: int | None
-) -> str:
+def _run(study: Study, start: Callable[[Study], StudyResult], storage: str, where: Where, task: str | None) -> StudyResult:
+    with resumable(lambda: resume_command(study.name, storage, where, task)):
+        with time_limited(where.time_limit):
+            study.task  # noqa: B018 - it is loaded here, in the main thread
+        return start(study)
+
+
+def resume_command(name: str, storage: str, where: Where, task: str | None = None) -> str:
     """The command that goes on with a study, with the same options as this one."""
     from glo.store import without_password
+    from glo.tasks.trust import is_trusted
 
-    return command_line(
-        "glo resume", name, storage=without_password(storage), data_dir=data_dir, device=unless_auto(device),
-        cluster=cluster, insecure=insecure, slots=slots,
-    )  # fmt: skip
+    named = task if task is not None and ":" in task and not is_trusted(task) else None
+    return command_line("glo resume", name, storage=without_password(storage), task=named, **where.options())
 
 
 def chosen_cluster(cluster: str | None, insecure: bool) -> ClusterConfig | None:

@@ -39,7 +39,11 @@ TaskName = Annotated[
     str, typer.Option("--task", "-t", help="A built-in task (see: glo tasks) or module:attribute of your own.")
 ]
 OptionalTaskName = Annotated[
-    str | None, typer.Option("--task", "-t", help="A built-in task or module:attribute of your own; with --study, its own.")
+    str | None,
+    typer.Option("--task", "-t", help="A built-in task or module:attribute of your own; with --study, that which it names."),
+]
+RecordedTaskName = Annotated[
+    str | None, typer.Option("--task", "-t", help="The module:attribute that the study names, if glo may import that.")
 ]
 TrainingSettings = Annotated[
     list[str] | None,
@@ -62,6 +66,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Slots = Annotated[
     int | None, typer.Option(min=1, help="With --steady-state: candidates under way at once; by default one for each core.")
+]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS", help="Kill a training, or several that are trained together, after this time; by default an hour."
+    ),
 ]
 Steps = Annotated[int | None, typer.Option(min=1, help="Training steps for each network.")]
 Storage = Annotated[str, typer.Option(help="The store: an SQLite file, or postgresql://USER@HOST/DATABASE.")]

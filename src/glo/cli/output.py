@@ -140,7 +140,7 @@ def resumable(hint: Callable[[], str]) -> Iterator[None]:
         raise ClusterError(f"{error}; finished trainings are kept: go on with {hint()}") from error
     except KeyboardInterrupt:
         typer.echo(f"\nInterrupted; finished generations are kept. Go on with: {hint()}", err=True)
-        raise typer.Exit(130) from None
+        raise
 
 
 def show_generations(progress: Progress) -> Callback:

@@ -7,22 +7,27 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
-from glo.cli.launch import resume_study
+from glo.cli.launch import Where, resume_study
 from glo.cli.output import print_result
 
 
 def resume(
     name: Annotated[str, typer.Argument(help="Name of the study (see: glo runs).")],
     storage: options.Storage = options.DEFAULT_STORAGE,
+    task: options.RecordedTaskName = None,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
     cluster: options.Cluster = None,
     insecure: options.Insecure = False,
     slots: options.Slots = None,
+    time_limit: options.TimeLimit = None,
     json: options.Json = False,
 ) -> None:
     """Go on with a study that was interrupted; it ends as if it had never been.
 
-    The recorded part is replayed and checked: a study of another version, or of a task that has changed, is refused.
+    The recorded part is replayed and checked: a study of another version, or of a task that has changed, is refused.  A task
+    that is not built in is code, which a store may name but not choose: it is imported only if you have named it in this
+    folder, in this command (--task) or one before.
     """
-    print_result(resume_study(name, storage, data_dir, device, cluster, insecure, slots), storage, json)
+    where = Where(device, cluster, insecure, slots, time_limit, data_dir)
+    print_result(resume_study(name, storage, task, where), storage, json)

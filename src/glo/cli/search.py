@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
-from glo.cli.launch import run_new_study
+from glo.cli.launch import Where, run_new_study
 from glo.cli.output import print_result
 
 
@@ -32,6 +32,7 @@ def search(
     device: options.Device = "auto",
     cluster: options.Cluster = None,
     insecure: options.Insecure = False,
+    time_limit: options.TimeLimit = None,
     json: options.Json = False,
 ) -> None:
     """Search for a loss for a task; ends with the best and a table of the funnel.
@@ -39,12 +40,13 @@ def search(
     Every generation is recorded as it ends: go on with an interrupted search with `glo resume NAME`.  With --steady-state
     every result is recorded, and the history depends on the order in which results arrive, unless --slots is 1.
     """
+    where = Where(device, cluster, insecure, slots, time_limit, data_dir)
     result = run_new_study(
         lambda study: study.search(
             generations=generations, population=population, steps=steps, steady_state=steady_state or None, tune=tune
         ),
-        task, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
-        task_option=task_option, data_dir=data_dir, device=device, cluster=cluster, insecure=insecure, slots=slots,
+        task, where, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
+        task_option=task_option,
         unused=_unused(tune),
     )  # fmt: skip
     print_result(result, storage, json)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
-from glo.cli.launch import run_new_study
+from glo.cli.launch import Where, run_new_study
 from glo.cli.output import print_result, read_numbers
 
 UNUSED = {
@@ -45,6 +45,7 @@ def tune(
     device: options.Device = "auto",
     cluster: options.Cluster = None,
     insecure: options.Insecure = False,
+    time_limit: options.TimeLimit = None,
     json: options.Json = False,
 ) -> None:
     """Tune the coefficients of a loss for a task by CMA-ES.
@@ -53,13 +54,14 @@ def tune(
     an interrupted study with `glo resume NAME`.
     """
     expression, rates = _expression(expr, template), read_numbers(learning_rates, "--learning-rates")
+    where = Where(device, cluster, insecure, None, time_limit, data_dir)
     result = run_new_study(
         lambda study: study.tune(
             expression, which=coefficients, iterations=iterations, population=population, repeats=repeats, steps=steps,
             learning_rates=rates,
         ),
-        task, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
-        task_option=task_option, data_dir=data_dir, device=device, cluster=cluster, insecure=insecure,
+        task, where, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
+        task_option=task_option,
         unused=UNUSED,
     )  # fmt: skip
     print_result(result, storage, json)

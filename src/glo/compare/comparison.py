@@ -14,13 +14,12 @@ from glo.compare.procedures import OnProgress, run_all
 from glo.compare.protocol import compare
 from glo.compare.rows import ComparisonRow
 from glo.errors import ConfigError
-from glo.execution import ForkingExecutor, InlineExecutor, Where, open_executor
+from glo.execution import ForkingExecutor, InlineExecutor, Where, open_executor, rehearse_for
 from glo.expr import Expr
 from glo.provenance import hardware, versions
 from glo.records import TrainingConfig
 from glo.tasks import Task, load_task, with_label_noise, with_train_fraction
 from glo.tasks.training import training_config
-from glo.training import local_device, rehearse
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -148,6 +147,7 @@ def compare_losses(
     data_dir: str | Path | None = None,
     device: str = "auto",
     cluster: Where = None,
+    time_limit: float | None = None,
     on_progress: OnProgress = lambda label, done, total: None,
 ) -> Comparison:
     """Compare losses honestly: each at its own best rate, on fresh seeds and the test split, with the baselines.
@@ -163,6 +163,8 @@ def compare_losses(
         device: "cpu", "cuda", or "auto" for the GPU if there is one.
         cluster: where to train instead of on this machine, e.g. "local:2" or "cluster.toml"; or an open executor.  The
             numbers are the same.
+        time_limit: seconds that one training, or a population that is trained together, may take before it is killed; by
+            default that of the cluster, here an hour.
         on_progress: called with a label, how many trainings under it have ended, and how many have been submitted so far.
 
     Raises:
@@ -179,8 +181,8 @@ def compare_losses(
     given = training or training_config(changed, {})
     lengths = sorted(set(config.steps)) or [given.steps]
     trainings = [given.model_copy(update={"steps": steps}) for steps in lengths]
-    with open_executor(cluster, device) as executor:
-        rehearse(changed, trainings[0], local_device(executor.device))
+    with open_executor(cluster, device, time_limit) as executor:
+        rehearse_for(executor, changed, trainings[0], time_limit)
         procedures = [compare(changed, each, families, config) for each in trainings]
         horizons = [
             Horizon(steps, rows) for steps, rows in zip(lengths, run_all(executor, procedures, on_progress), strict=True)

@@ -5,8 +5,9 @@ from glo.execution.key import result_key
 from glo.execution.local import ForkingExecutor, InlineExecutor, local_executor
 from glo.execution.open import Where, open_executor
 from glo.execution.protocol import Batch, Executor, Key, in_order, train
+from glo.execution.rehearsal import rehearse_for
 
 __all__ = [
     "Batch", "Executor", "ForkingExecutor", "InlineExecutor", "Key", "Where", "can_fork", "in_order", "local_executor",
-    "open_executor", "result_key", "spare_processes", "train",
+    "open_executor", "rehearse_for", "result_key", "spare_processes", "train",
 ]  # fmt: skip

@@ -6,12 +6,14 @@ import ctypes
 import math
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -20,6 +22,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from glo.errors import described
 from glo.records import Failure, Status
 
 Part = TypeVar("Part")
@@ -32,6 +35,9 @@ KEPT, MAPPED = 2**30, 2**25  # bytes; only blocks of 32 MiB, the most that glibc
 # Held while a pipe is open for a fork: a child that another thread forks at that time would inherit the pipe and keep it
 # open.  A fork also reaps the ended children of all threads; until it has stored an exit status, the status reads as None.
 FORK_LOCK = threading.Lock()
+# Terminals and service managers send these to a whole group of processes.  The parent ends its children itself; a child that
+# died first would count as a crashed training.
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +197,7 @@ def _received(connection: Connection, process: BaseProcess) -> Any:
             return Died(process.exitcode)
     finally:
         connection.close()
+    process.kill()  # it has nothing left to do, and a thread that its work has left behind would hold it up
     process.join()
     if error is not None:
         raise error
@@ -204,10 +211,23 @@ def _work(connection: Connection, work: Callable[[], Any]) -> None:
         return  # it was killed before prctl asked for the signal
     libc.mallopt(M_TRIM_THRESHOLD, KEPT)
     libc.mallopt(M_MMAP_THRESHOLD, MAPPED)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent receives Ctrl-C too, and kills its children
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
     try:
         answer = work(), None
     except Exception as error:  # noqa: BLE001 - the parent raises it
-        answer = None, error
+        answer = None, _sendable(error)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # closed or full; what the work printed is no reason to lose its result
+            stream.flush()
     connection.send(answer)
+
+
+def _sendable(error: Exception) -> Exception:
+    """The exception, or one with its text if the parent could not unpickle it."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - of this process
+    except Exception:  # noqa: BLE001 - pickling runs the code of the exception's class
+        return RuntimeError(described(error))
+    return error

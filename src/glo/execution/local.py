@@ -9,16 +9,20 @@ from functools import partial
 import torch
 
 from glo.errors import ConfigError
-from glo.execution.children import Children, Died, Overdue, import_before_forking, spare_processes
+from glo.execution.children import Children, Died, Overdue, can_fork, import_before_forking, spare_processes
 from glo.execution.parts import Part, parts_of
 from glo.execution.protocol import Batch, Executor, Key
 from glo.records import Result, TrainingConfig
 from glo.training import train_networks
 from glo.training.memory import budget
 
+TIME_LIMIT = 3600.0  # seconds that a training may take unless another limit is given, here as on a cluster
+
 
 class InlineExecutor:
     """Trains in this process, one part after the other, in the order of submission.
+
+    An exception of the user's code is a `Failure`; a training that hangs or ends its process takes this one with it.
 
     Args:
         device: where.
@@ -51,26 +55,29 @@ class ForkingExecutor:
     """Trains in forked child processes of one thread each: a small network uses one core well and two badly.
 
     The result of a network does not depend on the networks in the same part (docs/decisions/0011-processes.md).  If a child
-    dies, its networks are trained again one by one; a network whose child dies again is a `Failure`.
+    dies, or takes longer than the time limit, its networks are trained again one by one; a network whose child fails again
+    is a `Failure`.
 
     Args:
         processes: how many at once.
+        time_limit: seconds that one training, or a population that is trained together, may take before it is killed.
 
     Raises:
-        ConfigError: for less than one process.
+        ConfigError: for less than one process, or no time.
     """
 
     device = "cpu"
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, time_limit: float = TIME_LIMIT) -> None:
         if processes < 1:
             raise ConfigError(f"an executor needs at least 1 process, not {processes}")
+        check_time_limit(time_limit)
         self.slots = processes
         self._memory = _Memory("cpu", processes)
         self._waiting: deque[Part] = deque()
         self._running: dict[int, Part] = {}
         self._started = 0
-        self._children = Children()
+        self._children = Children(time_limit)
         self._results = _Missing()
 
     def submit(self, key: Key, batch: Batch) -> None:
@@ -110,15 +117,31 @@ class ForkingExecutor:
             self._started += 1
 
 
-def local_executor(device: str | torch.device = "cpu", processes: int | None = None) -> Executor:
+def local_executor(
+    device: str | torch.device = "cpu", processes: int | None = None, time_limit: float = TIME_LIMIT
+) -> Executor:
     """The executor that suits a device of this machine.
+
+    Trainings run in child processes where forking is safe, since one that hangs or dies then costs nothing else.
 
     Args:
         processes: how many networks or populations to train at once; by default as many as PyTorch may use threads
             (`torch.set_num_threads`) on a CPU where forking is safe, else 1.
+        time_limit: as for `ForkingExecutor`; without child processes there is none.
     """
-    count = spare_processes(device) if processes is None else processes
-    return InlineExecutor(device) if count == 1 else ForkingExecutor(count)
+    if not can_fork(device) and processes in (None, 1):
+        return InlineExecutor(device)
+    return ForkingExecutor(spare_processes(device) if processes is None else processes, time_limit)
+
+
+def check_time_limit(seconds: float) -> None:
+    """Check a time limit.
+
+    Raises:
+        ConfigError: if it is not above 0.
+    """
+    if not seconds > 0:
+        raise ConfigError(f"a time limit is above 0 seconds, not {seconds:g}")
 
 
 def _train(part: Part, device: str) -> list[Result]:

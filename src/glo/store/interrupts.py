@@ -1,4 +1,4 @@
-"""Keep Ctrl-C out of transactions."""
+"""Keep signals that end a command out of transactions."""
 
 from __future__ import annotations
 
@@ -8,29 +8,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Delay Ctrl-C until the end of the block; a second Ctrl-C is not delayed.
+    """Delay Ctrl-C, SIGTERM and SIGHUP until the end of the block, where Python handles them; a second one is not delayed.
 
     A database library that is interrupted while it cleans up prints the exception, and may swallow it.
     """
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield  # only the main thread is interrupted, and only by a handler of Python
+    if threading.current_thread() is not threading.main_thread():  # only the main thread is interrupted
+        yield
         return
-    interrupted = False
+    handlers = {number: signal.getsignal(number) for number in ENDING}
+    ours = {number: handler for number, handler in handlers.items() if callable(handler)}
+    interrupted: list[int] = []
 
     def defer(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
         if interrupted:
-            handler(number, frame)
-        interrupted = True
+            ours[signal.Signals(number)](number, frame)
+        interrupted.append(number)
 
-    signal.signal(signal.SIGINT, defer)
+    for number in ours:
+        signal.signal(number, defer)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in ours.items():
+            signal.signal(number, handler)
         if interrupted:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(interrupted[0])

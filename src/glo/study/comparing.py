@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from glo.errors import ConfigError
-from glo.execution import Where
 from glo.expr import Expr
 from glo.study.config import StudyConfig
 from glo.study.result import StudyResult
@@ -24,11 +23,12 @@ def compare_found(
     losses: Sequence[str | Expr],
     config: ComparisonConfig | None,
     finalists: int,
-    device: str,
-    cluster: Where,
+    where: Mapping[str, Any],
     on_progress: OnProgress | None,
 ) -> Comparison:
     """Compare the best losses of a study, and others; see `Study.compare`.
+
+    `where` has the arguments of `compare_losses` that say where and for how long to train.
 
     Its warnings say where the trainings differ from those of the search.
     """
@@ -38,8 +38,8 @@ def compare_found(
         raise ConfigError(f"at least 1 finalist is compared, not {finalists}")
     found = [trial.expression for trial in result.finalists(finalists) or [result.best]]
     comparison = compare_losses(
-        task, [*found, *losses], config, training=result.config.training, device=device, cluster=cluster,
-        on_progress=on_progress or (lambda label, done, total: None),
+        task, [*found, *losses], config, training=result.config.training,
+        on_progress=on_progress or (lambda label, done, total: None), **where,
     )  # fmt: skip
     lengths = [horizon.steps for horizon in comparison.horizons]
     return replace(comparison, warnings=_differences(result.config, task, lengths) + comparison.warnings)

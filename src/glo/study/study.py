@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glo.catalog import resolve
-from glo.errors import ConfigError, ReplayError, StudyError
-from glo.execution import Where, open_executor
+from glo.errors import ConfigError, ReplayError, StudyError, TaskError
+from glo.execution import Where, open_executor, rehearse_for
 from glo.execution.dask import read_cluster
 from glo.expr import Expr
 from glo.provenance import versions
@@ -26,7 +26,8 @@ from glo.study.names import default_name, short_name
 from glo.study.record import continued, find_record, recorded_result, refusal
 from glo.study.result import StudyResult, Trial
 from glo.tasks import Task, load_task
-from glo.training import choose_device, local_device, rehearse
+from glo.tasks.trust import is_trusted
+from glo.training import choose_device
 
 if TYPE_CHECKING:
     import pandas
@@ -58,6 +59,8 @@ class Study:
         slots: of a steady-state search, how many candidates are under way at once; by default as many as are trained at
             once.  With 1, the history depends on the seed alone; with more, on the order in which outcomes arrive, which is
             recorded.
+        time_limit: seconds that one training, or a population that is trained together, may take before it is killed; by
+            default that of the cluster, here an hour.
         callbacks: follow the study while it runs.
         load_if_exists: whether a recorded study of this name may go on; if not, its existence is an error.
 
@@ -85,6 +88,7 @@ class Study:
         device: str = "auto",
         cluster: Where = None,
         slots: int | None = None,
+        time_limit: float | None = None,
         callbacks: Sequence[Callback] = (),
         load_if_exists: bool = True,
     ) -> None:
@@ -95,9 +99,9 @@ class Study:
         self._given, self._name = task, name
         self._settings, self._file = settings, file
         self._task_options, self._data_dir = task_options, data_dir
-        self._device, self._cluster, self._slots = device, cluster, slots
+        self._device, self._cluster, self._slots, self._time_limit = device, cluster, slots, time_limit
         self._callbacks, self._load_if_exists = tuple(callbacks), load_if_exists
-        self._stopped, self._by_name = False, True
+        self._stopped, self._by_name, self._named = False, True, True
 
     def __repr__(self) -> str:
         return f"Study({self.name!r}, storage={str(self.storage)!r})"
@@ -121,23 +125,26 @@ class Study:
                 f"study '{self.name}' was started with a Task object in a script, which cannot be loaded by its name: "
                 f"go on there, with glo.load_study('{self.name}', ..., task=...)"
             )
+        if not self._named and not is_trusted(self._given):
+            raise TaskError(
+                f"study '{self.name}' names the task {self._given}, and to import a task is to run its code: if you trust "
+                f"that module, give --task {self._given} too, in Python task={self._given!r}"
+            )
         options = {**task_options(self._file, self._settings), **(self._task_options or {})}
         return load_task(self._given, options, self._data_dir)
 
     @classmethod
-    def _recorded(
-        cls, name: str, storage: str | Path, task: Task | None, data_dir: str | Path | None, device: str, cluster: Where,
-        slots: int | None, callbacks: Sequence[Callback],
-    ) -> Study:  # fmt: skip
+    def _recorded(cls, name: str, storage: str | Path, task: Task | str | None, options: Mapping[str, Any]) -> Study:
         """A study as it is recorded; see `load_study`."""
         with closing(Store(storage, create=False)) as store:
             config = validated(store.study(name).config)
+        if isinstance(task, str) and task != config.task.name:
+            raise ConfigError(f"study '{name}' is for the task {config.task.name}, not {task}")
         study = cls(
             task or config.task.name, name=name, storage=storage, seed=config.seed, preset=config.preset,
-            task_options=config.task.options, data_dir=data_dir, device=device, cluster=cluster, slots=slots,
-            callbacks=callbacks,
+            task_options=config.task.options, **options,
         )  # fmt: skip
-        study._by_name = config.task.by_name
+        study._by_name, study._named = config.task.by_name, task is not None or ":" not in config.task.name
         return study
 
     def search(
@@ -314,7 +321,8 @@ class Study:
             TaskError: if the task has no test split.
             StudyError: if the study has found no loss yet.
         """
-        return compare_found(self.result, self.task, losses, config, finalists, self._device, self._cluster, on_progress)
+        where = {"device": self._device, "cluster": self._cluster, "time_limit": self._time_limit}
+        return compare_found(self.result, self.task, losses, config, finalists, where, on_progress)
 
     @property
     def _task_name(self) -> str:
@@ -346,9 +354,9 @@ class Study:
         with (
             closing(Store(self.storage)) as store,
             store.lock(self.name),
-            open_executor(self._cluster, self._device) as executor,
+            open_executor(self._cluster, self._device, self._time_limit) as executor,
         ):
-            rehearse(self.task, config.training, local_device(executor.device))
+            rehearse_for(executor, self.task, config.training, self._time_limit)
             if record is None or new:
                 store.create_study(self.name, config.model_dump(mode="json"), versions(), replace_empty=True)
             elif config != validated(record.config):
@@ -422,21 +430,29 @@ def load_study(
     name: str,
     storage: str | Path = DEFAULT_STORAGE,
     *,
-    task: Task | None = None,
+    task: Task | str | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     cluster: Where = None,
     slots: int | None = None,
+    time_limit: float | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Study:
     """A recorded study, to look at or to go on with (`resume`).
 
     Args:
         name, storage: where it is recorded.
-        task: needed to go on with a study that was started with a `Task` object; one with a named task finds it itself.
-        data_dir, device, cluster, slots, callbacks: as for `Study`.
+        task: needed to go on with a study that was started with a `Task` object.  One with a built-in task finds it itself.
+            Any other task, "module:attribute", is imported only if you name it here, or have named it on the command line in
+            this folder: a store may come from somebody else.
+        data_dir, device, cluster, slots, time_limit, callbacks: as for `Study`.
 
     Raises:
         StudyError: if there is no such study.
+        ConfigError: if it is for another task.
     """
-    return Study._recorded(name, storage, task, data_dir, device, cluster, slots, callbacks)
+    options = {
+        "data_dir": data_dir, "device": device, "cluster": cluster, "slots": slots, "time_limit": time_limit,
+        "callbacks": callbacks,
+    }  # fmt: skip
+    return Study._recorded(name, storage, task, options)

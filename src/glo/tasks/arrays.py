@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glo.errors import TaskError
+from glo.errors import RAISED, TaskError
 
 Numbers = Tensor | NDArray[Any]
 STRINGS = (
@@ -112,7 +112,7 @@ def _as_array(value: object, what: str) -> NDArray[Any]:
     try:
         array = np.asarray(value)
         return np.array(array.tolist()) if array.dtype == object else array  # numbers that were kept as objects
-    except Exception as error:  # the class of the value is the user's, and may raise anything
+    except RAISED as error:  # the class of the value is the user's, and may raise anything
         if "inhomogeneous" in str(error):
             raise TaskError(f"{what} have rows of unequal length: pad or cut them to one shape") from error
         reason = " ".join(str(error).split())

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from glo.errors import TaskError, UserCodeError
+from glo.errors import RAISED, TaskError, UserCodeError
 from glo.records import derive_seed
 from glo.tasks.content import tensor_bytes
 from glo.tasks.randomness import random_state_restored, seed_everything
@@ -31,7 +31,7 @@ def fresh_model(task: Task, seed: int) -> nn.Module:
         seed_everything(derive_seed(seed, "init"))
         try:
             model = task.model()
-        except Exception as error:
+        except RAISED as error:
             raise UserCodeError.of(error, f"task '{task.name}': model() fails") from error
         if not isinstance(model, nn.Module):
             raise TaskError(f"task '{task.name}': model() must return a torch.nn.Module, not {type(model).__name__}")
@@ -53,7 +53,7 @@ def run(task: Task, model: nn.Module, inputs: Tensor) -> Tensor:
     try:
         with torch.no_grad():
             outputs = model(inputs)
-    except Exception as error:
+    except RAISED as error:
         what = f"task '{task.name}': the model fails on inputs of shape {tuple(inputs.shape)}"
         raise UserCodeError.of(error, what) from error
     if not isinstance(outputs, Tensor):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from glo.errors import RAISED, TimeLimitError
 from glo.tasks.content import describe, tensor_bytes
 from glo.tasks.factory import fresh_model
 from glo.tasks.randomness import random_state_restored, seed_everything
@@ -73,7 +74,9 @@ def _outputs(model: nn.Module, inputs: Tensor) -> list[str]:
             try:
                 outputs = copy.deepcopy(model).to(dtype).eval()(inputs.to(dtype))
                 break
-            except Exception:  # noqa: BLE001, S112 - a model with constants in float32, or one that cannot be copied
+            except TimeLimitError:
+                raise
+            except RAISED:
                 continue
     return [f"{value:.2e}" for value in outputs.flatten()[:VALUES].tolist()]
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glo.errors import TaskError
+from glo.errors import RAISED, GloError, TaskError, UserCodeError
 from glo.tasks.source import TaskSource
 
 if TYPE_CHECKING:
@@ -34,12 +34,14 @@ def load_task(name: str, options: dict[str, Any] | None = None, data_dir: str | 
     """Load a task by name.
 
     Args:
-        name: a built-in task, or `module:attribute` for a `Task` of your own, or for a function that returns one.
+        name: a built-in task, or `module:attribute` for a `Task` of your own, or for a function of that module that returns
+            one.
         options: the task's options, e.g. {"noise": 0.2}.
         data_dir: the folder of the task's files, if it has any.
 
     Raises:
         TaskError: if there is no such task, or it does not take these options.
+        UserCodeError: if its module or function raises an exception.
         DataError: if a file is missing or damaged.
     """
     from glo.tasks.definition import Task
@@ -50,7 +52,7 @@ def load_task(name: str, options: dict[str, Any] | None = None, data_dir: str | 
         if options:
             raise TaskError(f"task '{name}' is a Task object and takes no options")
         return found.loaded_from(TaskSource(name, {}, None))
-    if not callable(found):
+    if not inspect.isfunction(found) or (":" in name and found.__module__ != name.partition(":")[0]):
         raise _not_a_task(name, found)
     accepted = inspect.signature(found).parameters
     unknown = set(options) - set(accepted)
@@ -61,14 +63,20 @@ def load_task(name: str, options: dict[str, Any] | None = None, data_dir: str | 
     source = TaskSource(name, dict(options), folder)
     if "data_dir" in accepted and data_dir is not None:
         options["data_dir"] = data_dir
-    task = found(**options)
+    try:
+        task = found(**options)
+    except GloError:
+        raise
+    except RAISED as error:
+        raise UserCodeError.of(error, f"task '{name}' cannot be made") from error
     if not isinstance(task, Task):
         raise _not_a_task(name, task)
     return task.loaded_from(source)
 
 
 def _not_a_task(name: str, found: object) -> TaskError:
-    return TaskError(f"'{name}' must be a glo.Task or a function that returns one, not {type(found).__name__}")
+    kind = f"{type(found).__name__} of {found.__module__}" if inspect.isroutine(found) else type(found).__name__
+    return TaskError(f"'{name}' must be a glo.Task, or a function of that module that returns one, not a {kind}")
 
 
 def _find_builtin(name: str) -> Any:
@@ -88,8 +96,11 @@ def _find_own(name: str) -> Any:
     if here not in sys.path:  # a script in the current folder, as `python -m` would find it
         sys.path.insert(0, here)
     try:
-        return getattr(importlib.import_module(module_name), attribute)
+        module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise TaskError(f"task '{name}': {error}; Python looks for it in {here} and on its path") from error
-    except AttributeError:
-        raise TaskError(f"task '{name}': module {module_name} has no attribute '{attribute}'") from None
+    except RAISED as error:
+        raise UserCodeError.of(error, f"task '{name}': module {module_name} cannot be imported") from error
+    if not hasattr(module, attribute):
+        raise TaskError(f"task '{name}': module {module_name} has no attribute '{attribute}'")
+    return getattr(module, attribute)

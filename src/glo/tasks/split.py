@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from glo.errors import TaskError
+from glo.errors import RAISED, TaskError
 from glo.records import Link
 from glo.tasks.arrays import Numbers, check_shape, is_floating, read_numbers, stack, to_tensor
 
@@ -106,7 +106,7 @@ def _read_dataset(data: Dataset[Any], where: str) -> tuple[Tensor, Tensor]:
 def _read_item(data: Dataset[Any], index: int, where: str) -> tuple[Numbers, Numbers]:
     try:
         item = data[index]
-    except Exception as error:
+    except RAISED as error:
         raise TaskError(f"{where} cannot be read: item {index} raises {type(error).__name__}: {error}") from error
     if not isinstance(item, tuple | list) or len(item) != 2:
         kind = f"{type(item).__name__} of {len(item)}" if isinstance(item, Sized) else type(item).__name__

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from glo.errors import ModelError, described
+from glo.errors import RAISED, ModelError, described
 from glo.records import Failure, Result, Status, Training, TrainingConfig
 from glo.tasks import Task, fresh_model
 from glo.training.population import check_stackable, train_population
@@ -39,7 +39,7 @@ def train_networks(
     if together:
         try:
             return list(train_population(task, trainings, config, seed, device, test))
-        except Exception as error:  # noqa: BLE001 - of whatever the model and the metric raise
+        except RAISED as error:  # of whatever the model and the metric raise
             logger.warning("training a population failed, so its networks are trained one by one: %s", described(error))
     return [_train_one(task, training, config, seed, device, test) for training in trainings]
 
@@ -49,7 +49,7 @@ def _train_one(
 ) -> Result:
     try:
         return train_single(task, training, config, seed, device, test)
-    except Exception as error:  # noqa: BLE001 - of whatever the model and the metric raise
+    except RAISED as error:  # of whatever the model and the metric raise
         return Failure(Status.CRASHED, described(error))
 
 

@@ -177,12 +177,15 @@ def check_stackable(task: Task) -> None:
     """Check with a few samples that stacked networks of the task's model do what the model does alone.
 
     Raises:
-        ModelError: if `torch.func` cannot vectorise the model, if it would lose state that a forward pass assigns, or if the
-            outputs in training mode are not those of the model alone; the message names the module.
+        ModelError: if `torch.func` cannot vectorise the model, if it would lose state that a forward pass assigns, or hooks
+            of the backward pass, or if the outputs in training mode are not those of the model alone; the message names the
+            module.
     """
     if task in _stackable:
         return
     model, inputs = fresh_model(task, seed=0), task.split("train").inputs[:SAMPLES]
+    if (hooked := _with_backward_hook(model)) is not None:
+        raise _not_stackable(task, model, hooked, "it has a hook of the backward pass, which stacked networks do not call")
     _try_step(task, model, inputs)
     with random_state_restored():
         assigned = assigned_in_forward(fresh_model(task, seed=0), inputs)
@@ -193,6 +196,17 @@ def check_stackable(task: Task) -> None:
         reason = "its outputs in training mode are not those of a network alone, perhaps by random numbers in another order"
         raise _not_stackable(task, model, "", reason)
     _stackable.add(task)
+
+
+def _with_backward_hook(model: nn.Module) -> str | None:
+    """The name of the first module with a hook of the backward pass, of itself or of a parameter."""
+    for name, module in model.named_modules():
+        hooks = [module._backward_hooks, module._backward_pre_hooks]
+        for parameter in module.parameters(recurse=False):
+            hooks += [parameter._backward_hooks, getattr(parameter, "_post_accumulate_grad_hooks", None)]
+        if any(hooks):
+            return name
+    return None
 
 
 @random_state_restored()

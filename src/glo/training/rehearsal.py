@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from glo.catalog import STANDARD
-from glo.errors import GloError, TaskError, UserCodeError
+from glo.errors import RAISED, GloError, TaskError, UserCodeError
 from glo.loss import ExpressionLoss
 from glo.records import TrainingConfig
 from glo.tasks import Split, Task, fresh_model, random_state_restored
@@ -50,7 +50,7 @@ def rehearse(task: Task, config: TrainingConfig, device: torch.device | str = "c
             _measure(task, model.eval(), task.validation.to(device))
     except GloError:
         raise
-    except Exception as error:
+    except RAISED as error:
         raise UserCodeError.of(error, f"task '{task.name}': {doing}") from error
 
 
@@ -64,7 +64,7 @@ def _measure(task: Task, model: nn.Module, validation: Split) -> None:
         return
     except GloError:
         raise
-    except Exception:  # noqa: BLE001, S110 - the user's metric may raise anything
+    except RAISED:
         pass
     evaluate_model(task, model, validation)
 

@@ -1,0 +1,62 @@
+"""Signals that end a command: each unwinds it as Ctrl-C does, so that nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from glo.errors import TimeLimitError, place_of
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SECONDS_TO_UNWIND = 5.0  # further signals have no effect before
+_first: tuple[int, float] | None = None  # the signal that ends this command, and when it came
+
+
+def raise_interrupts() -> None:
+    """From now on, the first of these signals raises `KeyboardInterrupt`.
+
+    Further ones, such as several quick Ctrl-C, do not disturb the unwinding; after a while they end the process at once.
+    A signal that the caller has this process ignore, as nohup does, stays ignored.
+    """
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _first
+    if _first is None:
+        _first = number, time.monotonic()
+        raise KeyboardInterrupt
+    if time.monotonic() - _first[1] > SECONDS_TO_UNWIND:
+        os._exit(128 + number)
+
+
+def exit_code(code: str | int | None) -> str | int | None:
+    """The exit code of a command: 130 after Ctrl-C stands for 128 plus the signal that ended it."""
+    return 128 + _first[0] if code == 130 and _first is not None else code
+
+
+@contextmanager
+def time_limited(seconds: float | None) -> Iterator[None]:
+    """Raise `TimeLimitError` in the block if it takes longer; it names the line that was under way.  Not on Windows."""
+    if seconds is None or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise TimeLimitError(f"not ended after {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    except TimeLimitError as error:
+        raise TimeLimitError(f"loading the task has {error}{place_of(error)}") from error
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,127 @@
+"""Whatever ends a command, there is a word and an exit code that is not 0, and nothing is left that runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from failing import PLACES, WAYS
+from starter import PATIENCE, Forked, Starter
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the parent process exists on Linux only")
+SEARCH = ["search", "--task", "digits", "--population", "6", "--steps", "60", "--name", "run", "--storage", "glo.db"]
+ENDLESS = [*SEARCH, "--generations", "10000"]
+FAILING = ["search", "--task", "failing:task", "--generations", "1", "--population", "4", "--steps", "5"]
+
+
+@pytest.fixture
+def starter(tmp_path: Path) -> Iterator[Starter]:
+    starter = Starter(tmp_path)
+    yield starter
+    starter.close()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def descendants(command: Forked) -> list[psutil.Process]:
+    """All processes of a command but its first."""
+    return psutil.Process(command.pid).children(recursive=True)
+
+
+def running(starter: Starter, arguments: list[str] = ENDLESS) -> Forked:
+    """A search that has recorded something, and is training now."""
+    command = starter.start(arguments)
+    wait_until(lambda: (starter.output.parent / "glo.db").exists() and len(descendants(command)) > 1)
+    return command
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
+
+
+@pytest.fixture(scope="module")
+def failing_starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
+    starter = Starter(tmp_path_factory.mktemp("failing"))
+    yield starter
+    starter.close()
+
+
+@pytest.mark.parametrize("place", [*PLACES, "data"])
+@pytest.mark.parametrize("way", [way for way in WAYS if way not in ("stop", "thread")])
+def test_a_task_that_fails_ends_in_one_line_and_an_exit_code(failing_starter: Starter, way: str, place: str) -> None:
+    limit = ["--time-limit", "1.5"] if way == "hang" else []
+    options = ["--task-option", f"way={way}", "--task-option", f"place={place}", "--storage", f"{way} {place}.db"]
+    code = failing_starter.start([*FAILING, *options, *limit]).wait(PATIENCE)
+    errors, output = failing_starter.errors.read_text(), failing_starter.output.read_text()
+    if way == "nan" and code == 0:  # outcomes: each training has diverged
+        assert "No candidate could be trained: " in output
+        return
+    assert code not in (0, None)
+    assert errors.count("Error: ") == 1, errors
+    last = errors.splitlines()[-1]
+    assert last.startswith("Error: "), errors
+    if way in ("raise", "hang", "sys.exit", "memory") and place != "data":
+        assert re.search(r"\(in .*failing\.py:\d+\)|not ended after", last), last
+    assert not list(failing_starter.output.parent.glob("*.lock"))
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_command_as_ctrl_c_does(starter: Starter, tmp_path: Path, how: signal.Signals) -> None:
+    command = running(starter)
+    processes = descendants(command)
+    command.send(how)
+    assert command.wait(PATIENCE) == 128 + how
+    assert "finished generations are kept. Go on with: glo resume run" in starter.errors.read_text()
+    assert "Traceback" not in starter.errors.read_text()
+    wait_until(lambda: gone(processes))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["glo.db", "stderr", "stdout"]
+
+
+@pytest.mark.parametrize("to_group", [True, False], ids=["of a terminal", "of a process"])
+def test_several_quick_interrupts_are_one(starter: Starter, to_group: bool) -> None:
+    command = running(starter)
+    for _ in range(4):
+        if to_group:
+            os.killpg(command.pid, signal.SIGINT)
+        else:
+            command.send(signal.SIGINT)
+    assert command.wait(PATIENCE) == 130
+    assert starter.errors.read_text().count("\n") <= 2, starter.errors.read_text()
+
+
+def test_a_command_that_is_killed_takes_its_processes_along(starter: Starter) -> None:
+    command = running(starter)
+    processes = descendants(command)
+    command.kill()
+    assert command.wait(PATIENCE) == -signal.SIGKILL
+    wait_until(lambda: gone(processes))
+
+
+def test_a_killed_child_is_reported_and_its_processes_are_ended(starter: Starter) -> None:
+    command = running(starter)
+    (child,) = psutil.Process(command.pid).children()
+    processes = descendants(command)
+    child.kill()
+    assert command.wait(PATIENCE) == 128 + signal.SIGKILL
+    assert "the process was killed by SIGKILL: by another process, or by the system" in starter.errors.read_text()
+    wait_until(lambda: gone(processes))
+
+
+def test_a_search_that_was_ended_goes_on(starter: Starter) -> None:
+    command = running(starter, [*SEARCH, "--generations", "4"])
+    command.send(signal.SIGTERM)
+    command.wait(PATIENCE)
+    assert "best loss" in starter.run("resume", "run", "--storage", "glo.db")
