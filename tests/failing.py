@@ -136,4 +136,4 @@ def check_outcome(result: Result, way: str) -> None:
 
 def task(way: str, place: str) -> glo.Task:
     """For the command line: a task that fails whenever the place is reached."""
-    return failing_task(way, place, always)
+    return failing_task(str(way), place, always)  # nan is a number of TOML

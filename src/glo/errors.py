@@ -53,6 +53,18 @@ class UserCodeError(TaskError):
         return found
 
 
+def visible(text: str) -> str:
+    """The text in one line: each character that a terminal would obey or hide is written as its escape sequence.
+
+    A name with a line break could forge a message, and one with an escape sequence could change what was printed before.
+    """
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+
+
 def described(error: BaseException) -> str:
     """An exception in one line: its type, the first line of its message, and the last line of the user's code it was in."""
     lines = str(error).strip().splitlines()
@@ -89,6 +101,16 @@ class StoreError(GloError):
 
 class MissingStoreError(StoreError):
     """There is no store at this place yet."""
+
+
+class LostStoreError(StoreError):
+    """The file of a store was deleted, replaced or emptied while it was open.
+
+    Attributes:
+        result: the `StudyResult` of the study that ran, whose generations are saved elsewhere then.
+    """
+
+    result: object = None
 
 
 class StudyError(StoreError):

@@ -27,6 +27,7 @@ from glo.store import GenerationRecord, Store
 from glo.study import StudyResult, asked_digest, discover, load_study, recorded_result, study_states
 from glo.tasks import Task
 from outside import GENERATIONS, rows
+from sealed import execute
 
 MakeTask = Callable[..., Task]
 SMALL: Any = {"population": 6, "generations": 3, "steps": 20, "steady_state": True, "name": "run"}
@@ -57,12 +58,6 @@ def left(task: Task, storage: Path, after: int, **options: Any) -> None:
     with pytest.raises(KeyboardInterrupt):
         discover(task, storage=storage, callbacks=[Interrupting(after)], **{**SMALL, **options})
     assert len(arrivals(storage)) == after
-
-
-def execute(storage: Path, statement: str) -> None:
-    """Change a store behind glo's back."""
-    with closing(sqlite3.connect(storage)) as connection, connection:
-        assert connection.execute(statement).rowcount > 0
 
 
 def test_with_one_slot_the_seed_decides(make_task: MakeTask, tmp_path: Path) -> None:
@@ -183,9 +178,9 @@ def test_a_run_from_before_the_option_goes_on(make_task: MakeTask, storage: Path
     first = discover(make_task(), storage=storage, **options)
     with closing(sqlite3.connect(storage)) as connection, connection:
         (config,) = connection.execute("SELECT config FROM runs").fetchone()
-        recorded = json.loads(config)
-        del recorded["genetic"]["steady_state"]
-        connection.execute("UPDATE runs SET config = ?", [json.dumps(recorded)])
+    recorded = json.loads(config)
+    del recorded["genetic"]["steady_state"]
+    execute(storage, "UPDATE runs SET config = ?", (json.dumps(recorded),))
     assert discover(make_task(), storage=storage, **options).history == first.history
 
 

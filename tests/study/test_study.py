@@ -22,6 +22,7 @@ from glo.records import Outcome, PhaseKind, Stage, Status, new_counts
 from glo.store import GenerationRecord, Store
 from glo.study import StudyConfig, StudyResult, TaskConfig, asked_digest, discover, load_study, recorded_result, study_states
 from glo.tasks import Task
+from sealed import execute
 
 MakeTask = Callable[..., Task]
 SMALL: Any = {"population": 8, "generations": 3, "steps": 20}
@@ -37,15 +38,9 @@ def edit(storage: Path, column: str, change: Callable[[Any], None], name: str = 
     """Change the JSON that is recorded of a run."""
     with closing(sqlite3.connect(storage)) as connection, connection:
         (text,) = connection.execute(f"SELECT {column} FROM runs WHERE name = ?", [name]).fetchone()  # noqa: S608
-        value = json.loads(text)
-        change(value)
-        connection.execute(f"UPDATE runs SET {column} = ? WHERE name = ?", [json.dumps(value), name])  # noqa: S608
-
-
-def execute(storage: Path, statement: str) -> None:
-    """Change a store behind glo's back."""
-    with closing(sqlite3.connect(storage)) as connection, connection:
-        assert connection.execute(statement).rowcount > 0
+    value = json.loads(text)
+    change(value)
+    execute(storage, f"UPDATE runs SET {column} = ? WHERE name = ?", (json.dumps(value), name))  # noqa: S608
 
 
 def interrupted(task: Task | str, storage: Path, after: int, **options: Any) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from glo.cli import options
 from glo.cli.output import print_json
+from glo.cli.streams import say
 
 app = typer.Typer(no_args_is_help=True, help="Look after a cluster to train on (see --cluster of the other commands).")
 
@@ -40,8 +41,8 @@ def check(
         print_json({"script": told[0] if told else None, **found})
         return
     for worker in found["workers"]:
-        typer.echo(_line(worker))
-    typer.echo(f"A tiny training took {found['seconds']:.1f} s and reached accuracy {found['accuracy']:.3f} on digits.")
+        say(_line(worker))
+    say(f"A tiny training took {found['seconds']:.1f} s and reached accuracy {found['accuracy']:.3f} on digits.")
 
 
 @app.command()
@@ -56,9 +57,9 @@ def certs(
     from glo.execution.dask import write_certificates
 
     write_certificates(out, days)
-    typer.echo(f"Written to {out}/: ca.pem, cert.pem, key.pem. A scheduler and workers of your own are given them by")
+    say(f"Written to {out}/: ca.pem, cert.pem, key.pem. A scheduler and workers of your own are given them by")
     names = (("ca-file", "ca"), ("cert", "cert"), ("key", "key"))
-    typer.echo("  " + " ".join(f"--tls-{option} {out / name}.pem" for option, name in names))
+    say("  " + " ".join(f"--tls-{option} {out / name}.pem" for option, name in names))
 
 
 def _line(worker: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from glo.cli.output import (
     read_task_options,
 )
 from glo.cli.signals import time_limited
+from glo.cli.streams import say
 
 if TYPE_CHECKING:
     from glo.compare import Comparison
@@ -144,8 +145,8 @@ def _print(comparison: Comparison, out: Path, as_json: bool) -> None:
     for horizon in comparison.horizons:
         print_table(comparison.table(horizon.steps))
     for note in notes(comparison):
-        typer.echo(note)
-    typer.echo(f"Written to {out}/: comparison.json, comparison.png, comparison.svg")
+        say(note)
+    say(f"Written to {out}/: comparison.json, comparison.png, comparison.svg")
 
 
 def _check_smoothings(smoothings: str | None, task: Task, no_baselines: bool) -> None:

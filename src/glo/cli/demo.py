@@ -10,6 +10,7 @@ import typer
 from glo.cli import options
 from glo.cli.launch import chosen_cluster
 from glo.cli.output import Progress, command_line, print_json, print_table, resumable
+from glo.cli.streams import say
 
 
 def demo(
@@ -47,9 +48,9 @@ def demo(
     print_table(funnel_counts_table(summary["funnel"]))
     print_table(comparison_table(result.rows, "accuracy"))
     baseline = summary["losses"]["cross_entropy"]
-    typer.echo(
+    say(
         f"The discovered loss is {summary['margin']:+.4f} from cross-entropy at its best rate "
         f"({baseline['mean']:.4f}), p = {summary['p_value']:.1e}."
     )
     seconds = ", ".join(f"{phase} {value:.0f} s" for phase, value in summary["seconds"].items())
-    typer.echo(f"{seconds}. Written to {out}/: summary.json, loss.png, progress.png")
+    say(f"{seconds}. Written to {out}/: summary.json, loss.png, progress.png")

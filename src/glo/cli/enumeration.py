@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from glo.cli import options
 from glo.cli.launch import Where, run_new_study
 from glo.cli.output import check_output, print_result, read_numbers
+
+if TYPE_CHECKING:
+    from glo.study import StudyResult
 
 
 def enumerate_(
@@ -43,12 +46,15 @@ def enumerate_(
         check_output(csv)
     rates = read_numbers(learning_rates, "--learning-rates")
     where = Where(device, cluster, insecure, None, time_limit, data_dir)
-    result = run_new_study(
+    run_new_study(
         lambda study: study.enumerate(max_depth=max_depth, repeats=repeats, steps=steps, learning_rates=rates),
         task, where, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
         task_option=task_option,
-        unused=_unused(),
+        unused=_unused(), show=lambda result: _show(result, csv, storage, json),
     )  # fmt: skip
+
+
+def _show(result: StudyResult, csv: Path | None, storage: str, json: bool) -> None:
     if csv is not None:
         from glo.report import atlas_csv, atlas_rows, write_text
 

@@ -10,6 +10,7 @@ import typer
 
 from glo.cli import options
 from glo.cli.output import Progress, print_json, read_task_options
+from glo.cli.streams import say
 
 if TYPE_CHECKING:
     import torch
@@ -72,10 +73,10 @@ def evaluate(
         return
     reached = [f"validation {shown['metric']} {shown['fitness']:.4f}"]
     reached += [f"test {shown['test_metric']:.4f}"] if shown["test_metric"] is not None else []
-    typer.echo(f"{shown['status']}: {shown['reason'] or ', '.join(reached)}")
+    say(f"{shown['status']}: {shown['reason'] or ', '.join(reached)}")
     for step, score in shown["curve"]:
-        typer.echo(f"step {step}: validation {shown['metric']} {score:.4f}")
-    typer.echo(
+        say(f"step {step}: validation {shown['metric']} {score:.4f}")
+    say(
         f"{config.steps} steps, learning rate {config.learning_rates[0]:g}, seed {seed}, {shown['seconds']:.1f} s on {place}"
     )
 

@@ -12,6 +12,7 @@ import typer
 from glo.cli import options
 from glo.cli.launch import check_device, chosen_cluster, unless_auto
 from glo.cli.output import Progress, command_line, folder_for_output, print_json, print_table, resumable
+from glo.cli.streams import say
 
 app = typer.Typer(help="Measure the paper's figures and tables again.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -95,4 +96,4 @@ def run(
         return
     for sheet in experiment.tables(results):
         print_table(sheet.table())
-    typer.echo(f"{len(results['runs'])} trainings. Written to {out}/: {name}-{scale.value}.json, .png, .svg, .md")
+    say(f"{len(results['runs'])} trainings. Written to {out}/: {name}-{scale.value}.json, .png, .svg, .md")

@@ -11,6 +11,7 @@ from glo.cli.output import Progress, command_line, read_task_options, resumable,
 from glo.cli.signals import time_limited
 
 if TYPE_CHECKING:
+    from glo.errors import LostStoreError
     from glo.execution.dask import ClusterConfig
     from glo.study import Study, StudyResult
 
@@ -64,11 +65,13 @@ def run_new_study(
     config: Path | None,
     task_option: list[str] | None,
     unused: Mapping[str, str],
-) -> StudyResult:
+    show: Callable[[StudyResult], None],
+) -> None:
     """Run a new study with the options that all such commands have, and show its progress.
 
     Args:
         start: calls a phase of the study.
+        show: prints the result, also if the store was lost in the meantime.
         unused: the options, or tables of options, that this command does not read, and why; --set refuses them.
     """
     from glo.study import Study
@@ -83,10 +86,11 @@ def run_new_study(
         )  # fmt: skip
         if ":" in task:
             trust(task)
-        return _run(study, start, storage, where, task)
+        result = _run(study, start, storage, where, task)
+    _show(result, show)
 
 
-def resume_study(name: str, storage: str, task: str | None, where: Where) -> StudyResult:
+def resume_study(name: str, storage: str, task: str | None, where: Where, show: Callable[[StudyResult], None]) -> None:
     """Go on with a recorded study, and show its progress.
 
     Args:
@@ -96,14 +100,36 @@ def resume_study(name: str, storage: str, task: str | None, where: Where) -> Stu
 
     with Progress() as progress:
         study = load_study(name, storage, task=task, callbacks=[show_generations(progress)], **where.of_study())
-        return _run(study, lambda study: study.resume(), storage, where, task)
+        result = _run(study, lambda study: study.resume(), storage, where, task)
+    _show(result, show)
 
 
-def _run(study: Study, start: Callable[[Study], StudyResult], storage: str, where: Where, task: str | None) -> StudyResult:
+def _run(
+    study: Study, start: Callable[[Study], StudyResult], storage: str, where: Where, task: str | None
+) -> StudyResult | LostStoreError:
+    from glo.errors import LostStoreError
+
     with resumable(lambda: resume_command(study.name, storage, where, task)):
         with time_limited(where.time_limit):
             study.task  # noqa: B018 - it is loaded here, in the main thread
-        return start(study)
+        try:
+            return start(study)
+        except LostStoreError as error:
+            if error.result is None:
+                raise
+            return error
+
+
+def _show(found: StudyResult | LostStoreError, show: Callable[[StudyResult], None]) -> None:
+    """Show a result once the progress bars have gone; if the store was lost, say that too, by raising the error."""
+    from glo.errors import LostStoreError
+    from glo.study import StudyResult
+
+    result = found.result if isinstance(found, LostStoreError) else found
+    if isinstance(result, StudyResult):
+        show(result)
+    if isinstance(found, LostStoreError):
+        raise found
 
 
 def resume_command(name: str, storage: str, where: Where, task: str | None = None) -> str:

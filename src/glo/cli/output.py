@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from glo.cli.options import DEFAULT_STORAGE
+from glo.cli.streams import say
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -83,10 +84,20 @@ def check_output(file: Path) -> None:
 
 
 def print_table(table: RenderableType) -> None:
-    """Print a table as wide as the terminal; without a terminal, wide enough for any table."""
-    from rich.console import Console
+    """Print a table as wide as the terminal; without a terminal, wide enough for any table.
 
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    Its texts may come from a store: they are printed as they are, without the markup of rich and without escape sequences.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from glo.errors import visible
+
+    class Plain(Console):
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(visible(text), **options)
+
+    Plain(width=None if sys.stdout.isatty() else 140, markup=False, emoji=False).print(table)
 
 
 class Progress:
@@ -139,7 +150,8 @@ def resumable(hint: Callable[[], str]) -> Iterator[None]:
     except ClusterError as error:
         raise ClusterError(f"{error}; finished trainings are kept: go on with {hint()}") from error
     except KeyboardInterrupt:
-        typer.echo(f"\nInterrupted; finished generations are kept. Go on with: {hint()}", err=True)
+        typer.echo(err=True)
+        say(f"Interrupted; finished generations are kept. Go on with: {hint()}", err=True)
         raise
 
 
@@ -203,15 +215,15 @@ def print_result(result: StudyResult, storage: str, as_json: bool) -> None:
     if result.tuning:
         print_table(tuning_table(result.tuning))
     if summary["expression"] is None:
-        typer.echo(f"No candidate could be trained: {result.why_nothing_trained}.")
+        say(f"No candidate could be trained: {result.why_nothing_trained}.")
         return
-    typer.echo(f"best loss      minus the sum over classes of {summary['expression']}")
+    say(f"best loss      minus the sum over classes of {summary['expression']}")
     seeds = "one seed" if result.seeds == 1 else f"mean of {result.seeds} seeds"
-    typer.echo(f"fitness        {summary['fitness']:.4f} on validation, {seeds}, learning rate {summary['learning_rate']:g}")
-    typer.echo(f"study          {summary['name']} in {summary['storage']}, {summary['generations']} generations")
-    typer.echo("This fitness is the best of many, so chance flatters it; to measure the loss on fresh seeds:")
+    say(f"fitness        {summary['fitness']:.4f} on validation, {seeds}, learning rate {summary['learning_rate']:g}")
+    say(f"study          {summary['name']} in {summary['storage']}, {summary['generations']} generations")
+    say("This fitness is the best of many, so chance flatters it; to measure the loss on fresh seeds:")
     where = None if storage == DEFAULT_STORAGE else summary["storage"]
-    typer.echo(command_line("glo compare", study=summary["name"], storage=where))
+    say(command_line("glo compare", study=summary["name"], storage=where))
 
 
 def read_task_options(texts: list[str] | None) -> dict[str, Any]:

@@ -30,4 +30,4 @@ def resume(
     folder, in this command (--task) or one before.
     """
     where = Where(device, cluster, insecure, slots, time_limit, data_dir)
-    print_result(resume_study(name, storage, task, where), storage, json)
+    resume_study(name, storage, task, where, lambda result: print_result(result, storage, json))

@@ -8,6 +8,7 @@ import typer
 
 from glo.cli import options
 from glo.cli.output import print_json, print_table
+from glo.cli.streams import say
 
 
 def runs(
@@ -31,7 +32,8 @@ def runs(
         if json:
             print_json({**result.summary(), "history": result.history_rows()})
         else:
-            typer.echo("\n".join(result.history_lines()))
+            for line in result.history_lines():
+                say(line)
         return
     if json:
         print_json(states)

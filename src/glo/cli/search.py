@@ -41,15 +41,14 @@ def search(
     every result is recorded, and the history depends on the order in which results arrive, unless --slots is 1.
     """
     where = Where(device, cluster, insecure, slots, time_limit, data_dir)
-    result = run_new_study(
+    run_new_study(
         lambda study: study.search(
             generations=generations, population=population, steps=steps, steady_state=steady_state or None, tune=tune
         ),
         task, where, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
         task_option=task_option,
-        unused=_unused(tune),
+        unused=_unused(tune), show=lambda result: print_result(result, storage, json),
     )  # fmt: skip
-    print_result(result, storage, json)
 
 
 def _unused(tune: bool) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import sys
 from contextlib import suppress
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 import typer
+
+from glo.errors import visible
 
 UNWRITABLE = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
 
@@ -24,12 +27,26 @@ def check_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_OneLine())
+
+
+class _OneLine(logging.Formatter):
+    """Formats a warning like everything else that is printed."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
+def say(text: str, err: bool = False) -> None:
+    """Print a line.  The text may come from a store or a file: nothing in it is obeyed by the terminal."""
+    typer.echo(visible(text), err=err)
 
 
 def refuse(message: str) -> NoReturn:
     """Print a message on standard error, as well as that goes, and exit with code 2."""
     try:
-        typer.echo(f"Error: {message}", err=True)
+        say(f"Error: {message}", err=True)
     except OSError:
         _discard_if_broken(sys.stderr)
     sys.exit(2)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import typer
-
 from glo.cli import options
 from glo.cli.output import print_json, print_table
+from glo.cli.streams import say
 
 
 def tasks(json: options.Json = False) -> None:
@@ -27,4 +26,4 @@ def tasks(json: options.Json = False) -> None:
     for name, (text, opts) in described.items():
         table.add_row(name, text, ", ".join(f"{key}={value}" for key, value in opts.items()))
     print_table(table)
-    typer.echo("A task of your own is a glo.Task in a file; give it as module:attribute: glo search --task mytask:task")
+    say("A task of your own is a glo.Task in a file; give it as module:attribute: glo search --task mytask:task")

@@ -55,16 +55,15 @@ def tune(
     """
     expression, rates = _expression(expr, template), read_numbers(learning_rates, "--learning-rates")
     where = Where(device, cluster, insecure, None, time_limit, data_dir)
-    result = run_new_study(
+    run_new_study(
         lambda study: study.tune(
             expression, which=coefficients, iterations=iterations, population=population, repeats=repeats, steps=steps,
             learning_rates=rates,
         ),
         task, where, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
         task_option=task_option,
-        unused=UNUSED,
+        unused=UNUSED, show=lambda result: print_result(result, storage, json),
     )  # fmt: skip
-    print_result(result, storage, json)
 
 
 def _expression(expr: str | None, template: str | None) -> str:

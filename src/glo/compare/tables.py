@@ -69,7 +69,7 @@ def notes(comparison: Comparison) -> list[str]:
 def as_text(comparison: Comparison) -> str:
     """The tables of all lengths of training and the notes; never so narrow that a number is cut off."""
     buffer = io.StringIO()
-    console = Console(file=buffer, width=max(WIDTH, shutil.get_terminal_size().columns), color_system=None)
+    console = Console(file=buffer, width=max(WIDTH, shutil.get_terminal_size().columns), color_system=None, markup=False)
     for horizon in comparison.horizons:
         console.print(comparison.table(horizon.steps))
     return "\n".join([buffer.getvalue().rstrip(), *notes(comparison)])

@@ -13,18 +13,22 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from glo.errors import ConfigError, MissingStoreError, StoreError, StudyError
+from glo.errors import ConfigError, LostStoreError, MissingStoreError, StoreError, StudyError
 from glo.records import Outcome
 from glo.store.backend import SETUP, LockHeld
 from glo.store.interrupts import interrupts_deferred
 from glo.store.rows import (
+    DamagedRowError,
     GenerationRecord,
     StudyRecord,
-    generation_row,
-    outcome_row,
+    cache_row,
+    generation_rows,
+    read_cached,
     read_generation,
-    read_outcome,
     read_study,
+    read_training,
+    study_row,
+    training_row,
 )
 from glo.store.schema import SCHEMA_VERSION, fitness_cache, generations, info, metadata, outcomes, runs, trainings
 from glo.store.url import DEFAULT_STORAGE, printed, read_url
@@ -64,11 +68,13 @@ class Store:
         self._engine = self._backend.connect(self.url)
         self._reader = self._engine.execution_options(**self._backend.snapshot)
         self._new_entries = self._backend.insert(fitness_cache).on_conflict_do_nothing()
+        self._identity: object = None  # once it is open
         try:
             self._open(create)
         except StoreError:
             self.close()
             raise
+        self._identity = self._backend.identity(self.url)
 
     def __str__(self) -> str:
         return self._printed
@@ -76,6 +82,15 @@ class Store:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+    def check_there(self) -> None:
+        """Check that this is still the database that was opened: a file may be deleted while it is in use.
+
+        Raises:
+            LostStoreError: if it is not.
+        """
+        if self._identity is not None and self._backend.identity(self.url) != self._identity:
+            raise LostStoreError(f"the file of store {self} was deleted, replaced or emptied while it was in use")
 
     def _open(self, create: bool) -> None:
         if not self._tables():
@@ -140,13 +155,13 @@ class Store:
         Raises:
             StudyError: if there is already a study of this name.
         """
-        values = {"name": check_name(name), "created": datetime.now(UTC).isoformat(timespec="seconds")}
+        row = study_row(check_name(name), datetime.now(UTC).isoformat(timespec="seconds"), config, versions)
         try:
             with self._writing() as connection:
                 if replace_empty:
                     begun = select(generations.c.run).where(generations.c.run == name).exists()
                     connection.execute(delete(runs).where(runs.c.name == name, ~begun))
-                connection.execute(insert(runs).values(**values, config=dict(config), versions=dict(versions)))
+                connection.execute(insert(runs).values(**row))
         except IntegrityError:
             raise StudyError(
                 f"there is already a study '{name}' in {self}: glo resume {name}, or use another --name"
@@ -158,17 +173,17 @@ class Store:
         Raises:
             StudyError: if there is no study of this name; the message lists the existing ones.
         """
+        before = self.study(name)
+        row = study_row(name, before.created, config, before.versions)
         with self._writing() as connection:
-            found = connection.execute(update(runs).where(runs.c.name == name).values(config=dict(config))).rowcount
-        if not found:
-            raise self._unknown(name, self.studies())
+            connection.execute(update(runs).where(runs.c.name == name).values(config=row["config"], seal=row["seal"]))
 
     def studies(self) -> list[StudyRecord]:
         """All studies, oldest first."""
         count = select(generations.c.run, func.count().label("n")).group_by(generations.c.run).subquery()
-        query = select(runs, func.coalesce(count.c.n, 0)).outerjoin(count, runs.c.name == count.c.run)
         with self._reading() as connection:
-            records = [read_study(row) for row in connection.execute(query)]
+            lengths = {row.run: row.n for row in connection.execute(select(count))}
+            records = [read_study(row, lengths.get(row.name, 0)) for row in connection.execute(select(runs))]
             return sorted(records, key=lambda record: (record.created, record.name))
 
     def study(self, name: str) -> StudyRecord:
@@ -192,21 +207,21 @@ class Store:
 
         Raises:
             StudyError: if there is no such study, the generation is already recorded, or a fitness is NaN.
+            LostStoreError: if its file is not there any more.
             StoreError: if the store cannot be written; it is then unchanged.
         """
         for outcome in generation.outcomes:
             if math.isnan(outcome.fitness):
                 reason = f"the fitness of {outcome.expression} is not a number"
                 raise StudyError(f"{_not_recorded(name, generation, self)}: {reason}")
-        rows = [
-            {"run": name, "generation": generation.generation, "position": position, **outcome_row(outcome)}
-            for position, outcome in enumerate(generation.outcomes)
-        ]
+        row, rows = generation_rows(name, generation)
         try:
             with self._writing() as connection:
-                connection.execute(NEW_GENERATION, {"run": name, **generation_row(generation)})
+                connection.execute(NEW_GENERATION, row)
                 if rows:
                     connection.execute(NEW_OUTCOMES, rows)
+            with self._explained():
+                self._backend.checkpoint(self._engine)
         except IntegrityError as error:
             raise StudyError(f"{_not_recorded(name, generation, self)}: {' '.join(str(error.orig).split())}") from None
 
@@ -215,10 +230,14 @@ class Store:
         of_study = select(outcomes).where(outcomes.c.run == name).order_by(outcomes.c.generation, outcomes.c.position)
         query = select(generations).where(generations.c.run == name).order_by(generations.c.generation)
         with self._reading() as connection:
-            by_generation: dict[int, list[Outcome]] = {}
+            self._backend.check(connection, (generations.name, outcomes.name))
+            by_generation: dict[int, list[Any]] = {}
             for row in connection.execute(of_study):
-                by_generation.setdefault(row.generation, []).append(read_outcome(row))
-            return [read_generation(row, by_generation.get(row.generation, [])) for row in connection.execute(query)]
+                by_generation.setdefault(row.generation, []).append(row)
+            return [
+                read_generation(row, by_generation.get(row.generation, []), number)
+                for number, row in enumerate(connection.execute(query))
+            ]
 
     def lookup(self, context: str, fingerprints: Sequence[str]) -> dict[str, Outcome]:
         """The remembered outcomes of these losses in a context, by fingerprint; unknown ones are left out."""
@@ -226,7 +245,7 @@ class Store:
         with self._reading() as connection:
             for part in _parts(fingerprints):
                 rows = connection.execute(LOOKUP, {"context": context, "fingerprints": part})
-                found |= {row.fingerprint: read_outcome(row) for row in rows}
+                found |= {row.fingerprint: read_cached(row) for row in rows}
         return found
 
     def remember(self, outcomes_by_context: Mapping[str, Mapping[str, Outcome]]) -> None:
@@ -237,7 +256,7 @@ class Store:
         """
         # All transactions write in the same order, so that two with the same entries cannot deadlock.
         rows = [
-            {"context": context, **outcome_row(outcome)}
+            cache_row(context, outcome)
             for context, entries in sorted(outcomes_by_context.items())
             for _, outcome in sorted(entries.items())
         ]
@@ -251,7 +270,7 @@ class Store:
         Raises:
             StoreError: if the store cannot be written; it is then unchanged.
         """
-        rows = [{"key": key, "result": dict(result)} for key, result in sorted(results.items())]
+        rows = [training_row(key, result) for key, result in sorted(results.items())]
         with self._writing() as connection:
             if rows:
                 connection.execute(self._backend.insert(trainings).on_conflict_do_nothing(), rows)
@@ -262,7 +281,7 @@ class Store:
         with self._reading() as connection:
             for part in _parts(keys):
                 query = select(trainings).where(trainings.c.key.in_(part))
-                found |= {row.key: row.result for row in connection.execute(query)}
+                found |= {row.key: read_training(row) for row in connection.execute(query)}
         return found
 
     @contextmanager
@@ -272,18 +291,18 @@ class Store:
             try:
                 with self._reader.begin() as connection:
                     yield connection
-            except (LookupError, TypeError, ValueError) as error:
-                reason = " ".join(str(error).split())
+            except DamagedRowError as error:
                 raise StoreError(
-                    f"store {self}: it has values that glo has not written ({reason}): restore it from a copy, "
+                    f"store {self}: {error} is damaged, or was not written by glo: restore the store from a copy, "
                     "or use another --storage"
-                ) from error
+                ) from None
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """A transaction that writes; an exception rolls it back."""
         with interrupts_deferred(), self._explained(), self._engine.begin() as connection:
             yield connection
+        self.check_there()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -293,6 +312,7 @@ class Store:
         except IntegrityError:
             raise
         except SQLAlchemyError as error:
+            self.check_there()
             raise StoreError(f"store {self}: {self._backend.explain(error)}") from error
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from glo.records import FunnelCounts, Outcome, PhaseKind, Stage, StageCount, Status
+from glo.records import FunnelCounts, Outcome, PhaseKind, Stage, StageCount, Status, digest
 
 
 @dataclass(frozen=True)
@@ -41,54 +42,125 @@ class GenerationRecord:
     seconds: float
 
 
+class DamagedRowError(Exception):
+    """A row that cannot be read, or was not written by glo; its text names the row."""
+
+
+def sealed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its seal: a digest of its values, by which damage is noticed when it is read."""
+    return {**row, "seal": digest(dict(row))}
+
+
+def unsealed(row: Any, name: str) -> dict[str, Any]:
+    """The values of a row whose seal is right.
+
+    Args:
+        row: as the database returns it.
+        name: of the row, for messages.
+
+    Raises:
+        DamagedRowError: if the seal is wrong.
+    """
+    values = dict(row._mapping)
+    seal = values.pop("seal")
+    try:
+        right = digest(values) == seal
+    except (TypeError, ValueError):  # SQLite stores a value of any type in any column, and a damaged file has such values
+        right = False
+    if not right:
+        raise DamagedRowError(name)
+    return values
+
+
 def _fields(record: Outcome | StageCount) -> dict[str, Any]:
     """The fields by name; `dataclasses.asdict` would copy each deeply, which is slow for the many records of a search."""
     return {name: getattr(record, name) for name in record.__slots__}
 
 
-def _check_types(*values: tuple[object, type]) -> None:
-    """SQLite stores a value of any type in any column, and a damaged file has such values."""
-    for value, kind in values:
-        if not isinstance(value, kind):
-            raise TypeError(f"{value!r:.40} is no {kind.__name__}")
+def study_row(name: str, created: str, config: Mapping[str, Any], versions: Mapping[str, str]) -> dict[str, Any]:
+    return sealed({"name": name, "created": created, "config": json.dumps(config), "versions": json.dumps(versions)})
 
 
-def read_study(row: Any) -> StudyRecord:
-    _check_types((row.name, str), (row.created, str), (row.config, dict), (row.versions, dict))
-    return StudyRecord(*row)
+def read_study(row: Any, generations: int) -> StudyRecord:
+    values = unsealed(row, f"the row of study '{row.name}'")
+    return StudyRecord(
+        values["name"], values["created"], json.loads(values["config"]), json.loads(values["versions"]), generations
+    )
 
 
-def generation_row(generation: GenerationRecord) -> dict[str, Any]:
-    """The row of a generation; its outcomes have rows of their own."""
-    return {
-        "generation": generation.generation,
+def generation_rows(study: str, generation: GenerationRecord) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The row of a generation, and those of its outcomes."""
+    number = generation.generation
+    outcomes = [
+        sealed({"run": study, "generation": number, "position": position, **_outcome_values(outcome)})
+        for position, outcome in enumerate(generation.outcomes)
+    ]
+    row = {
+        "run": study,
+        "generation": number,
         "phase": generation.phase.value,
         "asked": generation.asked,
-        "funnel": {stage.value: _fields(count) for stage, count in generation.funnel.items()},
-        "seconds": generation.seconds,
+        "funnel": json.dumps({stage.value: _fields(count) for stage, count in generation.funnel.items()}),
+        "seconds": float(generation.seconds),
+        "outcomes": digest([outcome["seal"] for outcome in outcomes]),
+    }
+    return sealed(row), outcomes
+
+
+def read_generation(row: Any, outcomes: Sequence[Any], number: int) -> GenerationRecord:
+    """A generation from its row and those of its outcomes.
+
+    Args:
+        number: that the generation must have.
+
+    Raises:
+        DamagedRowError: if a row is damaged, missing or one too many.
+    """
+    where = f"generation {number} of study '{row.run}'"
+    values = unsealed(row, where)
+    if values["generation"] != number:
+        raise DamagedRowError(f"{where} (it is missing)")
+    read = [_outcome(unsealed(outcome, f"outcome {place} of {where}")) for place, outcome in enumerate(outcomes)]
+    if values["outcomes"] != digest([outcome.seal for outcome in outcomes]):
+        raise DamagedRowError(f"{where} (not all its outcomes are there)")
+    funnel: Mapping[str, Mapping[str, Any]] = json.loads(values["funnel"])
+    counts = {stage: StageCount(**funnel.get(stage.value, {})) for stage in Stage}
+    return GenerationRecord(number, PhaseKind(values["phase"]), values["asked"], read, counts, values["seconds"])
+
+
+def cache_row(context: str, outcome: Outcome) -> dict[str, Any]:
+    return sealed({"context": context, **_outcome_values(outcome)})
+
+
+def read_cached(row: Any) -> Outcome:
+    return _outcome(unsealed(row, f"the remembered outcome of {row.expression!r}"))
+
+
+def training_row(key: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    return sealed({"key": key, "result": json.dumps(dict(result))})
+
+
+def read_training(row: Any) -> dict[str, Any]:
+    return json.loads(unsealed(row, f"the training {row.key!r}")["result"])
+
+
+def _outcome_values(outcome: Outcome) -> dict[str, Any]:
+    rate = outcome.learning_rate
+    return _fields(outcome) | {
+        "status": outcome.status.value,
+        "stage": outcome.stage.value,
+        "fitness": float(outcome.fitness) + 0.0,  # SQLite has no -0.0
+        "learning_rate": None if rate is None else float(rate) + 0.0,
     }
 
 
-def read_generation(row: Any, outcomes: list[Outcome]) -> GenerationRecord:
-    _check_types((row.generation, int), (row.asked, str), (row.funnel, dict), (row.seconds, float))
-    funnel: Mapping[str, Mapping[str, Any]] = row.funnel
-    counts = {stage: StageCount(**funnel.get(stage.value, {})) for stage in Stage}
-    return GenerationRecord(row.generation, PhaseKind(row.phase), row.asked, outcomes, counts, row.seconds)
-
-
-def outcome_row(outcome: Outcome) -> dict[str, Any]:
-    return _fields(outcome) | {"status": outcome.status.value, "stage": outcome.stage.value}
-
-
-def read_outcome(row: Any) -> Outcome:
-    rate = row.learning_rate
-    _check_types((row.expression, str), (row.reason, str), (row.fitness, float), (0.0 if rate is None else rate, float))
+def _outcome(values: Mapping[str, Any]) -> Outcome:
     return Outcome(
-        row.expression,
-        row.fingerprint,
-        Status(row.status),
-        Stage(row.stage),
-        row.reason,
-        row.fitness,
-        rate,
+        values["expression"],
+        values["fingerprint"],
+        Status(values["status"]),
+        Stage(values["stage"]),
+        values["reason"],
+        values["fitness"],
+        values["learning_rate"],
     )

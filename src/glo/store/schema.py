@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Float, ForeignKey, Integer, MetaData, String, Table, Text
+from sqlalchemy import Column, Float, ForeignKey, Integer, MetaData, String, Table, Text
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 metadata = MetaData()
+
+
+def _seal() -> Column:
+    """A digest of the other values of the row; see `glo.store.rows`."""
+    return Column("seal", String(40), nullable=False)
+
 
 info = Table("info", metadata, Column("key", String(40), primary_key=True), Column("value", String(80), nullable=False))
 
@@ -14,8 +20,9 @@ runs = Table(
     metadata,
     Column("name", String(200), primary_key=True),
     Column("created", String(40), nullable=False),  # UTC, ISO 8601
-    Column("config", JSON, nullable=False),
-    Column("versions", JSON, nullable=False),
+    Column("config", Text, nullable=False),  # JSON
+    Column("versions", Text, nullable=False),  # JSON
+    _seal(),
 )
 
 generations = Table(
@@ -25,8 +32,10 @@ generations = Table(
     Column("generation", Integer, primary_key=True),
     Column("phase", String(20), nullable=False),
     Column("asked", String(40), nullable=False),  # digest of the expressions that the search asked for
-    Column("funnel", JSON, nullable=False),  # the counts of each stage
+    Column("funnel", Text, nullable=False),  # JSON: the counts of each stage
     Column("seconds", Float, nullable=False),
+    Column("outcomes", String(40), nullable=False),  # digest of the seals of its outcomes
+    _seal(),
 )
 
 
@@ -38,6 +47,7 @@ def _outcome_columns() -> list[Column]:
         Column("reason", Text, nullable=False),
         Column("fitness", Float, nullable=False),
         Column("learning_rate", Float),
+        _seal(),
     ]
 
 
@@ -62,4 +72,10 @@ fitness_cache = Table(
 )
 
 # Results of single trainings of experiments; a key is a digest of all that the result depends on.
-trainings = Table("trainings", metadata, Column("key", String(40), primary_key=True), Column("result", JSON, nullable=False))
+trainings = Table(
+    "trainings",
+    metadata,
+    Column("key", String(40), primary_key=True),
+    Column("result", Text, nullable=False),  # JSON
+    _seal(),
+)

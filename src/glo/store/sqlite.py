@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -14,13 +17,16 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.dialects.sqlite import insert
 
 from glo.errors import StoreError
-from glo.store.backend import SETUP, Backend, LockHeld
+from glo.store.backend import Backend, LockHeld
+from glo.store.rows import DamagedRowError
 
 READ_ONLY = "it is read-only: make the file and its folder writable, or use another --storage"
 DISK = "free some space, then go on with glo resume"
+COPY = "restore it from a copy, or use another --storage"
 ADVICE = {
     "readonly|read-only": READ_ONLY,
     "full": f"the disk is full: {DISK}",
+    "disk I/O.*SELECT": f"the disk is failing, or the file that ends in -wal next to the store was cut or deleted: {COPY}",
     "disk I/O": f"the disk is full or failing: {DISK}",
     "not a database": "it is not a glo store, or it is damaged: restore it from a copy, or use another --storage",
     "malformed": "it is damaged: restore it from a copy, or use another --storage",
@@ -84,6 +90,7 @@ def _on_connect(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver must not begin transactions by itself: see _on_begin
     cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA cell_size_check=ON")  # a damaged page is an error, not other rows
     cursor.execute("PRAGMA synchronous=FULL")  # commits are rare, so durability costs next to nothing
     cursor.close()
 
@@ -101,10 +108,49 @@ def _prepare(engine: Engine) -> None:
         connection.close()
 
 
+def _identity(url: URL) -> object:
+    """Device and number of the file; None if it is empty or not there."""
+    try:
+        found = file_of(url).stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found.st_size else None
+
+
+def _check(connection: Connection, tables: Sequence[str]) -> None:
+    """Compare tables with their indexes: a row that an index has lost would be missing without a word."""
+    for table in tables:
+        (found,) = connection.exec_driver_sql(f"PRAGMA integrity_check('{table}')").first() or ("nothing",)
+        if found != "ok":
+            raise DamagedRowError(f"its table {table} ({' '.join(str(found).split())})")
+
+
+def _checkpoint(engine: Engine) -> None:
+    """Move what was committed from the WAL into the file itself, as far as readers allow."""
+    with closing(engine.raw_connection()) as connection, suppress(sqlite3.Error):  # what is committed is safe in the WAL too
+        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 @contextmanager
 def _lock(engine: Engine, name: str, seconds: float) -> Iterator[None]:
-    """The operating system's lock on a file next to the store's."""
-    path = Path(f"{file_of(engine.url)}.{name}.lock")
+    """The operating system's lock on a file next to the store's, which is deleted at the end.
+
+    A process that was killed leaves the file; the next one that opens a lock of the store deletes it.
+    """
+    store = file_of(engine.url)
+    path = Path(f"{store}.{name}.lock")
+    _sweep(store)
+    deadline = time.monotonic() + seconds
+    while (lock := _taken(path, max(0.0, deadline - time.monotonic()))) is None:
+        pass  # its holder has deleted the file: with the lock of a deleted file, another process could have a new one
+    try:
+        yield
+    finally:
+        _delete(path, lock)
+
+
+def _taken(path: Path, seconds: float) -> filelock.FileLock | None:
+    """The lock of a file; None if the file was deleted before it was locked."""
     lock = filelock.FileLock(path, timeout=seconds)
     try:
         lock.acquire()
@@ -114,12 +160,38 @@ def _lock(engine: Engine, name: str, seconds: float) -> Iterator[None]:
         raise StoreError(
             f"{path} cannot be written ({error.strerror}): make its folder writable, or use another --storage"
         ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-        if name == SETUP:  # needed once: a process that takes this lock later finds the tables
-            path.unlink(missing_ok=True)
+    descriptor = lock._context.lock_file_fd
+    with suppress(OSError):
+        if descriptor is not None and os.path.samestat(os.fstat(descriptor), path.stat()):
+            return lock
+    lock.release()
+    return None
 
 
-SQLITE = Backend(exists=_exists, connect=_connect, prepare=_prepare, insert=insert, lock=_lock, advice=ADVICE)
+def _delete(path: Path, lock: filelock.FileLock) -> None:
+    """Delete the file, and then release its lock; where an open file cannot be deleted, the next process does it."""
+    with suppress(OSError):
+        path.unlink()
+    lock.release()
+
+
+def _sweep(store: Path) -> None:
+    """Delete the lock files of this store that nobody holds."""
+    with suppress(OSError):
+        for path in store.parent.glob(f"{glob.escape(store.name)}.*.lock"):
+            with suppress(LockHeld, StoreError):
+                if (lock := _taken(path, 0.0)) is not None:
+                    _delete(path, lock)
+
+
+SQLITE = Backend(
+    exists=_exists,
+    connect=_connect,
+    prepare=_prepare,
+    insert=insert,
+    lock=_lock,
+    advice=ADVICE,
+    identity=_identity,
+    check=_check,
+    checkpoint=_checkpoint,
+)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from glo.errors import ReplayError
+from glo.errors import LostStoreError, ReplayError
 from glo.evaluation import Funnel, SeedAverage, fair_early_stop
 from glo.execution import Executor
 from glo.expr import Expr
@@ -84,7 +84,7 @@ class Loop:
             The history.
 
         Raises:
-            ReplayError: if a search asks for other expressions than are recorded.
+            ReplayError: if a search asks for other expressions than are recorded, or ends before the record does.
             StudyError: if one training after the other fails in the same way.
         """
         training = fair_early_stop(self.task, self.config.training, self.config.seed, self.executor)
@@ -97,12 +97,24 @@ class Loop:
                     if self._replays:
                         self.listener.on_replay(record)
                     else:
-                        self.store.record(self.name, record)
+                        self._record(record)
                         self.listener.on_generation(record)
                     self.history.append(record)
                     if self.listener.stopped():
                         return self.history
+        if self._replays:
+            raise ReplayError(
+                f"study '{self.name}' ends after {len(self.history)} generations, and its record has "
+                f"{len(self._recorded)}: {CHANGED}"
+            )
         return self.history
+
+    def _record(self, record: GenerationRecord) -> None:
+        try:
+            self.store.record(self.name, record)
+        except LostStoreError:
+            self.history.append(record)  # it is kept elsewhere
+            raise
 
     @property
     def _replays(self) -> bool:
@@ -123,6 +135,7 @@ class Loop:
             asked = phase.search.ask()
             if self._replays:
                 record = self._recorded[len(self.history)]
+                self._check_phase(record, phase)
                 self._check_generation(record, asked)
                 funnel.take_counts()  # screening is counted in the record already
             else:
@@ -157,6 +170,7 @@ class Loop:
         count = 0
         while not search.done and self._replays:
             record = self._recorded[len(self.history)]
+            self._check_phase(record, phase)
             for expression in self._asked_before(record, search):
                 under_way[count] = expression
                 count += 1
@@ -211,6 +225,13 @@ class Loop:
             f"study '{self.name}' cannot go on: before arrival {record.generation}, other candidates were asked for than "
             f"are asked for now (in the record, {record.outcomes[0].expression} arrives); {CHANGED}"
         )
+
+    def _check_phase(self, record: GenerationRecord, phase: Phase) -> None:
+        if record.phase is not phase.kind:
+            raise ReplayError(
+                f"study '{self.name}' cannot go on: generation {record.generation} is of phase {record.phase} in the record "
+                f"and of phase {phase.kind} now; {CHANGED}"
+            )
 
     def _check_generation(self, record: GenerationRecord, asked: Sequence[Expr]) -> None:
         if record.asked == asked_digest(asked):

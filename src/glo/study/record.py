@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from glo.errors import MissingStoreError, ReplayError, StudyError
 from glo.provenance import versions
 from glo.records import PhaseKind
-from glo.store import Store, StudyRecord, without_password
+from glo.store import GenerationRecord, Store, StudyRecord, without_password
 from glo.study.config import StudyConfig, changed, differences, validated
 from glo.study.history import in_generations
 from glo.study.result import StudyResult
@@ -78,6 +79,23 @@ def recorded_result(store: Store, name: str) -> StudyResult:
     record = store.study(name)
     config = validated(record.config)
     return StudyResult(name, config, record.versions, in_generations(config, store.generations(name)))
+
+
+def rescue(
+    storage: str | Path, name: str, config: StudyConfig, known: Mapping[str, str], history: Sequence[GenerationRecord]
+) -> Path:
+    """Record a study, whose store is lost, in a new one beside it; returns its path.
+
+    Raises:
+        StoreError: if that cannot be written either.
+    """
+    lost = Path(str(storage).removeprefix("sqlite:///"))
+    path = next(path for n in itertools.count(1) if not (path := lost.with_name(f"{lost.stem}-rescued-{n}.db")).exists())
+    with closing(Store(path)) as store:
+        store.create_study(name, config.model_dump(mode="json"), known)
+        for record in history:
+            store.record(name, record)
+    return path
 
 
 def study_states(store: Store) -> list[dict[str, Any]]:

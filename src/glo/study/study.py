@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glo.catalog import resolve
-from glo.errors import ConfigError, ReplayError, StudyError, TaskError
+from glo.errors import ConfigError, LostStoreError, ReplayError, StudyError, TaskError
 from glo.execution import Where, open_executor, rehearse_for
 from glo.execution.dask import read_cluster
 from glo.expr import Expr
 from glo.provenance import versions
 from glo.records import PhaseKind
 from glo.search import Search
-from glo.store import DEFAULT_STORAGE, Store, StudyRecord, check_name
+from glo.store import DEFAULT_STORAGE, GenerationRecord, Store, StudyRecord, check_name
 from glo.study.callbacks import Callback, check_callbacks
 from glo.study.comparing import compare_found
 from glo.study.config import StudyConfig, compose, given_layers, task_config, task_options, validated
 from glo.study.history import in_generations
 from glo.study.loop import Listener, Loop
 from glo.study.names import default_name, short_name
-from glo.study.record import continued, find_record, recorded_result, refusal
+from glo.study.record import continued, find_record, recorded_result, refusal, rescue
 from glo.study.result import StudyResult, Trial
 from glo.tasks import Task, load_task
 from glo.tasks.trust import is_trusted
@@ -362,11 +362,26 @@ class Study:
             elif config != validated(record.config):
                 store.extend_study(self.name, config.model_dump(mode="json"))
             loop = Loop(self.name, config, self.task, store, executor, self._slots, self._listener(), own)
-            history = loop.run()
-        known = versions() if record is None or new else record.versions
+            known = versions() if record is None or new else record.versions
+            try:
+                history = loop.run()
+                store.check_there()
+            except LostStoreError as error:
+                raise self._rescued(error, config, known, loop.history) from error
         result = StudyResult(self.name, config, known, in_generations(config, history))
         self._tell(lambda callback: callback.on_end(self, result))
         return result
+
+    def _rescued(
+        self, error: LostStoreError, config: StudyConfig, known: Mapping[str, str], history: Sequence[GenerationRecord]
+    ) -> LostStoreError:
+        """Save the generations so far in a new store beside the lost one; the error says where, and has the result."""
+        path = rescue(self.storage, self.name, config, known, history)
+        saved = LostStoreError(
+            f"{error}; study '{self.name}' is saved in {path}: go on with glo resume {self.name} --storage {path}"
+        )
+        saved.result = StudyResult(self.name, config, known, in_generations(config, history))
+        return saved
 
     def _configuration(
         self,
