@@ -93,7 +93,7 @@ class Starter:
     """
 
     def __init__(self, folder: Path, **more: str) -> None:
-        self._folder = folder
+        self.folder = folder
         path = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
         environment = {**ENVIRONMENT, "PYTHONPATH": path, **more}
         self._process = subprocess.Popen(
@@ -110,7 +110,7 @@ class Starter:
 
     def start(self, arguments: list[str]) -> Forked:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([arguments, str(self._folder), str(self.output), str(self.errors)]) + "\n")
+        self._process.stdin.write(json.dumps([arguments, str(self.folder), str(self.output), str(self.errors)]) + "\n")
         self._process.stdin.flush()
         return Forked(arguments, self._answers.get(timeout=PATIENCE), self._answers)
 
@@ -122,11 +122,11 @@ class Starter:
 
     @property
     def output(self) -> Path:
-        return self._folder / "stdout"
+        return self.folder / "stdout"
 
     @property
     def errors(self) -> Path:
-        return self._folder / "stderr"
+        return self.folder / "stderr"
 
     def close(self) -> None:
         assert self._process.stdin is not None
