@@ -131,12 +131,16 @@ BAD = {
         "test_batch.bin is damaged: it has labels from 10 to 10, not 0 to 9",
     ),
     "pickle cut short": (PYTHON, {"data_batch_3": contents(PYTHON)["data_batch_3"][:500]}, "data_batch_3 is truncated"),
-    "no batch": (PYTHON, {"data_batch_1": pickle.dumps({b"data": np.zeros((3, 4)), b"labels": [1]})}, "of shape"),
+    "no batch": (
+        PYTHON,
+        {"data_batch_1": pickle.dumps({b"data": np.zeros((3, 4), np.uint8), b"labels": [1]}, protocol=2)},
+        "of shape",
+    ),
     "no pickle": (PYTHON, {"test_batch": b"hello"}, "test_batch is truncated"),
     "code": (PYTHON, {"test_batch": pickle.dumps(Spy())}, "eval"),
     "negative label": (
         PYTHON,
-        {"test_batch": pickle.dumps({b"data": np.zeros((RECORDS, 3072), np.uint8), b"labels": [-1] * RECORDS})},
+        {"test_batch": pickle.dumps({b"data": np.zeros((RECORDS, 3072), np.uint8), b"labels": [-1] * RECORDS}, 2)},
         "test_batch is damaged",
     ),
 }

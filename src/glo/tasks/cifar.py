@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import io
+import math
 import os
-import pickle
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glo.errors import DataError
 from glo.tasks.data import DOWNLOAD_HINT, cache_dir, check_md5, download_archive
+from glo.tasks.pickled import ByteArray, read_pickled
 
 URL = "https://www.cs.toronto.edu/~kriz/"
 SHAPE = (3, 32, 32)
 RECORDS = 10_000  # in each file
 CLASSES = 10
+OPCODES = 20  # of a pickle for each record at most: its label and the name of its file
 
 
 @dataclass(frozen=True)
@@ -47,49 +47,55 @@ class Images:
 
 def read_binary(content: bytes, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Images and labels of a file of records: one byte for the label, 3,072 for the image."""
-    size = 1 + int(np.prod(SHAPE))
+    size = 1 + math.prod(SHAPE)
     if len(content) != RECORDS * size:
         raise DataError(f"{name} is truncated or not a CIFAR-10 file: {len(content):,} bytes, not {RECORDS * size:,}")
     records = np.frombuffer(content, np.uint8).reshape(RECORDS, size)
     return _check_labels(records[:, 1:].reshape(RECORDS, *SHAPE), records[:, 0], name)
 
 
-# The globals that a pickled dictionary of arrays needs, from NumPy 1 or 2.
-ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("_codecs", "encode"),
-}
-
-
-class _DataUnpickler(pickle.Unpickler):
-    """Unpickles only arrays and plain values, so that a data file cannot run code."""
-
-    def find_class(self, module_name: str, global_name: str) -> Any:
-        if (module_name, global_name) not in ALLOWED:
-            raise pickle.UnpicklingError(f"it contains {module_name}.{global_name}")
-        return super().find_class(module_name, global_name)
-
-
 def read_python(content: bytes, name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Images and labels of a pickled dictionary with b"data" (N, 3072) and b"labels"."""
     try:
-        batch = _DataUnpickler(io.BytesIO(content), encoding="bytes").load()
-        data = np.asarray(batch[b"data"], dtype=np.uint8)
-        labels = np.asarray(batch[b"labels"])
-    except Exception as error:
+        batch = read_pickled(content, OPCODES * RECORDS + 1000)
+    except ValueError as error:
         raise DataError(f"{name} is truncated or not a CIFAR-10 file: {error}") from error
-    if data.shape != (RECORDS, int(np.prod(SHAPE))) or labels.shape != (RECORDS,):
-        raise DataError(f"{name} is not a CIFAR-10 file: data of shape {data.shape}, labels of shape {labels.shape}")
+    data = _pickled_bytes(batch.get(b"data"), (RECORDS, math.prod(SHAPE)), f"{name} is not a CIFAR-10 file: its data")
+    labels = _pickled_labels(batch.get(b"labels"), name)
     return _check_labels(data.reshape(RECORDS, *SHAPE), labels, name)
 
 
-def _check_labels(images: NDArray[np.uint8], labels: NDArray[Any], name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    if labels.min() < 0 or labels.max() >= CLASSES:
+def _pickled_bytes(value: object, shape: tuple[int, ...], what: str) -> NDArray[np.uint8]:
+    if not isinstance(value, ByteArray):
+        raise DataError(f"{what} is {_described(value)}, not an array of unsigned bytes")
+    if value.shape != shape or value.content is None:
+        raise DataError(f"{what} is of shape {value.shape}, not {shape}")
+    return np.frombuffer(value.content, np.uint8).reshape(shape, order="F" if value.fortran else "C")
+
+
+def _pickled_labels(value: object, name: str) -> NDArray[np.uint8]:
+    """Labels from a list of integers or an array of unsigned bytes.  Nothing is cast: 3.7, True and 259 are not labels."""
+    if not isinstance(value, list):
+        return _pickled_bytes(value, (RECORDS,), f"{name} is not a CIFAR-10 file: its list of labels")
+    if len(value) != RECORDS:
+        raise DataError(f"{name} is not a CIFAR-10 file: its list of labels is of shape ({len(value)},), not ({RECORDS},)")
+    for number, label in enumerate(value):
+        if type(label) is not int or not 0 <= label < CLASSES:
+            wanted = f"not an integer from 0 to {CLASSES - 1}"
+            raise DataError(f"{name} is damaged: its label {number} is {_described(label)}, {wanted}")
+    return np.array(value, np.uint8)
+
+
+def _described(value: object) -> str:
+    return repr(value)[:40] if isinstance(value, int | float | None) else f"a {type(value).__name__}"
+
+
+def _check_labels(
+    images: NDArray[np.uint8], labels: NDArray[np.uint8], name: str
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    if labels.max() >= CLASSES:
         raise DataError(f"{name} is damaged: it has labels from {labels.min()} to {labels.max()}, not 0 to {CLASSES - 1}")
-    return images, labels.astype(np.uint8)
+    return images, labels
 
 
 FORMATS = (
