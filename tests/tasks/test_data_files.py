@@ -23,6 +23,7 @@ from glo.tasks.data import download, find_file, read_idx
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TRAIN, TOTAL, TEST = 20, 30, 12
+LARGEST = 100_000  # bytes of a file
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -197,7 +198,7 @@ def test_a_download_is_put_in_place(server: tuple[str, Path], contents: dict[str
     url, folder = server
     fill(folder, contents)
     target = tmp_path / "new" / "folders" / f"{LABELS}.gz"
-    assert download(f"{url}{LABELS}.gz", target, sha256(contents[LABELS])) == contents[LABELS]
+    assert download(f"{url}{LABELS}.gz", target, sha256(contents[LABELS]), LARGEST) == contents[LABELS]
     assert gzip.decompress(target.read_bytes()) == contents[LABELS]
     assert files_in(tmp_path / "new") == [target]
 
@@ -210,7 +211,7 @@ def test_a_wrong_download_leaves_nothing_behind(
     for harm in (truncate, alter, page):
         harm(folder / f"{LABELS}.gz", contents[LABELS])
         with pytest.raises(DataError, match=LABELS):
-            download(f"{url}{LABELS}.gz", tmp_path / "new" / f"{LABELS}.gz", sha256(contents[LABELS]))
+            download(f"{url}{LABELS}.gz", tmp_path / "new" / f"{LABELS}.gz", sha256(contents[LABELS]), LARGEST)
         assert files_in(tmp_path / "new") == []
         assert list((tmp_path / "new").iterdir()) == []
 
@@ -223,7 +224,7 @@ def test_a_wrong_download_does_not_replace_a_file(
     target = tmp_path / f"{LABELS}.gz"
     target.write_bytes(b"what was there")
     with pytest.raises(DataError):
-        download(f"{url}{LABELS}.gz", target, sha256(b"something else"))
+        download(f"{url}{LABELS}.gz", target, sha256(b"something else"), LARGEST)
     assert target.read_bytes() == b"what was there"
 
 
@@ -231,7 +232,7 @@ def test_a_wrong_download_does_not_replace_a_file(
 def test_a_failed_download_is_reported(missing: str, server: tuple[str, Path], tmp_path: Path) -> None:
     url = server[0] if missing == "file" else unused_address()
     with pytest.raises(DataError, match=f"{url}nothing.gz cannot be downloaded.*--data-dir"):
-        download(f"{url}nothing.gz", tmp_path / "new" / "nothing.gz", sha256(b""))
+        download(f"{url}nothing.gz", tmp_path / "new" / "nothing.gz", sha256(b""), LARGEST)
     assert files_in(tmp_path / "new") == []
 
 
@@ -240,7 +241,7 @@ def test_a_folder_that_cannot_be_created_is_reported(
 ) -> None:
     (tmp_path / "occupied").write_text("a file where the folder should be")
     with pytest.raises(DataError, match="cannot be downloaded"):
-        download(f"{server[0]}{LABELS}.gz", tmp_path / "occupied" / f"{LABELS}.gz", sha256(contents[LABELS]))
+        download(f"{server[0]}{LABELS}.gz", tmp_path / "occupied" / f"{LABELS}.gz", sha256(contents[LABELS]), LARGEST)
 
 
 def test_mnist_is_downloaded_once_into_the_cache(
@@ -262,7 +263,7 @@ def test_nothing_is_downloaded_into_a_given_folder(
     fill(folder, contents)
     (tmp_path / "given").mkdir()
     with pytest.raises(DataError, match=f"{LABELS}.gz is neither in"):
-        find_file("mnist", LABELS, sha256(contents[LABELS]), url, tmp_path / "given")
+        find_file("mnist", LABELS, sha256(contents[LABELS]), LARGEST, url, tmp_path / "given")
 
 
 def test_noisy_mnist_is_mnist_with_wrong_training_labels(contents: dict[str, bytes], tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glo.errors import DataError
-from glo.tasks.data import DOWNLOAD_HINT, cache_dir, check_md5, download_archive
+from glo.tasks.archive import read_members
+from glo.tasks.data import DOWNLOAD_HINT, cache_dir, check_md5, download_archive, read_at_most
 from glo.tasks.pickled import ByteArray, read_pickled
 
 URL = "https://www.cs.toronto.edu/~kriz/"
@@ -33,6 +33,7 @@ class Format:
     folder: str
     train: tuple[str, ...]
     test: str
+    largest: int  # the most bytes that a file may have
     read: Callable[[bytes, str], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 
 
@@ -101,11 +102,11 @@ def _check_labels(
 FORMATS = (
     Format(
         "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", "cifar-10-batches-bin",
-        tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin", read_binary,
+        tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin", 30_730_000, read_binary,
     ),
     Format(
         "cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a", "cifar-10-batches-py",
-        tuple(f"data_batch_{i}" for i in range(1, 6)), "test_batch", read_python,
+        tuple(f"data_batch_{i}" for i in range(1, 6)), "test_batch", 64_000_000, read_python,
     ),
 )  # fmt: skip
 
@@ -124,7 +125,7 @@ def load_images(data_dir: str | Path | None = None) -> Images:
     root = Path(given).expanduser() if given else cache_dir()
     for form, path in _candidates(root):
         if path.is_dir() and (path / form.test).is_file():
-            contents = {name: _read(path / name) for name in (*form.train, form.test)}
+            contents = {name: read_at_most(path / name, form.largest) for name in (*form.train, form.test)}
             return _assemble(form, contents, str(path), f"a folder {path.name}, whose files need not be the official ones")
         if path.is_file():
             return _read_archive(form, path)
@@ -143,27 +144,12 @@ def _candidates(root: Path) -> Iterator[tuple[Format, Path]]:
             yield form, parent
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-
-
 def _read_archive(form: Format, path: Path) -> Images:
     try:
         check_md5(path, form.md5)
     except DataError as error:
         raise DataError(f"{error}, or unpack it if you trust it") from error
-    try:
-        with tarfile.open(path) as archive:
-            members = {Path(member.name).name: member for member in archive if member.isfile()}
-            files = {name: archive.extractfile(members[name]) for name in (*form.train, form.test)}
-            contents = {name: file.read() for name, file in files.items() if file is not None}
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise DataError(f"{path} cannot be read ({error}): it is truncated or damaged; delete it and try again") from error
-    except KeyError as error:
-        raise DataError(f"{path} is not a CIFAR-10 archive: it has no file {error}") from error
+    contents = read_members(path, (*form.train, form.test), form.largest)
     return _assemble(form, contents, path.name, f"{path.name}, the official file")
 
 

@@ -19,6 +19,12 @@ FILES = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
+SIZES = {  # in bytes, of the decompressed files
+    "train-images-idx3-ubyte": 47_040_016,
+    "train-labels-idx1-ubyte": 60_008,
+    "t10k-images-idx3-ubyte": 7_840_016,
+    "t10k-labels-idx1-ubyte": 10_008,
+}
 TRAIN = 55_000  # the paper's 55,000 / 5,000 / 10,000
 
 
@@ -28,7 +34,9 @@ def load(data_dir: str | Path | None = None) -> Task:
     from glo.tasks.data import find_file, read_idx
     from glo.tasks.models import paper_mnist_cnn
 
-    arrays = {name: read_idx(find_file("mnist", name, sha256, URL, data_dir), name) for name, sha256 in FILES.items()}
+    arrays = {
+        name: read_idx(find_file("mnist", name, sha256, SIZES[name], URL, data_dir), name) for name, sha256 in FILES.items()
+    }
     images, labels = arrays["train-images-idx3-ubyte"], arrays["train-labels-idx1-ubyte"]
     train = _scaled(images[:TRAIN], labels[:TRAIN])
     validation = _scaled(images[TRAIN:], labels[TRAIN:])
