@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
+import os
+import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -43,6 +48,24 @@ def test_walk_visits_every_node_parents_first(expr: Expr) -> None:
     assert nodes[0] == expr
     assert len(nodes) == expr.nodes
     assert sum(len(node.children) for node in nodes) == expr.nodes - 1
+
+
+@given(expressions())
+def test_size_and_depth_are_those_of_the_tree(expr: Expr) -> None:
+    assert expr.nodes == fold(expr, lambda leaf: 1, lambda _, parts: 1 + sum(parts))
+    assert expr.depth == fold(expr, lambda leaf: 0, lambda _, parts: 1 + max(parts))
+
+
+def test_an_expression_from_another_process_has_the_hash_of_this_one() -> None:
+    """Hashes of strings differ between processes."""
+    code = "import pickle, sys; from glo.expr import parse; sys.stdout.buffer.write(pickle.dumps(parse('log(y) - x/y')))"
+    command = [sys.executable, "-c", code]
+    for seed in ("1", "2"):
+        child = subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True)
+        expr = pickle.loads(child.stdout)  # noqa: S301 - our own bytes
+        assert {expr: "found"}[parse("log(y) - x/y")] == "found"
+        assert (expr.nodes, expr.depth) == (6, 2)
+        assert copy.deepcopy(expr) == expr
 
 
 @given(expressions())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from glo.errors import ExpressionError
@@ -28,10 +28,33 @@ class Expr:
     Attributes:
         symbol: an operator's name, "x", "y", or the text of a number (`constant` makes one).
         children: one expression for each argument of the operator; empty for a leaf.
+        nodes: number of nodes.
+        depth: number of edges on the longest path to a leaf; 0 for a leaf.
     """
 
     symbol: str
     children: tuple[Expr, ...] = ()
+    # Known from the start, since to compute them, or the hash, for each subtree of a tree takes quadratic time.
+    nodes: int = field(init=False, repr=False, compare=False)
+    depth: int = field(init=False, repr=False, compare=False)
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        nodes, depth = 1, 0
+        for child in self.children:
+            nodes += child.nodes
+            if child.depth >= depth:
+                depth = child.depth + 1
+        object.__setattr__(self, "nodes", nodes)
+        object.__setattr__(self, "depth", depth)
+        object.__setattr__(self, "_hash", hash((self.symbol, self.children)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[type[Expr], tuple[str, tuple[Expr, ...]]]:
+        """Without the hash, which differs between processes."""
+        return Expr, (self.symbol, self.children)
 
     @property
     def is_constant(self) -> bool:
@@ -47,20 +70,13 @@ class Expr:
         """The number of a constant leaf."""
         return float(self.symbol)
 
-    @property
-    def nodes(self) -> int:
-        return 1 + sum(child.nodes for child in self.children)
-
-    @property
-    def depth(self) -> int:
-        """Number of edges on the longest path to a leaf; 0 for a leaf."""
-        return 1 + max(child.depth for child in self.children) if self.children else 0
-
     def walk(self) -> Iterator[Expr]:
         """Every node, parents before children."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
+        pending: list[Expr] = [self]
+        while pending:
+            node = pending.pop()
+            yield node
+            pending += node.children[::-1]
 
     def uses(self, symbol: str) -> bool:
         return any(node.symbol == symbol for node in self.walk())
@@ -118,6 +134,18 @@ def check_size(expr: Expr) -> Expr:
 Text = tuple[str, int]
 ATOM = 9
 NEGATIVE = 3
+
+
+def text_of(expr: Expr, known: dict[Expr, Text]) -> str:
+    """`str(expr)`, from the texts of the subtrees that are known, to which it adds new ones."""
+    if expr not in known:
+        for child in expr.children:
+            text_of(child, known)
+        if expr.children:
+            known[expr] = _node_text(OPERATORS[expr.symbol], tuple([known[child] for child in expr.children]))
+        else:
+            known[expr] = _leaf_text(expr)
+    return known[expr][0]
 
 
 def _leaf_text(leaf: Expr) -> Text:
