@@ -80,7 +80,7 @@ def evaluate(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
 
     As in a loss, log(y) at y = 0 and log(1 - y) at y = 1 are not infinite but -1e9, so that 0*log(y) is 0.
     """
-    return _numpy(expr, x, y)[0]
+    return _numpy(expr, x, y, slope=False)[0]
 
 
 def derivative(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
@@ -88,22 +88,23 @@ def derivative(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
     return _numpy(expr, x, y)[1]
 
 
-def _numpy(expr: Expr, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _numpy(expr: Expr, x: ArrayLike, y: ArrayLike, slope: bool = True) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """f and df/dy; without `slope`, which takes most of the time, df/dy is 0."""
     labels, predictions = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
     shape = labels.shape
     # Never scalars: numpy treats them differently, e.g. takes the square root for the power 0.5.
     labels, predictions = np.atleast_1d(labels, predictions)
     with np.errstate(all="ignore"):
-        y_dual = Dual(predictions, np.ones_like(predictions))
+        y_dual = Dual(predictions, np.ones_like(predictions) if slope else None)
         at_zero = bool(((predictions == 0) | (predictions == 1)).any())  # elsewhere, the logarithms are np.log
-        logs = (_log(predictions, 1.0), _log(1 - predictions, -1.0)) if at_zero else ()
+        logs = (_log(predictions, 1.0, slope), _log(1 - predictions, -1.0, slope)) if at_zero else ()
         dual = evaluate_dual(expr, np, labels, y_dual, lambda number: np.full(labels.shape, number), *logs)
         tangent = 0.0 if dual.tangent is None else dual.tangent
-        value, slope = (np.broadcast_to(part, labels.shape) for part in (dual.value, tangent))
-        return value.reshape(shape), slope.reshape(shape)
+        value, derivative = (np.broadcast_to(part, labels.shape).reshape(shape) for part in (dual.value, tangent))
+        return value, derivative
 
 
-def _log(a: NDArray[np.float64], tangent: float) -> Dual:
+def _log(a: NDArray[np.float64], tangent: float, slope: bool) -> Dual:
     """log(a), finite at 0, and so is its tangent."""
     zero = a == 0
-    return Dual(np.where(zero, LOG_ZERO, np.log(a)), tangent * np.where(zero, -LOG_ZERO, 1 / a))
+    return Dual(np.where(zero, LOG_ZERO, np.log(a)), tangent * np.where(zero, -LOG_ZERO, 1 / a) if slope else None)
