@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -148,13 +149,25 @@ def source(
 
 
 class _SympyFunctions:
-    """Stands in for numpy, so that the operator table's own `value` works on sympy expressions."""
+    """Stands in for numpy, so that the operator table's own `value` works on sympy expressions.
+
+    Args:
+        simplify: whether the functions are sympy's own; else they make a `Written`.
+    """
+
+    def __init__(self, simplify: bool) -> None:
+        self._simplify = simplify
 
     def __getattr__(self, name: str) -> Any:
         import sympy
 
         renamed = {"abs": "Abs", "minimum": "Min", "maximum": "Max"}
-        function = getattr(sympy, renamed.get(name, name))
+        name = renamed.get(name, name)
+        if not self._simplify:
+            from glo.loss.symbolic import written
+
+            return partial(written, name)
+        function = getattr(sympy, name)
 
         def apply(*arguments: Any) -> Any:
             try:
@@ -166,15 +179,23 @@ class _SympyFunctions:
 
 
 def to_sympy(expr: Expr) -> sympy.Expr:
-    """The expression for sympy, for display and algebra; sympy does not keep NaN: it simplifies x/x to 1."""
+    """The expression for sympy, for display and algebra; sympy does not keep NaN: it simplifies x/x to 1.
+
+    An expression that sympy could take too long to simplify is a `glo.loss.symbolic.Unsimplified`: if it has more than 60
+    nodes, more than five functions inside one another, or numbers that are not finite or have too many digits.
+    """
     import sympy
 
+    from glo.loss.symbolic import is_quickly_simplified, unsimplified
+
     x, y = sympy.symbols("x y", real=True)
+    if not is_quickly_simplified(expr):
+        return unsimplified(expr, _SympyFunctions(simplify=False), x, y)
 
     def number(value: float) -> Any:
         return sympy.Integer(int(value)) if value.is_integer() else sympy.Float(value)
 
-    return evaluate_dual(expr, _SympyFunctions(), x, Dual(y), number).value
+    return evaluate_dual(expr, _SympyFunctions(simplify=True), x, Dual(y), number).value
 
 
 def binary_minimum(expr: Expr) -> float | None:
@@ -194,7 +215,8 @@ def right_minimum(expr: Expr, classes: int) -> float | None:
 
     def loss(y0: float | np.ndarray) -> np.ndarray:
         others = classes - 1
-        return -(evaluate(expr, 1.0, y0) + others * evaluate(expr, 0.0, (1 - np.asarray(y0)) / others))
+        with np.errstate(all="ignore"):
+            return -(evaluate(expr, 1.0, y0) + others * evaluate(expr, 0.0, (1 - np.asarray(y0)) / others))
 
     grid = np.concatenate(
         [np.geomspace(1e-12, 1e-3, 200), np.linspace(2e-3, 0.998, 4001), 1 - np.geomspace(1e-3, 1e-12, 200)]
@@ -207,7 +229,8 @@ def right_minimum(expr: Expr, classes: int) -> float | None:
         return None
     if at in (0, len(grid) - 1):
         return float(round(grid[at]))
-    found: Any = minimize_scalar(
-        lambda y0: float(loss(y0)), bounds=(grid[at - 1], grid[at + 1]), method="bounded", options={"xatol": 1e-10}
-    )
+    with np.errstate(all="ignore"):  # beside the smallest value, there may be infinite ones
+        found: Any = minimize_scalar(
+            lambda y0: float(loss(y0)), bounds=(grid[at - 1], grid[at + 1]), method="bounded", options={"xatol": 1e-10}
+        )
     return float(found.x)
