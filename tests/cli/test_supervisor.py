@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sqlite3
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -134,3 +135,25 @@ def test_a_search_that_was_ended_goes_on(starter: Starter) -> None:
     command.send(signal.SIGTERM)
     command.wait(PATIENCE)
     assert "best loss" in starter.run("resume", "run", "--storage", "glo.db")
+
+
+DROPPED = """
+import signal, weakref
+from glo.cli.signals import exit_code, raise_interrupts
+class Thing: pass
+raise_interrupts()
+thing = Thing()
+reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
+try:
+    del thing
+    while True:
+        pass
+except KeyboardInterrupt:
+    raise SystemExit(exit_code(130))
+"""
+
+
+def test_a_signal_whose_exception_is_dropped_comes_again() -> None:
+    """Python drops an exception that is raised in the callback of a weak reference, of which imports have many."""
+    child = subprocess.run([sys.executable, "-c", DROPPED], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (child.returncode, child.stderr) == (128 + signal.SIGTERM, "")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from glo.errors import TimeLimitError, place_of
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SECONDS_TO_UNWIND = 5.0  # further signals have no effect before
+SECONDS_TO_RETRY = 0.01
 _first: tuple[int, float] | None = None  # the signal that ends this command, and when it came
 
 
@@ -25,6 +28,7 @@ def raise_interrupts() -> None:
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
+    sys.unraisablehook = _unraisable
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -34,6 +38,16 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
     if time.monotonic() - _first[1] > SECONDS_TO_UNWIND:
         os._exit(128 + number)
+
+
+def _unraisable(lost: sys.UnraisableHookArgs) -> None:
+    """Send a signal again whose exception Python has dropped, in a callback or a finalizer."""
+    global _first
+    if lost.exc_type is KeyboardInterrupt and _first is not None:
+        number, _first = _first[0], None
+        threading.Timer(SECONDS_TO_RETRY, os.kill, (os.getpid(), number)).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def exit_code(code: str | int | None) -> str | int | None:
