@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -13,6 +14,7 @@ import pytest
 
 from cli.conftest import Glo, assert_misuse
 from glo.store import Store
+from starter import ENVIRONMENT
 
 TASK = ["--task", "digits"]
 # Where not even root can write.  The folder /proc exists, and takes no files.
@@ -123,3 +125,16 @@ def test_a_picture_whose_path_cannot_be_one(glo: Glo, tmp_path: Path, plot: str)
 def test_a_device_that_is_none_is_refused_before_anything_is_made(glo: Glo, tmp_path: Path, arguments: list[str]) -> None:
     assert_misuse(glo(*arguments, "--device", "gpu"), "device 'gpu' cannot be used: give cpu, cuda, cuda:N or auto$")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_task_prints_does_not_spoil_json(tmp_path: Path) -> None:
+    (tmp_path / "talking.py").write_text(
+        "from glo.tasks import load_task\nprint('importing')\n\n"
+        "def task():\n    print('making')\n    return load_task('digits')\n"
+    )
+    arguments = ["evaluate", "x*log(y)", "--task", "talking:task", "--steps", "2", "--json"]
+    run = subprocess.run(
+        [sys.executable, "-m", "glo", *arguments], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    assert json.loads(run.stdout)["steps"] == 2
+    assert "importing\nmaking\n" in run.stderr

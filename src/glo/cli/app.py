@@ -22,7 +22,7 @@ from glo.cli import (
     tune,
 )
 from glo.cli.arguments import ExpressionCommand
-from glo.cli.streams import check_streams, refuse, refuse_file_error
+from glo.cli.streams import check_streams, output_reserved, refuse, refuse_file_error
 from glo.errors import GloError, UserCodeError
 
 app = typer.Typer(
@@ -72,7 +72,8 @@ def main() -> None:
     """Entry point: exit code 0, 1 for what has failed, 2 for misuse, 130 after Ctrl-C."""
     check_streams()
     try:
-        app()
+        with output_reserved("--json" in sys.argv):
+            app()
     except GloError as error:
         if isinstance(error, UserCodeError):
             sys.stderr.write(error.trace)  # the user's own error is found by its traceback

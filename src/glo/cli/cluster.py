@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from glo.cli import options
-from glo.cli.output import print_json
-from glo.cli.streams import say
+from glo.cli.streams import print_json, say
 
 app = typer.Typer(no_args_is_help=True, help="Look after a cluster to train on (see --cluster of the other commands).")
 

@@ -10,17 +10,9 @@ import typer
 
 from glo.cli import options
 from glo.cli.launch import Where, refuse_given, refuse_settings
-from glo.cli.output import (
-    Progress,
-    dump,
-    folder_for_output,
-    print_json,
-    print_table,
-    read_numbers,
-    read_task_options,
-)
+from glo.cli.output import Progress, folder_for_output, print_table, read_numbers, read_task_options
 from glo.cli.signals import time_limited
-from glo.cli.streams import say
+from glo.cli.streams import dump, print_json, say
 
 if TYPE_CHECKING:
     from glo.compare import Comparison

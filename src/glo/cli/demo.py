@@ -9,8 +9,8 @@ import typer
 
 from glo.cli import options
 from glo.cli.launch import chosen_cluster
-from glo.cli.output import Progress, command_line, print_json, print_table, resumable
-from glo.cli.streams import say
+from glo.cli.output import Progress, command_line, print_table, resumable
+from glo.cli.streams import print_json, say
 
 
 def demo(

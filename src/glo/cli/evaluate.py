@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from glo.cli import options
-from glo.cli.output import Progress, print_json, read_task_options
-from glo.cli.streams import say
+from glo.cli.output import Progress, read_task_options
+from glo.cli.streams import print_json, say
 
 if TYPE_CHECKING:
     import torch

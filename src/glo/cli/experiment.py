@@ -11,8 +11,8 @@ import typer
 
 from glo.cli import options
 from glo.cli.launch import check_device, chosen_cluster, unless_auto
-from glo.cli.output import Progress, command_line, folder_for_output, print_json, print_table, resumable
-from glo.cli.streams import say
+from glo.cli.output import Progress, command_line, folder_for_output, print_table, resumable
+from glo.cli.streams import print_json, say
 
 app = typer.Typer(help="Measure the paper's figures and tables again.", no_args_is_help=True, rich_markup_mode=None)
 

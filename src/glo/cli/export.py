@@ -51,7 +51,6 @@ def export(
 
     The PyTorch and NumPy source define `loss(outputs, target)`.  The loss of a study is written as its search used it.
     """
-    from glo.errors import ConfigError
     from glo.expr import latex
 
     if study is None:
@@ -70,7 +69,6 @@ def export(
     if output is None:
         typer.echo(text, nl=False)
         return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{output} cannot be written: {error.strerror}") from None
+    from glo.report.files import write_text
+
+    write_text(output, text)

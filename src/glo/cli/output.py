@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections import Counter
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from glo.cli.options import DEFAULT_STORAGE
-from glo.cli.streams import say
+from glo.cli.streams import print_json, say
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,14 +23,6 @@ if TYPE_CHECKING:
     from glo.study import Callback, StudyResult
 
 ATLAS_ROWS = 20  # shown of an enumeration
-
-
-def dump(value: Any) -> str:
-    return json.dumps(value, indent=2) + "\n"
-
-
-def print_json(value: Any) -> None:
-    typer.echo(dump(value), nl=False)
 
 
 @contextmanager

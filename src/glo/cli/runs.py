@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
-from glo.cli.output import print_json, print_table
-from glo.cli.streams import say
+from glo.cli.output import print_table
+from glo.cli.streams import print_json
 
 
 def runs(
@@ -22,6 +22,7 @@ def runs(
     """
     from contextlib import closing
 
+    from glo.errors import visible
     from glo.store import Store, without_password
     from glo.study import recorded_result, study_states
 
@@ -33,7 +34,7 @@ def runs(
             print_json({**result.summary(), "history": result.history_rows()})
         else:
             for line in result.history_lines():
-                say(line)
+                typer.echo("\t".join(visible(cell) for cell in line.split("\t")))
         return
     if json:
         print_json(states)

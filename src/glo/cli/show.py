@@ -8,7 +8,8 @@ import typer
 
 from glo.cli import options
 from glo.cli.losses import choose_loss
-from glo.cli.output import print_json, print_table
+from glo.cli.output import print_table
+from glo.cli.streams import print_json
 
 
 def show(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import logging
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 import typer
 
 from glo.errors import visible
 
+_output: TextIO | None = None  # standard output, if it is reserved
 UNWRITABLE = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
 
 
@@ -41,6 +44,34 @@ class _OneLine(logging.Formatter):
 def say(text: str, err: bool = False) -> None:
     """Print a line.  The text may come from a store or a file: nothing in it is obeyed by the terminal."""
     typer.echo(visible(text), err=err)
+
+
+@contextmanager
+def output_reserved(reserved: bool) -> Iterator[None]:
+    """Reserve standard output for `print_json`: what the code of a task prints goes to standard error instead.
+
+    Args:
+        reserved: whether to do so.
+    """
+    global _output
+    _output = sys.stdout
+    if reserved:
+        sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = _output
+        if reserved:
+            _discard_if_broken(_output)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on standard output."""
+    typer.echo(dump(value), nl=False, file=_output)
+
+
+def dump(value: Any) -> str:
+    return json.dumps(value, indent=2) + "\n"
 
 
 def refuse(message: str) -> NoReturn:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from glo.cli import options
-from glo.cli.output import print_json, print_table
-from glo.cli.streams import say
+from glo.cli.output import print_table
+from glo.cli.streams import print_json, say
 
 
 def tasks(json: options.Json = False) -> None:

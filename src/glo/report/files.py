@@ -16,6 +16,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         ConfigError: if the file cannot be written.
     """
+    if not path.name:
+        raise ConfigError(f"{path} cannot be written: it is a folder")
     draft = path.with_name(f".{path.name}.part")
     try:
         yield draft
