@@ -54,15 +54,15 @@ def output_reserved(reserved: bool) -> Iterator[None]:
         reserved: whether to do so.
     """
     global _output
-    _output = sys.stdout
+    real = _output = sys.stdout
     if reserved:
         sys.stdout = sys.stderr
     try:
         yield
     finally:
-        sys.stdout = _output
+        sys.stdout = real
         if reserved:
-            _discard_if_broken(_output)
+            _discard_if_broken(real)
 
 
 def print_json(value: Any) -> None:
