@@ -81,7 +81,6 @@ def test_the_best_of_a_study_is_compared_as_it_was_searched(glo: Glo, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--study", "first", "--task", "digits"], "study 'first' is for the task .*, not digits"),
         (["--study", "first", "--set", "training.steps=3"], "--set does nothing with --study"),
         (["--study", "first", "--config", "file"], "--config does nothing with --study"),
         (["--study", "first", "--task-option", "noise=0.1"], "--task-option does nothing with --study"),
