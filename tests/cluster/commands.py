@@ -19,7 +19,7 @@ from outside import rows
 
 Found = TypeVar("Found")
 PATIENCE = 600.0
-COMMAND = [sys.executable, "-c", "from glo.cli.supervisor import main; main()"]
+COMMAND = [sys.executable, "-c", "from glo.cli.app import main; main()"]
 SEARCH = ["search", "--task", "digits", "--generations", "2", "--population", "12", "--steps", "200", "--name", "run"]
 SEARCH += ["--set", "repeats=3", "--device", "cpu"]
 EXPERIMENT = ["experiment", "run", "mnist-accuracy", "--scale", "smoke", "--data-dir", str(IMAGES)]
