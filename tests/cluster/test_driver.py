@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import subprocess
@@ -208,14 +209,28 @@ def test_only_holders_of_the_certificates_can_connect(tmp_path: Path) -> None:
             pass
 
 
-def test_everything_listens_on_this_machine_only() -> None:
-    """Every listening socket of the driver and its workers."""
+def serves_pages(host: str, port: int) -> bool:
+    """Whether a server answers a web browser."""
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", "/info/main/workers.html")
+        connection.getresponse()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def test_everything_listens_on_this_machine_only_and_nothing_serves_pages() -> None:
+    """Every listening socket of the driver and its workers: they speak TLS with those who hold the certificate."""
     me = psutil.Process()
     before, services = set(listening(me)), me.children(recursive=True)  # the services of other tests
     with open_executor("local:2", "cpu"):
         processes = [me, *(child for child in me.children(recursive=True) if child not in services)]
         addresses = {address for process in processes for address in listening(process)} - before
-    assert len(addresses) >= 5  # the scheduler and its pages, two nannies, two workers
+        assert not [address for address in addresses if serves_pages(*address)]
+    assert len(addresses) == 5  # the scheduler, two nannies, two workers
     assert {host for host, _ in addresses} == {"127.0.0.1"}
 
 

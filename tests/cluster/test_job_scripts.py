@@ -30,7 +30,7 @@ def script(config: ClusterConfig, folder: Path) -> str:
     write_certificates(folder)
     config = config.model_copy(update={"log_directory": folder / "logs"})
     with dask.config.set(settings(config)):
-        cluster: Any = start(config, {} if config.insecure else security_options(folder))
+        cluster: Any = start(config, {} if config.insecure else security_options(folder), folder)
         try:
             return cluster.job_script()
         finally:
@@ -48,7 +48,7 @@ def test_slurm(tmp_path: Path) -> None:
     assert lines.index("export DASK_DISTRIBUTED__WORKER__DAEMON=False") < lines.index("module load cuda")
     command = lines[-1]
     assert command.startswith("/opt/python -m distributed.cli.dask_worker tls://127.0.0.1:")
-    for part in ("--nthreads 2", "--host 127.0.0.1", "--dashboard-address 127.0.0.1:0", f"--tls-key {tmp_path}/key.pem"):
+    for part in ("--nthreads 2", "--host 127.0.0.1", "--no-dashboard", f"--tls-key {tmp_path}/key.pem"):
         assert part in command
 
 

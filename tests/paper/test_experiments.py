@@ -32,10 +32,11 @@ NEEDS = {"binary-losses": None, "cifar-transfer": "cifar10"}  # others need MNIS
 
 
 def made(name: str, out: Path) -> dict[str, Any]:
-    """An experiment at the scale of smoke, made in a folder."""
+    """An experiment at the scale of smoke, made in a folder; trained in this process, where tests count the trainings."""
     need(NEEDS.get(name, "mnist"))
     with closing(Store(out / "glo.db")) as store:
-        return run_experiment(name, "smoke", out, ExperimentContext(out / "glo.db", store, data_dir=IMAGES))
+        context = ExperimentContext(out / "glo.db", store, data_dir=IMAGES, executor=local.InlineExecutor())
+        return run_experiment(name, "smoke", out, context)
 
 
 def test_all_of_the_paper_is_there() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +19,7 @@ from glo.errors import ClusterError, ConfigError, GloError
 from glo.execution.dask.certificates import CERTS, security_options, write_certificates
 from glo.execution.dask.config import AddressConfig, ClusterConfig, JobsConfig, SharedConfig
 from glo.execution.dask.executor import DaskExecutor, scheduler_needed
+from glo.execution.dask.folder import run_folder
 from glo.execution.dask.hosts import only_here
 from glo.execution.dask.start import close, settings, start, submit
 from glo.execution.dask.worker import check_versions, describe
@@ -55,7 +55,8 @@ def open_cluster(
         ConfigError: for plain text on a network where others may listen.
     """
     with ExitStack() as stack:
-        security = _security(config, stack)
+        folder = stack.enter_context(run_folder(_parent(config)))
+        security = _security(config, folder)
         stack.enter_context(dask.config.set(settings(config)))
         stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # glo's own errors say what went wrong
         secured = Security(**security) if security else None
@@ -63,7 +64,7 @@ def open_cluster(
         if isinstance(config, AddressConfig):
             started = config.address
         else:
-            started = start(config, security)
+            started = start(config, security, folder)
             stack.callback(close, started)
         if isinstance(config, JobsConfig):
             assert isinstance(started, SpecCluster)  # noqa: S101 - `start` returned it
@@ -76,11 +77,16 @@ def open_cluster(
         yield cluster
 
 
-def _security(config: ClusterConfig, stack: ExitStack) -> dict[str, Any]:
+def _parent(config: ClusterConfig) -> Path:
+    """Where the folder of the run belongs: all workers must be able to read its certificates."""
+    return config.shared.absolute() if isinstance(config, SharedConfig) else Path(tempfile.gettempdir())
+
+
+def _security(config: ClusterConfig, folder: Path) -> dict[str, Any]:
     """Options of `Security`; none for plain text, if that is allowed.
 
     Args:
-        stack: deletes the certificates that are made for this run when it closes.
+        folder: for certificates that are made for this run.
     """
     if isinstance(config, AddressConfig) and config.address.startswith("tcp://"):
         host = config.address.removeprefix("tcp://").rpartition(":")[0]
@@ -96,9 +102,6 @@ def _security(config: ClusterConfig, stack: ExitStack) -> dict[str, Any]:
         return {}
     if config.certs is not None:
         return security_options(config.certs)
-    shared = str(config.shared.absolute()) if isinstance(config, SharedConfig) else None
-    folder = Path(tempfile.mkdtemp(prefix=".glo-certs-", dir=shared))
-    stack.callback(shutil.rmtree, folder, ignore_errors=True)
     write_certificates(folder)
     return security_options(folder)
 

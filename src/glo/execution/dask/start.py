@@ -7,11 +7,14 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import dask.config
+import psutil
 import torch
-from distributed import Scheduler, Security
+from distributed import Security
 from distributed.core import Status
 from distributed.deploy.spec import SpecCluster
 from distributed.deploy.ssh import Worker as SSHWorker
@@ -29,23 +32,23 @@ from glo.execution.dask.config import (
     SSHConfig,
 )
 from glo.execution.dask.hosts import read_hosts
+from glo.execution.dask.servers import NANNY, WORKER, QuietScheduler
 from glo.execution.dask.worker import named_gpus
 
-DASHBOARD = f"{LOOPBACK}:0"  # the address of dask's web pages; only this machine can reach it
 
-
-def start(config: ClusterConfig, security: Mapping[str, Any]) -> SpecCluster:
+def start(config: ClusterConfig, security: Mapping[str, Any], folder: Path) -> SpecCluster:
     """Start a scheduler in this process, and workers; `close` ends them.
 
     Args:
         security: options of `Security`; empty for plain text.
+        folder: for scratch files of processes on this machine.
     """
     if isinstance(config, LocalConfig):
-        return _start_local(config, security)
+        return _start_local(config, security, folder)
     if isinstance(config, SSHConfig):
-        return _start_ssh(config, security)
+        return _start_ssh(config, security, folder)
     if isinstance(config, JobsConfig):
-        return _start_jobs(config, security)
+        return _start_jobs(config, security, folder)
     raise TypeError(f"{type(config).__name__} cannot be started by glo")
 
 
@@ -63,11 +66,15 @@ def settings(config: ClusterConfig) -> dict[str, Any]:
     }
 
 
+SCRATCH_OF_JOB = ['export TMPDIR="$(mktemp -d)"', """trap 'rm -rf "$TMPDIR"' EXIT"""]  # lines of a shell script
+SECONDS_TO_END = 5.0  # for a worker of this machine; then it is killed
+
+
 class LocalWorker(Subprocess):
     """A worker process on this machine.  Unlike those of dask's LocalCluster it does not run the user's script again."""
 
-    def __init__(self, scheduler: str, options: Mapping[str, Any], name: str | int) -> None:
-        self._scheduler, self._options = scheduler, {**options, "name": name}
+    def __init__(self, scheduler: str, options: Mapping[str, Any], folder: str, name: str | int) -> None:
+        self._scheduler, self._options, self._folder = scheduler, {**options, "name": name}, folder
         super().__init__()
 
     async def _start(self) -> None:
@@ -75,29 +82,47 @@ class LocalWorker(Subprocess):
         path = os.pathsep.join(entry for entry in sys.path if entry)
         self.process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "distributed.cli.dask_spec", self._scheduler),
-            *("--spec", json.dumps({"cls": "distributed.Nanny", "opts": self._options})),
+            *("--spec", json.dumps({"cls": NANNY, "opts": self._options})),
             env={
                 **os.environ,
                 "DASK_INTERNAL_INHERIT_CONFIG": inherited,
                 "DASK_LOGGING__DISTRIBUTED": "error",
                 "PYTHONPATH": path,
+                "TMPDIR": self._folder,
             },
             stdin=asyncio.subprocess.DEVNULL,
             stdout=2,  # to stderr: the output of a worker is not the driver's
             start_new_session=True,  # Ctrl-C is for the driver, which then closes the workers
         )
 
+    async def close(self) -> None:
+        """End the nanny, which ends its worker.  dask would kill them at once, and leave their semaphores behind."""
+        if self.process is not None and self.process.returncode is None:
+            everything = psutil.Process(self.process.pid).children(recursive=True)
+            self.process.terminate()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.process.wait(), SECONDS_TO_END)
+            for process in everything:
+                with suppress(psutil.NoSuchProcess):
+                    if "resource_tracker" not in " ".join(process.cmdline()):  # which ends last, and deletes semaphores
+                        process.kill()
+            with suppress(ProcessLookupError):
+                self.process.kill()
+            await self.process.wait()
+        self.process = None
+        await super().close()
 
-def _start_local(config: LocalConfig, security: Mapping[str, Any]) -> SpecCluster:
+
+def _start_local(config: LocalConfig, security: Mapping[str, Any], folder: Path) -> SpecCluster:
     cards = visible_gpus()
     workers: dict[Any, Any] = {}
     for number in range(config.workers):
         options = _worker(1, security, _card(cards, number), config.workers, here=True)
-        workers[number] = {"cls": LocalWorker, "options": {"options": options}}
-    return _spec_cluster(workers, {"host": LOOPBACK}, security)
+        workers[number] = {"cls": LocalWorker, "options": {"options": options, "folder": str(folder)}}
+    return _spec_cluster(workers, {"host": LOOPBACK}, security, folder)
 
 
-def _start_ssh(config: SSHConfig, security: Mapping[str, Any]) -> SpecCluster:
+def _start_ssh(config: SSHConfig, security: Mapping[str, Any], folder: Path) -> SpecCluster:
     connect = {} if config.ssh_config is None else {"config": [str(config.ssh_config)]}
     workers: dict[Any, Any] = {}
     for host in read_hosts(config.hosts):
@@ -113,12 +138,13 @@ def _start_ssh(config: SSHConfig, security: Mapping[str, Any]) -> SpecCluster:
                     "connect_options": {**connect, **host.connect},
                     "kwargs": {**options, "name": name},
                     "remote_python": config.python,
+                    "worker_class": NANNY,
                 },
             }
-    return _spec_cluster(workers, _listening(config), security)
+    return _spec_cluster(workers, _listening(config), security, folder)
 
 
-def _start_jobs(config: JobsConfig, security: Mapping[str, Any]) -> SpecCluster:
+def _start_jobs(config: JobsConfig, security: Mapping[str, Any], folder: Path) -> SpecCluster:
     from dask_jobqueue.htcondor import HTCondorCluster
     from dask_jobqueue.slurm import SLURMCluster
 
@@ -130,16 +156,18 @@ def _start_jobs(config: JobsConfig, security: Mapping[str, Any]) -> SpecCluster:
         "memory": config.memory,
         "job_name": "glo",
         "job_script_prologue": prologue,
-        "worker_extra_args": [*local, "--dashboard-address", DASHBOARD],
+        "worker_extra_args": [*local, "--no-dashboard", "--worker-class", WORKER],
         "log_directory": str(config.log_directory.absolute()),
         "python": config.python,
         "interface": config.interface,
         "protocol": "tls" if security else "tcp",
         "security": Security(**security) if security else None,
-        "scheduler_options": {**_listening(config), "port": 0, "dashboard_address": DASHBOARD},
+        "scheduler_cls": QuietScheduler,
+        "scheduler_options": {**_listening(config), "port": 0, "dashboard": False, "local_directory": str(folder)},
         "n_workers": 0,
     }
     if isinstance(config, SlurmConfig):
+        common["job_script_prologue"] = [*SCRATCH_OF_JOB, *prologue]  # HTCondor makes a folder for each job itself
         directives = [f"--gres=gpu:{config.gpus}"] * bool(config.gpus) + [*config.directives]
         return SLURMCluster(
             **common,
@@ -203,13 +231,14 @@ def _worker(slots: int, security: Mapping[str, Any], gpu: str | None, siblings: 
         **({"host": LOOPBACK} if here else {}),
         "nthreads": slots,
         "memory_limit": 0.9 / siblings,
-        "dashboard_address": DASHBOARD,
         "security": dict(security) or None,
         "env": {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu},
     }
 
 
-def _spec_cluster(workers: dict[Any, Any], listening: Mapping[str, Any], security: Mapping[str, Any]) -> SpecCluster:
+def _spec_cluster(
+    workers: dict[Any, Any], listening: Mapping[str, Any], security: Mapping[str, Any], folder: Path
+) -> SpecCluster:
     secured = Security(**security) if security else None
     options = {
         **listening,
@@ -217,10 +246,10 @@ def _spec_cluster(workers: dict[Any, Any], listening: Mapping[str, Any], securit
         "protocol": "tls" if security else "tcp",
         "security": secured,
         "dashboard": False,
-        "dashboard_address": DASHBOARD,
+        "local_directory": str(folder),
     }
     try:
-        return SpecCluster(workers, {"cls": Scheduler, "options": options}, security=secured, name="glo")
+        return SpecCluster(workers, {"cls": QuietScheduler, "options": options}, security=secured, name="glo")
     except Exception as error:
         raise ClusterError(
             f"the cluster cannot be started: {str(error) or type(error).__name__} (workers on other machines must be able "
