@@ -1,12 +1,12 @@
 from . import catalog, errors, expr, loss, tasks, testing
 from .compare import Comparison, ComparisonConfig, compare_losses
+from .execution import Trial
 from .expr import Expr, parse
 from .loss import ExpressionLoss
 from .study import (
     Callback,
     Study,
     StudyResult,
-    Trial,
     discover,
     enumerate_losses,
     load_study,

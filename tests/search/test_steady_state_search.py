@@ -27,7 +27,8 @@ def usable(expressions: Sequence[Expr]) -> list[str | None]:
 
 
 def search(seed: int = 0, generations: int = 4, **options: Any) -> SteadyStateSearch:
-    return SteadyStateSearch(GeneticConfig.model_validate(options), seed, generations, usable)
+    config = GeneticConfig.model_validate(options)
+    return SteadyStateSearch(config, seed, generations * config.population, usable)
 
 
 def in_rounds(seed: int, rounds: int, **options: Any) -> SteadyStateSearch:
@@ -151,7 +152,7 @@ def test_order_of_arrival_matters() -> None:
 def test_search_starts_with_the_first_generation_of_the_generational_search(viable: bool) -> None:
     config = GeneticConfig(population=20, viable=viable)
     first = GeneticSearch(config, 4, 1, usable).ask()
-    steady = SteadyStateSearch(config, 4, 2, usable)
+    steady = SteadyStateSearch(config, 4, 2 * config.population, usable)
     assert [steady.ask()[0] for _ in range(20)] == first
 
 
@@ -211,7 +212,7 @@ def test_viable_candidates_are_new_and_pass_the_screen() -> None:
 
 def test_viable_needs_a_screen() -> None:
     with pytest.raises(ConfigError, match="screen"):
-        SteadyStateSearch(GeneticConfig(viable=True), 0, 1)
+        SteadyStateSearch(GeneticConfig(viable=True), 0, 80)
 
 
 def test_search_improves_fitness() -> None:

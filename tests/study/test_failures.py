@@ -11,7 +11,7 @@ import glo
 from glo.errors import StudyError, UserCodeError
 from glo.records import Outcome, PhaseKind, Stage, Status
 from glo.study.explanation import explained
-from glo.study.result import Trial
+from glo.study.result import FrozenTrial
 from glo.tasks import Task
 from small import points
 
@@ -66,8 +66,10 @@ def test_a_failing_study_stops_and_goes_on_when_its_cause_is_mended(tmp_path: Pa
     assert mended.history_digest() == whole.history_digest()
 
 
-def trial(number: int, outcome: Outcome) -> Trial:
-    return Trial(number, 0, PhaseKind.GENETIC, number, "x*y", "", outcome.status, outcome.stage, outcome.reason, 0.0, None)
+def trial(number: int, outcome: Outcome) -> FrozenTrial:
+    return FrozenTrial(
+        number, 0, PhaseKind.GENETIC, number, "x*y", "", outcome.status, outcome.stage, outcome.reason, 0.0, None
+    )
 
 
 def test_the_reasons_are_said_when_nothing_trains() -> None:

@@ -16,7 +16,7 @@ from glo.cli.streams import dump, print_json, say
 
 if TYPE_CHECKING:
     from glo.compare import Comparison
-    from glo.tasks import Task
+    from glo.tasks import Problem, Task
 
 UNUSED = {  # of the training, in a comparison
     "training.learning_rates": "--learning-rates is the ladder of a comparison",
@@ -141,7 +141,7 @@ def _print(comparison: Comparison, out: Path, as_json: bool) -> None:
     say(f"Written to {out}/: comparison.json, comparison.png, comparison.svg")
 
 
-def _check_smoothings(smoothings: str | None, task: Task, no_baselines: bool) -> None:
+def _check_smoothings(smoothings: str | None, task: Problem, no_baselines: bool) -> None:
     """Label smoothing is a baseline, and only of classification."""
     from glo.errors import ConfigError
     from glo.records import Link

@@ -21,7 +21,7 @@ from glo.provenance import hardware
 from glo.records import TrainingConfig
 from glo.report import loss_figure, progress_figure, save, write_text
 from glo.store import GenerationRecord
-from glo.study import Callback, Study, StudyResult, Trial, discover
+from glo.study import Callback, FrozenTrial, Study, StudyResult, discover
 from glo.tasks import Task, load_task
 
 TASK = "noisy-digits"
@@ -157,7 +157,7 @@ def _search(config: DemoConfig, out: Path, on_progress: OnProgress, executor: Ex
 
 def _compare(
     task: Task,
-    trials: list[Trial],
+    trials: list[FrozenTrial],
     training: TrainingConfig,
     config: DemoConfig,
     on_progress: OnProgress,
@@ -173,7 +173,7 @@ def _compare(
     return rows
 
 
-def _losses(rows: list[ComparisonRow], trials: list[Trial]) -> dict[str, dict[str, Any]]:
+def _losses(rows: list[ComparisonRow], trials: list[FrozenTrial]) -> dict[str, dict[str, Any]]:
     """The rows by name, with the fitness of the discovered loss and the amount of label smoothing."""
     losses = {row.name: row.to_dict() for row in rows}
     fitness = {trial.expression: trial.fitness for trial in trials}

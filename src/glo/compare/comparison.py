@@ -14,11 +14,11 @@ from glo.compare.procedures import OnProgress, run_all
 from glo.compare.protocol import compare
 from glo.compare.rows import ComparisonRow
 from glo.errors import ConfigError
-from glo.execution import ForkingExecutor, InlineExecutor, Where, open_executor, rehearse_for
+from glo.execution import ForkingExecutor, InlineExecutor, Where, open_for, rehearse_for
 from glo.expr import Expr
 from glo.provenance import hardware, versions
 from glo.records import TrainingConfig
-from glo.tasks import Task, load_task, with_label_noise, with_train_fraction
+from glo.tasks import Objective, Problem, Task, load_task, with_label_noise, with_train_fraction
 from glo.tasks.training import training_config
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Comparison:
 
 
 def compare_losses(
-    task: Task | str,
+    task: Problem | str,
     losses: Sequence[str | Expr],
     config: ComparisonConfig | None = None,
     *,
@@ -148,12 +148,15 @@ def compare_losses(
     device: str = "auto",
     cluster: Where = None,
     time_limit: float | None = None,
+    jobs: int = 1,
+    isolate: bool = False,
     on_progress: OnProgress = lambda label, done, total: None,
 ) -> Comparison:
     """Compare losses honestly: each at its own best rate, on fresh seeds and the test split, with the baselines.
 
     Args:
-        task: a `Task`, the name of a built-in one, or "module:attribute".
+        task: a `Task`, the name of a built-in one, or "module:attribute"; or a `glo.tasks.Objective`, which is called for
+            each loss and fresh seed, and chooses its own learning rate.
         losses: by text or name.
         config: how; by default `ComparisonConfig()`.
         training: options of the trainings, e.g. of the search that found a loss; by default the task's own.  `config.steps`
@@ -165,6 +168,7 @@ def compare_losses(
             numbers are the same.
         time_limit: seconds that one training, or a population that is trained together, may take before it is killed; by
             default that of the cluster, here an hour.
+        jobs, isolate: of an objective, as for `Study.search`.
         on_progress: called with a label, how many trainings under it have ended, and how many have been submitted so far.
 
     Raises:
@@ -175,13 +179,13 @@ def compare_losses(
         print(glo.compare_losses("digits", ["baikal", "x*sqrt(y)"]))
     """
     config = config or ComparisonConfig()
-    loaded = task if isinstance(task, Task) else load_task(task, dict(task_options or {}), data_dir)
+    loaded = load_task(task, dict(task_options or {}), data_dir) if isinstance(task, str) else task
     changed = _changed(loaded, config)
     families = contenders(changed, losses, config)
-    given = training or training_config(changed, {})
+    given = training or (training_config(changed, {}) if isinstance(changed, Task) else TrainingConfig())
     lengths = sorted(set(config.steps)) or [given.steps]
     trainings = [given.model_copy(update={"steps": steps}) for steps in lengths]
-    with open_executor(cluster, device, time_limit) as executor:
+    with open_for(changed, cluster, device, time_limit, jobs, isolate) as executor:
         rehearse_for(executor, changed, trainings[0], time_limit)
         procedures = [compare(changed, each, families, config) for each in trainings]
         horizons = [
@@ -205,8 +209,12 @@ def compare_losses(
         )
 
 
-def _changed(task: Task, config: ComparisonConfig) -> Task:
+def _changed(task: Problem, config: ComparisonConfig) -> Problem:
     """The task with the label noise and the fraction of training data that are asked for."""
+    if isinstance(task, Objective):
+        if config.label_noise or config.train_fraction != 1 or config.steps:
+            raise ConfigError("steps, label_noise and train_fraction do nothing for an objective, which has its own data")
+        return task
     if config.label_noise:
         task = with_label_noise(task, config.label_noise, config.seed)
     return with_train_fraction(task, config.train_fraction, config.seed) if config.train_fraction != 1 else task

@@ -19,13 +19,13 @@ from glo.errors import ConfigError
 from glo.evaluation import probe_points, structure
 from glo.expr import Expr, probed_slopes
 from glo.records import Link
-from glo.tasks import Task
+from glo.tasks import Problem
 
 FLAT = 1e-9  # slopes below it at all probe points are rounding errors
 Family = Mapping[str, Expr]  # the variants of one contender, by name; the best on validation is measured on test
 
 
-def contenders(task: Task, losses: Sequence[str | Expr], config: ComparisonConfig) -> dict[str, Family]:
+def contenders(task: Problem, losses: Sequence[str | Expr], config: ComparisonConfig) -> dict[str, Family]:
     """The families to compare, by name; the first is the baseline.
 
     Raises:
@@ -44,7 +44,7 @@ def contenders(task: Task, losses: Sequence[str | Expr], config: ComparisonConfi
     return families
 
 
-def why_constant(loss: Expr, task: Task) -> str | None:
+def why_constant(loss: Expr, task: Problem) -> str | None:
     """Why a loss teaches nothing: it lacks the label or the prediction, or is flat in the prediction.  None if it may."""
     (reason,) = structure([loss])
     if reason is not None:
@@ -53,7 +53,7 @@ def why_constant(loss: Expr, task: Task) -> str | None:
     return "does not change with the prediction y: its derivative is zero" if np.abs(slopes).max() < FLAT else None
 
 
-def baselines(task: Task, smoothings: Sequence[float] = SMOOTHINGS) -> dict[str, Family]:
+def baselines(task: Problem, smoothings: Sequence[float] = SMOOTHINGS) -> dict[str, Family]:
     """Cross-entropy, without and with label smoothing; for regression, squared error."""
     if task.link is Link.IDENTITY:
         return {"mse": {"": mse}}

@@ -18,14 +18,15 @@ from glo.compare.procedures import Procedure, Request
 from glo.compare.rows import ComparisonRow, Contender, rows_of
 from glo.compare.statistics import Sample
 from glo.execution import Batch
-from glo.records import Failure, Result, Training, TrainingConfig, derive_seeds
-from glo.tasks import Task
+from glo.records import Failure, Result, Training, TrainingConfig, TrainingResult, derive_seeds
+from glo.tasks import Objective, Problem
 
+OWN_RATE = 1.0  # stands for the learning rate of an objective, which chooses its own
 EXTENSIONS = 6  # rates that are tried beyond an end of the ladder, at most
 
 
 def compare(
-    task: Task, training: TrainingConfig, families: Mapping[str, Family], config: ComparisonConfig
+    task: Problem, training: TrainingConfig, families: Mapping[str, Family], config: ComparisonConfig
 ) -> Procedure[list[ComparisonRow]]:
     """Choose each contender on validation, measure all on test, and compare each with the first.
 
@@ -36,7 +37,8 @@ def compare(
     Raises:
         TaskError: if the task has no test split; before anything is trained.
     """
-    task.split("test")
+    if not isinstance(task, Objective):
+        task.split("test")
     training = training.model_copy(update={"early_stop": 0.0})
     chosen = yield from choose(task, training, families, config)
     samples = yield from measure(task, training, list(chosen.values()), config)
@@ -44,31 +46,33 @@ def compare(
 
 
 def choose(
-    task: Task, training: TrainingConfig, families: Mapping[str, Family], config: ComparisonConfig
+    task: Problem, training: TrainingConfig, families: Mapping[str, Family], config: ComparisonConfig
 ) -> Procedure[dict[str, Contender]]:
     """The variant and the learning rate of each family with the best mean validation metric over the tuning seeds.
 
     Where the best rate is at an end of the ladder, the ladder is continued for that family's best variant.
     """
     seeds = derive_seeds(config.seed, "tuning", config.tuning_seeds)
-    choices = {name: _Choice(family, config.ladder) for name, family in families.items()}
+    sign = task.direction.sign if isinstance(task, Objective) else 1
+    ladder = (OWN_RATE,) if isinstance(task, Objective) else config.ladder
+    choices = {name: _Choice(family, ladder) for name, family in families.items()}
     for _ in range(1 + EXTENSIONS):
         wanted = [(name, variant, rate) for name, choice in choices.items() for variant, rate in choice.wanted()]
         if not wanted:
             break
         trainings = [Training(families[name][variant], rate) for name, variant, rate in wanted]
         results = yield from _by_seed("choosing learning rates", task, training, trainings, seeds)
-        scores = np.array([[0.0 if isinstance(r, Failure) else _useful(r.validation) for r in row] for row in results])
+        scores = np.array([scores_of(task, row, test=False) for row in results])
         columns = zip(*results, strict=True)
         for (name, variant, rate), score, column in zip(wanted, scores.mean(0).tolist(), columns, strict=True):
-            choices[name].scores[variant, rate] = score
+            choices[name].scores[variant, rate] = sign * score
             choices[name].failures += failures_of(column)
-    return {name: choice.winner() for name, choice in choices.items()}
+    return {name: choice.winner(sign) for name, choice in choices.items()}
 
 
 @dataclass
 class _Choice:
-    """The variants and rates of one family, the scores of those that were tried, and the failures among them."""
+    """The variants and rates of one family, the scores of those that were tried (higher is better), and the failures."""
 
     family: Family
     ladder: tuple[float, ...]
@@ -82,9 +86,10 @@ class _Choice:
         elif beyond := self._beyond():
             yield beyond
 
-    def winner(self) -> Contender:
+    def winner(self, sign: int) -> Contender:
         (variant, rate), score = self._best()
-        return Contender(self.family[variant], variant, rate, score, self._beyond() is not None, self.failures)
+        edge = self._beyond() is not None
+        return Contender(self.family[variant], variant, rate, sign * score, edge, self.failures)
 
     def _best(self) -> tuple[tuple[str, float], float]:
         """The highest score; among ties the first variant at its lowest rate."""
@@ -107,21 +112,39 @@ class _Choice:
 
 
 def measure(
-    task: Task, training: TrainingConfig, contenders: Sequence[Contender], config: ComparisonConfig
+    task: Problem, training: TrainingConfig, contenders: Sequence[Contender], config: ComparisonConfig
 ) -> Procedure[list[Sample]]:
     """The test metric of each contender over fresh seeds; with one seed all see the same weights and batches."""
     trainings = [Training(contender.expression, contender.learning_rate) for contender in contenders]
     seeds = derive_seeds(config.seed, "test", config.repeats)
     results = yield from _by_seed("measuring on test", task, training, trainings, seeds, test=True)
+    values = scores_of(task, [result for row in results for result in row], test=True)
     return [
-        Sample(tuple(0.0 if isinstance(r, Failure) else _useful(r.test) for r in column), failures_of(column, test=True))
-        for column in zip(*results, strict=True)
+        Sample(tuple(values[position :: len(contenders)]), failures_of(column, test=True))
+        for position, column in enumerate(zip(*results, strict=True))
     ]
+
+
+def scores_of(task: Problem, results: Sequence[Result], test: bool) -> list[float]:
+    """The scores of trainings, and what one that failed counts: 0, or of an objective the worst of the others.
+
+    Args:
+        test: whether those on the test split are meant; an objective that has none is compared on its validation score.
+    """
+    if not isinstance(task, Objective):
+        measured = [None if isinstance(r, Failure) else r.test if test else r.validation for r in results]
+        return [max(0.0, value or 0.0) for value in measured]  # r2 can be any negative number
+    ran = [r if isinstance(r, TrainingResult) and not r.diverged else None for r in results]
+    scores = [None if r is None else r.test if test and r.test is not None else r.validation for r in ran]
+    known = [score for score in scores if score is not None]
+    sign = task.direction.sign
+    worst = min(known, key=lambda score: sign * score, default=0.0)
+    return [worst if score is None else score for score in scores]
 
 
 def _by_seed(
     label: str,
-    task: Task,
+    task: Problem,
     training: TrainingConfig,
     trainings: Sequence[Training],
     seeds: Sequence[int],
@@ -135,8 +158,3 @@ def _by_seed(
 
 def _rounded(rate: float) -> float:
     return float(f"{rate:.6g}")
-
-
-def _useful(metric: float | None) -> float:
-    """A metric as it counts: at least 0, since r2 can be any negative number."""
-    return max(0.0, metric or 0.0)

@@ -35,7 +35,7 @@ class SeedAverage:
     def submit(self, candidates: Mapping[int, Expr]) -> None:
         """Start to evaluate candidates, by number."""
         self._known |= {number: {} for number in candidates}
-        jobs: dict[Key, Job] = {(n, seed): Job(e, seed) for n, e in candidates.items() for seed in self._seeds}
+        jobs: dict[Key, Job] = {(n, seed): Job(e, seed, n) for n, e in candidates.items() for seed in self._seeds}
         self._evaluator.submit(jobs)
 
     def next(self) -> dict[int, Outcome]:

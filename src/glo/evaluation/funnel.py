@@ -14,7 +14,7 @@ from glo.evaluation.training import TrainingEvaluator
 from glo.execution import Executor, result_key
 from glo.expr import Expr, fingerprint
 from glo.records import FunnelConfig, FunnelCounts, Job, Outcome, Stage, StageCount, Status, TrainingConfig, new_counts
-from glo.tasks import Task
+from glo.tasks import Objective, Problem
 
 Entry = tuple[str, str]  # of the cache: context and fingerprint
 
@@ -32,16 +32,18 @@ class Funnel:
         executor: where networks are trained.
         cache: knows outcomes of other studies.
         counts: where to count; several funnels of one study may share it.
+        max_failures: of an objective, how many trials in a row may fail.
     """
 
     def __init__(
         self,
-        task: Task,
+        task: Problem,
         training: TrainingConfig,
         config: FunnelConfig,
         executor: Executor,
         cache: Cache | None = None,
         counts: FunnelCounts | None = None,
+        max_failures: int | None = None,
     ) -> None:
         self.counts = new_counts() if counts is None else counts
         self.points = probe_points(task.link, task.soft)
@@ -51,8 +53,10 @@ class Funnel:
             self._checks.append((Stage.DERIVATIVE, finite_derivative(self.points)))
         if config.descent:
             self._checks.append((Stage.DESCENT, DescentProbe(task.link, task.classes, training)))
-        self._evaluator = TrainingEvaluator(task, training, executor, self.counts)
+        self._evaluator = TrainingEvaluator(task, training, executor, self.counts, max_failures)
         self._task, self._training, self._config, self._device = task, training, config, executor.device
+        # Whether a trial of an objective is given up depends on the trials before it.
+        self._reusable = set(REUSABLE) - ({Status.STOPPED} if isinstance(task, Objective) else set())
         self._contexts: dict[int, str] = {}  # by seed
         self._ready: dict[Key, Outcome] = {}
         self._entries: dict[Key, Entry] = {}  # of the jobs that are checked or trained
@@ -91,6 +95,10 @@ class Funnel:
             passing = [expression for expression, reason in zip(passing, reasons, strict=True) if reason is None]
         passed = set(passing)
         return [fingerprint(e, self.points) if e in passed else None for e in expressions]
+
+    def learn(self, outcomes: Sequence[Outcome]) -> None:
+        """Take note of recorded outcomes; see `TrainingEvaluator.learn`."""
+        self._evaluator.learn(outcomes)
 
     def take_counts(self) -> FunnelCounts:
         """The counts since the last call."""
@@ -148,7 +156,7 @@ class Funnel:
             if (entry := self._entries.pop(key, None)) is None:
                 continue  # rejected before the cache
             self._ready |= {other: _renamed(outcome, job) for other, job in self._waiting.pop(entry).items()}
-            if outcome.status in REUSABLE:
+            if outcome.status in self._reusable:
                 learned.setdefault(entry[0], {})[entry[1]] = outcome
         if learned:
             self._cache.remember(learned)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from glo.records import (
     TrainingResult,
     new_counts,
 )
-from glo.tasks import Task
+from glo.tasks import Objective, Problem
 
 
 @dataclass
@@ -46,13 +47,22 @@ class TrainingEvaluator:
         training: how, with the ladder of learning rates.
         executor: where.
         counts: where trainings, early stops and seconds are counted.
+        max_failures: of an objective, how many trials in a row may fail, for whatever reasons.
     """
 
-    def __init__(self, task: Task, training: TrainingConfig, executor: Executor, counts: FunnelCounts | None = None) -> None:
+    def __init__(
+        self,
+        task: Problem,
+        training: TrainingConfig,
+        executor: Executor,
+        counts: FunnelCounts | None = None,
+        max_failures: int | None = None,
+    ) -> None:
         self._task, self._training, self._executor = task, training, executor
         self._counts = new_counts() if counts is None else counts
         self._points = probe_points(task.link, task.soft)
-        self._failures = RepeatedFailures()
+        self._failures = RepeatedFailures(max_failures)
+        self._earlier: dict[int, list[float]] = {}  # what trials of an objective have reported, by step
         self._pending: dict[int, _Pending] = {}
         self._submitted = 0
 
@@ -64,11 +74,22 @@ class TrainingEvaluator:
         if not jobs:
             return
         ladder = self._training.learning_rates
-        trainings = [Training(job.expression, rate) for job in jobs.values() for rate in ladder]
+        trainings = [Training(job.expression, rate, job.number) for job in jobs.values() for rate in ladder]
         seeds = [job.seed for job in jobs.values() for _ in ladder]
         self._pending[self._submitted] = _Pending(dict(jobs), time.perf_counter())
-        self._executor.submit(self._submitted, Batch(self._task, self._training, trainings, seeds))
+        self._executor.submit(self._submitted, self._batch(trainings, seeds))
         self._submitted += 1
+
+    def learn(self, outcomes: Sequence[Outcome]) -> None:
+        """Take note of what trials of an objective have reported, by which later ones are given up."""
+        for outcome in outcomes:
+            for step, value in outcome.reports:
+                if not math.isnan(value):
+                    self._earlier.setdefault(step, []).append(value)
+
+    def _batch(self, trainings: list[Training], seeds: list[int]) -> Batch:
+        earlier = {step: tuple(values) for step, values in self._earlier.items()} or None
+        return Batch(self._task, self._training, trainings, seeds, earlier=earlier)
 
     def next(self) -> dict[Key, Outcome]:
         while True:
@@ -87,14 +108,16 @@ class TrainingEvaluator:
         pending.results |= results
         keys = list(pending.jobs)
         outcomes: dict[Key, Outcome] = {}
+        traces: dict[Key, str] = {}
         for index in sorted({position // rates for position in results}):
             positions = range(rates * index, rates * (index + 1))
             if all(position in pending.results for position in positions):
                 ladder = [pending.results[position] for position in positions]
                 outcomes[keys[index]] = self._outcome(pending.jobs[keys[index]], ladder)
+                traces[keys[index]] = ladder[0].trace if isinstance(ladder[0], Failure) else ""
         pending.outcomes |= outcomes
-        for outcome in outcomes.values():
-            self._failures.count(outcome)
+        for key, outcome in outcomes.items():
+            self._failures.count(outcome, traces[key])
         if len(pending.outcomes) == len(pending.jobs):
             del self._pending[number]
             self._failures.check(list(pending.outcomes.values()))
@@ -104,6 +127,8 @@ class TrainingEvaluator:
     def _outcome(self, job: Job, results: Sequence[Result]) -> Outcome:
         """The best of the ladder."""
         text, mark = str(job.expression), fingerprint(job.expression, self._points)
+        if isinstance(self._task, Objective):
+            return _judged(text, mark, results[0])
         ladder = zip(results, self._training.learning_rates, strict=True)
         ran = [(result, rate) for result, rate in ladder if isinstance(result, TrainingResult)]
         if not ran:
@@ -125,3 +150,14 @@ class TrainingEvaluator:
         failed = sum(outcome.status in (Status.DIVERGED, *FAILED) for outcome in outcomes)
         self._counts[Stage.EARLY_STOP].add(StageCount(len(outcomes), stopped))
         self._counts[Stage.TRAINING].add(StageCount(len(outcomes) - stopped, failed, seconds))
+
+
+def _judged(text: str, mark: str, result: Result) -> Outcome:
+    """The outcome of a trial of an objective: its fitness is what the user's function has returned."""
+    if isinstance(result, Failure):
+        return Outcome(text, mark, result.status, Stage.TRAINING, result.reason)
+    if result.diverged:
+        return Outcome(text, mark, Status.DIVERGED, Stage.TRAINING, result.reason, reports=result.curve)
+    if result.stopped:
+        return Outcome(text, mark, Status.STOPPED, Stage.EARLY_STOP, result.reason, result.validation, None, result.curve)
+    return Outcome(text, mark, Status.TRAINED, Stage.TRAINING, "", result.validation, None, result.curve)

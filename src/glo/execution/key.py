@@ -6,10 +6,10 @@ from typing import Any
 
 from glo.provenance import versions
 from glo.records import TrainingConfig, digest
-from glo.tasks import Task
+from glo.tasks import Problem
 
 
-def result_key(task: Task, training: TrainingConfig, seed: int, device: str, **more: Any) -> str:
+def result_key(task: Problem, training: TrainingConfig, seed: int, device: str, **more: Any) -> str:
     """A digest of all that a training's result depends on: 16 hexadecimal digits.
 
     Args:

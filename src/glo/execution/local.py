@@ -12,8 +12,8 @@ from glo.errors import ConfigError
 from glo.execution.children import Children, Died, Overdue, can_fork, import_before_forking, spare_processes
 from glo.execution.parts import Part, parts_of
 from glo.execution.protocol import Batch, Executor, Key
+from glo.execution.work import train_part
 from glo.records import Result, TrainingConfig
-from glo.training import train_networks
 from glo.training.memory import budget
 
 TIME_LIMIT = 3600.0  # seconds that a training may take unless another limit is given, here as on a cluster
@@ -146,7 +146,7 @@ def check_time_limit(seconds: float) -> None:
 
 def _train(part: Part, device: str) -> list[Result]:
     batch = part.batch
-    return train_networks(batch.task, part.trainings, batch.config, part.seed, device, batch.test, part.together)
+    return train_part(batch.task, part.trainings, batch.config, part.seed, device, batch.test, part.together, batch.earlier)
 
 
 class _Memory:

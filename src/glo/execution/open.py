@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from glo.errors import ConfigError
+from glo.execution.children import can_fork
 from glo.execution.dask import ClusterConfig, cluster_executor, read_cluster
-from glo.execution.local import TIME_LIMIT, check_time_limit, local_executor
+from glo.execution.dask.config import LocalConfig
+from glo.execution.local import TIME_LIMIT, ForkingExecutor, InlineExecutor, check_time_limit, local_executor
 from glo.execution.protocol import Executor
+from glo.tasks import Problem, Task
 from glo.training import choose_device
 
 # None for this machine; a cluster by text, file or configuration; or an executor that is open already.
@@ -45,6 +48,48 @@ def open_executor(where: Where = None, device: str = "auto", time_limit: float |
     chosen = local_executor(choose_device(device), time_limit=time_limit or TIME_LIMIT) if where is None else where
     with closing(chosen) as executor:
         yield executor
+
+
+@contextmanager
+def open_for(
+    problem: Problem,
+    where: Where = None,
+    device: str = "auto",
+    time_limit: float | None = None,
+    jobs: int = 1,
+    isolate: bool = False,
+) -> Iterator[Executor]:
+    """The executor that suits a problem: as `open_executor` for a task.
+
+    An objective is called in this process, one trial at a time; with several jobs, with `isolate` or with a time limit, each
+    trial has a process of its own that can be killed.  These are forked, or, where that is not safe because of a GPU, those
+    of a cluster on this machine, with one GPU each.
+
+    Args:
+        jobs: how many trials of an objective are under way at once.
+        isolate: whether each has its own process.
+    """
+    if isinstance(problem, Task) or where is not None:
+        if jobs != 1 or isolate:
+            what = "a task, which glo trains in processes of its own" if isinstance(problem, Task) else "a cluster"
+            raise ConfigError(f"jobs and isolate are for an objective on this machine, not for {what}")
+        with open_executor(where, device, time_limit) as executor:
+            yield executor
+        return
+    if jobs < 1:
+        raise ConfigError(f"jobs are 1 or more, not {jobs}")
+    if device not in ("auto", "cpu"):
+        raise ConfigError(f"device '{device}' does nothing for an objective, which chooses its own: leave it out")
+    limit = TIME_LIMIT if time_limit is None else time_limit
+    if jobs == 1 and not isolate and time_limit is None:
+        with closing(InlineExecutor()) as executor:
+            yield executor
+    elif can_fork("cpu"):
+        with closing(ForkingExecutor(jobs, limit)) as executor:
+            yield executor
+    else:
+        with cluster_executor(LocalConfig(workers=jobs, time_limit=limit), "cpu") as executor:
+            yield executor
 
 
 def _refuse_unused(executor: Executor, device: str, time_limit: float | None) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from glo.execution.protocol import Batch, Key
+from glo.execution.work import is_population
 from glo.records import Result, Training
-from glo.training import trains_together
 
 SMALLEST_PART = 4  # fewer networks take hardly less time together (docs/decisions/0011-processes.md)
 
@@ -54,7 +54,7 @@ def parts_of(key: Key, batch: Batch, device: str | torch.device, slots: int) -> 
         device: where it will be trained; it decides whether networks are trained together.
         slots: how many parts can be trained at once now; a batch is split into as many parts as keep them busy.
     """
-    together = trains_together(batch.task, device)
+    together = is_population(batch.task, device)
     return [Part(key, batch, tuple(positions), together) for positions in split(batch.seeds, together, slots)]
 
 

@@ -12,8 +12,9 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from glo.execution.trial import Reports
 from glo.records import Result, Training, TrainingConfig
-from glo.tasks import Task
+from glo.tasks import Problem, Task
 
 Key = Hashable
 
@@ -23,27 +24,29 @@ class Batch:
     """Trainings that are submitted together; an executor may train those of one seed as one population.
 
     Attributes:
-        task: model and data.
+        task: model and data; or an objective, which takes their place.
         config: how each network is trained; the ladder of learning rates is not used, each training has its own rate.
         trainings: what to train; at least one.
         seeds: one for each training: of its initial weights, batches and dropout.
         test: whether to measure on the test split too.
+        earlier: what earlier trials of an objective have reported, by step.
 
     Raises:
         ValueError: if there is no training, or not one seed for each.
         TaskError: if the test split is needed and the task has none.
     """
 
-    task: Task
+    task: Problem
     config: TrainingConfig
     trainings: Sequence[Training]
     seeds: Sequence[int]
     test: bool = False
+    earlier: Reports | None = None
 
     def __post_init__(self) -> None:
         if not self.trainings or len(self.trainings) != len(self.seeds):
             raise ValueError(f"a batch needs a training and one seed for each, not {len(self.trainings)}, {len(self.seeds)}")
-        if self.test or (self.config.curve_every and self.config.curve_on == "test"):
+        if isinstance(self.task, Task) and (self.test or (self.config.curve_every and self.config.curve_on == "test")):
             self.task.split("test")
 
     def __len__(self) -> int:

@@ -7,11 +7,11 @@ from glo.execution.children import Died, Overdue, can_fork, in_processes
 from glo.execution.local import TIME_LIMIT
 from glo.execution.protocol import Executor
 from glo.records import TrainingConfig
-from glo.tasks import Task
+from glo.tasks import Objective, Problem
 from glo.training import local_device, rehearse
 
 
-def rehearse_for(executor: Executor, task: Task, config: TrainingConfig, time_limit: float | None = None) -> None:
+def rehearse_for(executor: Executor, task: Problem, config: TrainingConfig, time_limit: float | None = None) -> None:
     """Train a network with the standard loss for a few steps, on the executor's device if this machine has it.
 
     Args:
@@ -20,6 +20,8 @@ def rehearse_for(executor: Executor, task: Task, config: TrainingConfig, time_li
     Raises:
         UserCodeError, TaskError: as `glo.training.rehearse`, or if the training hangs or ends its process.
     """
+    if isinstance(task, Objective):  # its first trial shows its errors
+        return
     device = local_device(executor.device)
     if not can_fork(device):
         rehearse(task, config, device)

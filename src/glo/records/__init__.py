@@ -2,6 +2,7 @@
 
 from glo.records.config import Config, validated
 from glo.records.digest import digest
+from glo.records.direction import Direction
 from glo.records.funnel import FunnelConfig
 from glo.records.link import Link
 from glo.records.outcome import FunnelCounts, Job, Outcome, PhaseKind, Stage, StageCount, Status, new_counts
@@ -10,7 +11,7 @@ from glo.records.toml import read_toml
 from glo.records.training import BINS, Failure, Rate, Result, Training, TrainingConfig, TrainingResult
 
 __all__ = [
-    "BINS", "Config", "Failure", "FunnelConfig", "FunnelCounts", "Job", "Link", "Outcome", "PhaseKind", "Rate", "Result",
-    "Stage", "StageCount", "Status", "Training", "TrainingConfig", "TrainingResult", "derive_seed", "derive_seeds", "digest",
-    "generator", "new_counts", "read_toml", "validated",
+    "BINS", "Config", "Direction", "Failure", "FunnelConfig", "FunnelCounts", "Job", "Link", "Outcome", "PhaseKind", "Rate",
+    "Result", "Stage", "StageCount", "Status", "Training", "TrainingConfig", "TrainingResult", "derive_seed", "derive_seeds",
+    "digest", "generator", "new_counts", "read_toml", "validated",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from glo.expr import Expr
@@ -47,10 +47,12 @@ class Job:
     Attributes:
         expression: the loss is minus its sum over classes.
         seed: of the initial weights, batches and dropout.
+        number: of the candidate in its study; no result depends on it.
     """
 
     expression: Expr
     seed: int
+    number: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,9 @@ class Outcome:
         status: how the candidate ended.
         stage: the stage of the funnel that decided.
         reason: why it was not trained to the end; empty if it was.
-        fitness: validation metric, higher is better; 0 for an invalid candidate.
+        fitness: validation metric, higher is better and 0 for an invalid candidate; or what an objective has returned.
         learning_rate: the rate of the ladder that reached the fitness.
+        reports: (step, value) pairs that an objective has reported.
     """
 
     expression: str
@@ -74,6 +77,7 @@ class Outcome:
     reason: str = ""
     fitness: float = 0.0
     learning_rate: float | None = None
+    reports: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -55,10 +55,17 @@ class TrainingConfig(Config):
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """One network to train: a loss and a learning rate."""
+    """One network to train.
+
+    Attributes:
+        expression: of its loss.
+        learning_rate: of its training; an objective has its own, and does not look at this one.
+        number: of the candidate in its study, which an objective may look at; no result depends on it.
+    """
 
     expression: Expr
     learning_rate: float
+    number: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,7 @@ class TrainingResult:
         validation: metric on the validation split; 0 if it diverged.
         diverged: whether outputs, the loss or the metric are NaN or infinite.
         stopped: whether it was stopped early, at chance.
-        curve: (step, metric) pairs, if asked for (`TrainingConfig.curve_every`).
+        curve: (step, metric) pairs, if asked for (`TrainingConfig.curve_every`), or as an objective has reported them.
         test: metric on the test split, if asked for.
         histogram: how many of the predictions on the test split lie in each of `BINS` equal parts of [0, 1], with `test`.
         reason: why it counts as diverged, where it is not for its outputs or its loss.
@@ -96,10 +103,12 @@ class Failure:
     Attributes:
         status: `Status.CRASHED` or `Status.TIMED_OUT`.
         reason: in words.
+        trace: the traceback of the user's code, where there is one.
     """
 
     status: Status
     reason: str
+    trace: str = field(default="", compare=False)
 
 
 Result = TrainingResult | Failure

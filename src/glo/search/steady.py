@@ -27,15 +27,15 @@ class SteadyStateSearch:
 
     Args:
         config, seed, screen: as for `GeneticSearch`; `config.elites` is not used.
-        generations: the number of candidates is `generations * config.population`.
+        candidates: how many to ask for in all.
 
     Raises:
         ConfigError: for `config.viable` without a screen.
     """
 
-    def __init__(self, config: GeneticConfig, seed: int, generations: int, screen: Screen | None = None) -> None:
+    def __init__(self, config: GeneticConfig, seed: int, candidates: int, screen: Screen | None = None) -> None:
         self._size, self._seed = config.population, seed
-        self._total = generations * config.population
+        self._total = candidates
         self._breeding = Breeding(config, screen)
         self._asked = self._told = 0
         self._first: list[Expr] = []

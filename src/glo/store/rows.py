@@ -151,6 +151,7 @@ def _outcome_values(outcome: Outcome) -> dict[str, Any]:
         "stage": outcome.stage.value,
         "fitness": float(outcome.fitness) + 0.0,  # SQLite has no -0.0
         "learning_rate": None if rate is None else float(rate) + 0.0,
+        "reports": json.dumps(outcome.reports),
     }
 
 
@@ -163,4 +164,5 @@ def _outcome(values: Mapping[str, Any]) -> Outcome:
         values["reason"],
         values["fitness"],
         values["learning_rate"],
+        tuple((step, value) for step, value in json.loads(values["reports"])),
     )

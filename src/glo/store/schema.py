@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Float, ForeignKey, Integer, MetaData, String, Table, Text
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 metadata = MetaData()
 
 
@@ -47,6 +47,7 @@ def _outcome_columns() -> list[Column]:
         Column("reason", Text, nullable=False),
         Column("fitness", Float, nullable=False),
         Column("learning_rate", Float),
+        Column("reports", Text, nullable=False),  # JSON
         _seal(),
     ]
 

@@ -10,7 +10,7 @@ from glo.errors import ConfigError
 from glo.expr import Expr
 from glo.study.config import StudyConfig
 from glo.study.result import StudyResult
-from glo.tasks import Task
+from glo.tasks import Objective, Problem
 
 if TYPE_CHECKING:
     from glo.compare import Comparison, ComparisonConfig
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def compare_found(
     result: StudyResult,
-    task: Task,
+    task: Problem,
     losses: Sequence[str | Expr],
     config: ComparisonConfig | None,
     finalists: int,
@@ -45,12 +45,14 @@ def compare_found(
     return replace(comparison, warnings=_differences(result.config, task, lengths) + comparison.warnings)
 
 
-def _differences(search: StudyConfig, task: Task, lengths: Sequence[int]) -> list[str]:
+def _differences(search: StudyConfig, task: Problem, lengths: Sequence[int]) -> list[str]:
     """In which ways the trainings differ from those of the search, a sentence for each."""
     texts: list[str] = []
-    others = [str(steps) for steps in lengths if steps != search.training.steps]
+    others = [str(steps) for steps in lengths if steps != search.training.steps and not isinstance(task, Objective)]
     if others:
         texts.append(f"trained for {' and '.join(others)} steps; the search used {search.training.steps}")
+    if isinstance(task, Objective):
+        texts.append("an objective without a test score is compared on its validation score, with fresh seeds")
     if task.digest() != search.task.digest:
         texts.append(f"the data, model or metric of task '{task.name}' are not those of the search: they have changed since")
     return texts

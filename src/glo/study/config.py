@@ -12,22 +12,24 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from glo import records
 from glo.errors import ConfigError
 from glo.expr import parse
-from glo.records import Config, FunnelConfig, Link, PhaseKind, TrainingConfig, read_toml
+from glo.records import Config, Direction, FunnelConfig, Link, PhaseKind, TrainingConfig, read_toml
 from glo.search import CoefficientConfig, EnumerationConfig, GeneticConfig, enumerable, tuned_positions
+from glo.tasks import Objective, TaskSource, load_objective
 
 if TYPE_CHECKING:
-    from glo.tasks import Task
+    from glo.tasks import Problem
 
 
 class TaskConfig(Config):
     """Which task a study is for.
 
     Attributes:
-        name: of the task; module:attribute for one of the user's own.
+        name: of the task or objective; module:attribute for one of the user's own.
         options: with which it was loaded by name.
         digest: of its data, model and metric (`Task.digest`).
         link: of the task; a loss that is handed out needs it.
         by_name: whether the task can be loaded by its name; a `Task` object of a script cannot.
+        objective: whether it is an objective, which has classes, a direction and perhaps a version.
     """
 
     name: str
@@ -35,6 +37,13 @@ class TaskConfig(Config):
     digest: str = ""
     link: Link = Link.SOFTMAX
     by_name: bool = True
+    objective: bool = False
+    classes: int = 0
+    direction: Direction = Direction.MAXIMIZE
+    version: str = ""
+
+
+TRIALS = 100  # of an objective
 
 
 class StudyConfig(Config):
@@ -47,6 +56,8 @@ class StudyConfig(Config):
         phases: what the study does, one after the other: "genetic", "enumeration", "coefficients" (which then ends with a
             confirmation on fresh seeds), "own" (a search that the user gives).
         generations: of the genetic phase.
+        trials: candidates of a steady-state phase; None for `generations` times
+            `genetic.population`, or 100 of an objective.
         repeats: seeds over which the fitness of every candidate is averaged.
     """
 
@@ -57,6 +68,7 @@ class StudyConfig(Config):
         PhaseKind.GENETIC,
     )
     generations: PositiveInt = 20
+    trials: PositiveInt | None = None
     repeats: PositiveInt = 1
     genetic: GeneticConfig = GeneticConfig()
     coefficients: CoefficientConfig = CoefficientConfig()
@@ -73,7 +85,14 @@ class StudyConfig(Config):
             raise ConfigError("there is nothing to tune: give an expression, or search first")
         if PhaseKind.COEFFICIENTS in self.phases and self.coefficients.expression:
             tuned_positions(parse(self.coefficients.expression), self.coefficients.which, self.on_ladder)
+        if self.trials is not None and not self.genetic.steady_state:
+            raise ConfigError("trials are for a steady-state search: add --steady-state, or give generations instead")
         return self
+
+    @property
+    def candidates(self) -> int:
+        """How many candidates a steady-state phase asks for."""
+        return self.trials or (TRIALS if self.task.objective else self.generations * self.genetic.population)
 
     @property
     def on_ladder(self) -> bool:
@@ -91,7 +110,8 @@ class StudyConfig(Config):
         if PhaseKind.ENUMERATION in self.phases or PhaseKind.OWN in self.phases:
             return None
         tuning = self.coefficients.iterations + 1 if PhaseKind.COEFFICIENTS in self.phases else 0
-        return (self.generations if PhaseKind.GENETIC in self.phases else 0) + tuning
+        shown = -(-self.candidates // self.genetic.population) if self.genetic.steady_state else self.generations
+        return (shown if PhaseKind.GENETIC in self.phases else 0) + tuning
 
 
 # "paper" is section III to the letter: the defaults of GeneticConfig, a coefficient for each node, plain CMA-ES, one
@@ -112,6 +132,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+# An objective trains as it likes: each candidate once, and the search does not wait for the slowest of a generation.
+FOR_OBJECTIVES: dict[str, Any] = {"genetic": {"steady_state": True}}
+ONE_TRAINING: dict[str, Any] = {"training": {"learning_rates": [1.0], "early_stop": 0.0}}
+LOSS_OPTIONS = ("class_reduction", "eps")  # of the training; they are part of the loss
+
 # Options that have a place of their own, where alone they are read.
 SET_ELSEWHERE = {
     "task": "--task, in Python the argument task",
@@ -126,7 +151,7 @@ SET_ELSEWHERE = {
 
 
 def compose(
-    task: Task,
+    task: Problem,
     preset: str = "default",
     file: str | Path | None = None,
     settings: Sequence[str] = (),
@@ -136,7 +161,7 @@ def compose(
     """Compose a configuration; a later layer wins: task, `defaults`, preset, file, settings, `overrides`.
 
     Args:
-        task: the loaded task, whose own training options come first.
+        task: the loaded task, whose own training options come first; or an objective.
         preset: "default" or "paper".
         file: a TOML file with the tables genetic, coefficients, enumeration, training, funnel.
         settings: texts such as "training.steps=100"; values are TOML, a bare word is a string.
@@ -148,7 +173,8 @@ def compose(
     if preset not in PRESETS:
         raise ConfigError(f"there is no preset '{preset}'; presets are {', '.join(PRESETS)}")
     values: dict[str, Any] = {"training": dict(task.training), "preset": preset}
-    for layer in (defaults or {}, PRESETS[preset], *given_layers(file, settings), overrides or {}):
+    own = (FOR_OBJECTIVES, ONE_TRAINING) if isinstance(task, Objective) else ()
+    for layer in (defaults or {}, PRESETS[preset], *own, *given_layers(file, settings), overrides or {}):
         _merge(values, layer)
     _merge(values, {"task": task_config(task).model_dump(mode="json")})
     config = validated(values)
@@ -210,6 +236,10 @@ def _unused(config: StudyConfig) -> dict[str, str]:
         "training.curve_every": (True, "a study keeps no curves; glo evaluate --curve-every shows one"),
         "training.curve_on": (True, "a study keeps no curves; glo evaluate --curve-every shows one"),
     }  # fmt: skip
+    if config.task.objective:
+        others = [name for name in TrainingConfig.model_fields if name not in LOSS_OPTIONS]
+        conditions |= {f"training.{name}": (True, "an objective trains as it likes") for name in others}
+        conditions["generations"] = (genetic.steady_state, "a steady-state search has trials")
     return {option: reason for option, (useless, reason) in conditions.items() if useless}
 
 
@@ -222,11 +252,36 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def task_config(task: Task) -> TaskConfig:
-    """What a study records of its task."""
+def task_config(task: Problem) -> TaskConfig:
+    """What a study records of its task or objective."""
+    if isinstance(task, Objective):
+        return TaskConfig(
+            name=task.source.name if task.source else task.name, digest=task.digest(), link=task.link,
+            by_name=task.source is not None, objective=True, classes=task.classes, direction=task.direction,
+            version=task.version,
+        )  # fmt: skip
     name = task.source.name if task.source else task.name
     options = dict(task.source.options) if task.source else {}
     return TaskConfig(name=name, options=options, digest=task.digest(), link=task.link, by_name=task.source is not None)
+
+
+def given_again(recorded: TaskConfig, given: Any) -> Any:
+    """What a recorded study is for: the given task, or the recorded name of one; a given function is its objective."""
+    if recorded.objective and given is not None and not isinstance(given, str | Objective):
+        return Objective(given, recorded.link, recorded.classes, recorded.direction, version=recorded.version)
+    return given or recorded.name
+
+
+def objective_by_name(recorded: TaskConfig) -> Objective:
+    """The objective that a study was recorded with; its module is imported.
+
+    Raises:
+        TaskError: if there is no such function.
+    """
+    return Objective(
+        load_objective(recorded.name), recorded.link, recorded.classes, recorded.direction, version=recorded.version,
+        source=TaskSource(recorded.name, {}, None),
+    )  # fmt: skip
 
 
 def changed(config: StudyConfig, *layers: Mapping[str, Any]) -> StudyConfig:

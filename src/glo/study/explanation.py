@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from glo.records import Stage, Status
 
 if TYPE_CHECKING:
-    from glo.study.result import Trial
+    from glo.study.result import FrozenTrial
 
 ADVICE = {
     Status.REJECTED: "search longer, with a larger population or more generations",
@@ -20,7 +20,7 @@ ADVICE = {
 }
 
 
-def explained(trials: Sequence[Trial]) -> str:
+def explained(trials: Sequence[FrozenTrial]) -> str:
     """What became of the candidates of a study without a trained one, the most frequent first, and what to change."""
     if not trials:
         return "no candidate was evaluated"

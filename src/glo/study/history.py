@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from glo.expr import Expr, parse
-from glo.records import FunnelCounts, PhaseKind, Stage, StageCount, Status, new_counts
+from glo.records import Direction, FunnelCounts, PhaseKind, Stage, StageCount, Status, new_counts
 from glo.store import GenerationRecord
 from glo.study.config import StudyConfig
+
+CHANGED = "the code or the configuration has changed: use the recorded version, or start a new study"
 
 
 class Ranked(Protocol):
@@ -29,7 +31,7 @@ class Ranked(Protocol):
 AnyRanked = TypeVar("AnyRanked", bound=Ranked)
 
 
-def rank(outcomes: Sequence[AnyRanked]) -> list[AnyRanked]:
+def rank(outcomes: Sequence[AnyRanked], direction: Direction = Direction.MAXIMIZE) -> list[AnyRanked]:
     """The trained ones, each fingerprint once, best first.
 
     Equal fitness: the smaller expression first, then the earlier one.
@@ -38,7 +40,7 @@ def rank(outcomes: Sequence[AnyRanked]) -> list[AnyRanked]:
     for outcome in outcomes:
         if outcome.status is Status.TRAINED:
             distinct.setdefault(outcome.fingerprint, outcome)
-    return sorted(distinct.values(), key=lambda o: (-o.fitness, parse(o.expression).nodes))
+    return sorted(distinct.values(), key=lambda o: (-direction.sign * o.fitness, parse(o.expression).nodes))
 
 
 def asked_digest(asked: Sequence[Expr]) -> str:

@@ -6,25 +6,26 @@ time; a steady-state search is told single outcomes as they arrive.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from glo.errors import LostStoreError, ReplayError
 from glo.evaluation import Funnel, SeedAverage, fair_early_stop
 from glo.execution import Executor
 from glo.expr import Expr
-from glo.records import Outcome, TrainingConfig, new_counts
+from glo.records import Outcome, Status, TrainingConfig, new_counts
 from glo.search import Search, SteadyStateSearch
 from glo.store import GenerationRecord, Store
+from glo.study.arrivals import Arrivals
 from glo.study.config import StudyConfig
-from glo.study.history import asked_digest
+from glo.study.history import CHANGED, asked_digest
 from glo.study.phases import Phase, phases
-from glo.tasks import Task
+from glo.tasks import Problem, Task
 
-CHANGED = "the code or the configuration has changed: use the recorded version, or start a new study"
 Records = Generator[GenerationRecord, None, None]
 
 
@@ -52,24 +53,26 @@ class Loop:
     Attributes:
         name: of the study; the caller holds its lock.
         config: of the study.
-        task: the loaded task.
+        task: the loaded task, or an objective.
         store: where the study is recorded; also the cache of known outcomes.
         executor: where networks are trained.
         slots: of a steady-state search, how many candidates are under way at once; None for as many as keep the executor
             busy.
         listener: is told of outcomes and generations.
         own: the user's search, if a phase has one.
+        max_failures: of an objective, how many trials in a row may fail.
         history: all generations so far; of a steady-state phase all arrivals, each a generation of one.
     """
 
     name: str
     config: StudyConfig
-    task: Task
+    task: Problem
     store: Store
     executor: Executor
     slots: int | None = None
     listener: Listener = field(default_factory=Listener)
     own: Search | None = None
+    max_failures: int | None = None
     history: list[GenerationRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -89,17 +92,12 @@ class Loop:
         """
         training = fair_early_stop(self.task, self.config.training, self.config.seed, self.executor)
         self.config = self.config.model_copy(update={"training": training})
-        screen = self._funnel(self.config.training).screen
+        screen = self.funnel(self.config.training).screen
         for phase in phases(self.config, screen, self.history, self.own):
             records = self._arrivals if isinstance(phase.search, SteadyStateSearch) else self._generations
             with closing(records(phase)) as generations:
                 for record in generations:
-                    if self._replays:
-                        self.listener.on_replay(record)
-                    else:
-                        self._record(record)
-                        self.listener.on_generation(record)
-                    self.history.append(record)
+                    self.keep(record, phase)
                     if self.listener.stopped():
                         return self.history
         if self._replays:
@@ -108,6 +106,16 @@ class Loop:
                 f"{len(self._recorded)}: {CHANGED}"
             )
         return self.history
+
+    def keep(self, record: GenerationRecord, phase: Phase) -> None:
+        """Add a generation to the history; a new one is recorded first."""
+        if self._replays:
+            self.listener.on_replay(record)
+        else:
+            self._record(record)
+            self.listener.on_generation(record)
+        self.history.append(record)
+        self.funnel(phase.training).learn(record.outcomes)
 
     def _record(self, record: GenerationRecord) -> None:
         try:
@@ -121,16 +129,18 @@ class Loop:
         """Whether the next generation is recorded already."""
         return len(self.history) < len(self._recorded)
 
-    def _funnel(self, training: TrainingConfig) -> Funnel:
+    def funnel(self, training: TrainingConfig) -> Funnel:
         """The funnel of this study for a way of training; all of them count together."""
         key = training.model_dump_json()
         if key not in self._funnels:
-            self._funnels[key] = Funnel(self.task, training, self.config.funnel, self.executor, self.store, self._counts)
+            self._funnels[key] = Funnel(
+                self.task, training, self.config.funnel, self.executor, self.store, self._counts, self.max_failures
+            )
         return self._funnels[key]
 
     def _generations(self, phase: Phase) -> Records:
         """A phase whose search asks for a generation at a time, and is told when the generation is recorded."""
-        funnel = self._funnel(phase.training)
+        funnel = self.funnel(phase.training)
         while not phase.search.done:
             asked = phase.search.ask()
             if self._replays:
@@ -141,90 +151,83 @@ class Loop:
             else:
                 record = self._evaluated(phase, asked, funnel)
             yield record
-            phase.search.tell(record.outcomes)
+            phase.search.tell(self.as_merits(record.outcomes))
 
     def _evaluated(self, phase: Phase, asked: Sequence[Expr], funnel: Funnel) -> GenerationRecord:
         """A generation: all candidates are submitted at once, and drained."""
         started = time.perf_counter()
         outcomes: dict[int, Outcome] = {}
         with closing(SeedAverage(funnel, phase.seeds)) as evaluator:
-            evaluator.submit(dict(enumerate(asked)))
+            first = self._candidates
+            evaluator.submit(dict(enumerate(asked, first)))
             while len(outcomes) < len(asked):
                 for number, outcome in evaluator.next().items():
-                    outcomes[number] = outcome
+                    outcomes[number - first] = outcome
                     self.listener.on_outcome(outcome)
         ordered = [outcomes[number] for number in range(len(asked))]
         seconds = time.perf_counter() - started
         return GenerationRecord(len(self.history), phase.kind, asked_digest(asked), ordered, funnel.take_counts(), seconds)
 
     def _arrivals(self, phase: Phase) -> Records:
-        """A phase whose search is told each outcome as it arrives, and is asked for one more candidate then.
-
-        An arrival is recorded as a generation of one, with the digest of the expressions that were asked for since the
-        arrival before.  So the record has the order of the arrivals, and what was asked before each: all that a replay
-        needs.  Candidates that were under way when the study was killed are evaluated from their start.
-        """
-        search, funnel = phase.search, self._funnel(phase.training)
-        assert isinstance(search, SteadyStateSearch)  # noqa: S101 - the caller checks it
-        under_way: dict[int, Expr] = {}
-        count = 0
-        while not search.done and self._replays:
-            record = self._recorded[len(self.history)]
-            self._check_phase(record, phase)
-            for expression in self._asked_before(record, search):
-                under_way[count] = expression
-                count += 1
-            del under_way[self._arrived(record, under_way)]
-            funnel.take_counts()  # screening is counted in the record already
-            yield record
-            search.tell(record.outcomes)
+        """A phase whose search is told each outcome as it arrives, and is asked for one more candidate then."""
+        arrivals = self.arrivals_of(phase)
+        yield from self.replayed(phase, arrivals)
+        search, funnel = arrivals.search, self.funnel(phase.training)
         with closing(SeedAverage(funnel, phase.seeds)) as evaluator:
-            for number, expression in under_way.items():
+            for number, expression in arrivals.under_way.items():
                 evaluator.submit({number: expression})
             arrived: deque[tuple[int, Outcome]] = deque()
             started = time.perf_counter()
             while not search.done:
-                new: list[Expr] = []
-                while not search.exhausted and len(under_way) < (self.slots or evaluator.slots):
-                    (expression,) = search.ask()
-                    new.append(expression)
-                    under_way[count] = expression
-                    evaluator.submit({count: expression})
-                    count += 1
+                while not search.exhausted and len(arrivals.under_way) < (self.slots or evaluator.slots):
+                    evaluator.submit(arrivals.ask())
                 if not arrived:
                     arrived.extend(evaluator.next().items())
                 number, outcome = arrived.popleft()
-                del under_way[number]
                 self.listener.on_outcome(outcome)
                 now = time.perf_counter()
-                yield GenerationRecord(
-                    len(self.history), phase.kind, asked_digest(new), [outcome], funnel.take_counts(), now - started
-                )
+                yield self.arrival(phase, arrivals.arrive(number), outcome, now - started)
                 started = now
-                search.tell([outcome])
+                search.tell(self.as_merits([outcome]))
 
-    def _asked_before(self, record: GenerationRecord, search: SteadyStateSearch) -> list[Expr]:
-        """The expressions that were asked for between the arrival before and this one."""
-        asked: list[Expr] = []
-        while asked_digest(asked) != record.asked:
-            if search.exhausted:
-                raise self._other_arrival(record)
-            asked += search.ask()
-        return asked
+    def arrivals_of(self, phase: Phase) -> Arrivals:
+        """The candidates of a steady-state phase, of which none is under way yet."""
+        assert isinstance(phase.search, SteadyStateSearch)  # noqa: S101 - the caller checks it
+        return Arrivals(self.name, phase.search, self._candidates)
 
-    def _arrived(self, record: GenerationRecord, under_way: dict[int, Expr]) -> int:
-        """The number of the candidate that a recorded outcome belongs to; of two equal candidates the first."""
-        (outcome,) = record.outcomes
-        for number, expression in under_way.items():
-            if str(expression) == outcome.expression:
-                return number
-        raise self._other_arrival(record)
+    def replayed(self, phase: Phase, arrivals: Arrivals) -> Records:
+        """The recorded arrivals of a phase; the caller appends each to the history."""
+        while not arrivals.search.done and self._replays:
+            record = self._recorded[len(self.history)]
+            self._check_phase(record, phase)
+            arrivals.replay(record)
+            self.funnel(phase.training).take_counts()  # screening is counted in the record already
+            yield record
+            arrivals.search.tell(self.as_merits(record.outcomes))
 
-    def _other_arrival(self, record: GenerationRecord) -> ReplayError:
-        return ReplayError(
-            f"study '{self.name}' cannot go on: before arrival {record.generation}, other candidates were asked for than "
-            f"are asked for now (in the record, {record.outcomes[0].expression} arrives); {CHANGED}"
-        )
+    def arrival(self, phase: Phase, asked: str, outcome: Outcome, seconds: float) -> GenerationRecord:
+        """The record of a new arrival."""
+        counts = self.funnel(phase.training).take_counts()
+        return GenerationRecord(len(self.history), phase.kind, asked, [outcome], counts, seconds)
+
+    def as_merits(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """What the search is told: higher fitness is better.
+
+        Of a task, that is the metric, and 0 for a candidate that failed.  The score of an objective may be any number, so
+        one that failed or was given up counts as minus infinity.
+        """
+        if isinstance(self.task, Task):
+            return list(outcomes)
+        sign = self.task.direction.sign
+        return [
+            replace(outcome, fitness=sign * outcome.fitness if outcome.status is Status.TRAINED else -math.inf)
+            for outcome in outcomes
+        ]
+
+    @property
+    def _candidates(self) -> int:
+        """How many candidates the history has."""
+        return sum(len(record.outcomes) for record in self.history)
 
     def _check_phase(self, record: GenerationRecord, phase: Phase) -> None:
         if record.phase is not phase.kind:

@@ -66,8 +66,11 @@ def phases(
     seeds = (config.seed, *derive_seeds(config.seed, "repeat", config.repeats - 1))
     for kind in config.phases:
         if kind is PhaseKind.GENETIC:
-            search = SteadyStateSearch if config.genetic.steady_state else GeneticSearch
-            yield phase(kind, search(config.genetic, config.seed, config.generations, screen), seeds)
+            if config.genetic.steady_state:
+                search: Search = SteadyStateSearch(config.genetic, config.seed, config.candidates, screen)
+            else:
+                search = GeneticSearch(config.genetic, config.seed, config.generations, screen)
+            yield phase(kind, search, seeds)
         elif kind is PhaseKind.ENUMERATION:
             yield phase(kind, EnumerationSearch(config.enumeration, config.genetic.weights, screen), seeds)
         elif kind is PhaseKind.OWN:
@@ -88,5 +91,5 @@ def start_of_tuning(config: StudyConfig, history: Sequence[GenerationRecord]) ->
     """The expression whose coefficients are tuned: that of the configuration, else the best of the history, if any."""
     if config.coefficients.expression:
         return parse(config.coefficients.expression)
-    ranked = rank([outcome for record in history for outcome in record.outcomes])
+    ranked = rank([outcome for record in history for outcome in record.outcomes], config.task.direction)
     return parse(ranked[0].expression) if ranked else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from glo.errors import ConfigError, StudyError
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
     from glo.loss import ExpressionLoss
 
+HIDDEN = ("options", "reports")  # of a trial, in a table
+
 
 @dataclass(frozen=True)
-class Trial:
-    """One candidate of a study and its outcome.
+class FrozenTrial:
+    """One candidate of a study and its outcome.  (A `Trial` is one that an objective is to judge.)
 
     Attributes:
         number: in the study, from 0.
@@ -35,8 +37,10 @@ class Trial:
         status: how the candidate ended.
         stage: the stage of the funnel that decided.
         reason: why it was not trained to the end; empty if it was.
-        fitness: validation metric, higher is better; 0 for an invalid candidate.
-        learning_rate: the rate of the ladder that reached the fitness.
+        fitness: validation metric, higher is better and 0 for an invalid candidate; or the score of an objective.
+        learning_rate: the rate of the ladder that reached the fitness; None for an objective, which has its own.
+        reports: (step, value) pairs that an objective has reported.
+        options: of `ExpressionLoss`, with which the study computes the loss.
     """
 
     number: int
@@ -50,6 +54,22 @@ class Trial:
     reason: str
     fitness: float
     learning_rate: float | None
+    reports: tuple[tuple[int, float], ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False, compare=False)
+
+    def loss(self, **options: Any) -> ExpressionLoss:
+        """The loss as a module, in place of `nn.CrossEntropyLoss`, computed as in the study.
+
+        Args:
+            options: of `ExpressionLoss`, such as weight or ignore_index.
+        """
+        from glo.loss import ExpressionLoss
+
+        return ExpressionLoss(self.expression, **{**self.options, **options})
+
+    def row(self) -> dict[str, Any]:
+        """What it is as a flat dictionary, with the size of the expression."""
+        return {**asdict(replace(self, options={})), "nodes": self.nodes}
 
     @property
     def nodes(self) -> int:
@@ -74,16 +94,17 @@ class StudyResult:
     history: list[GenerationRecord]
 
     @property
-    def trials(self) -> list[Trial]:
+    def trials(self) -> list[FrozenTrial]:
         """Every candidate of every generation, in order."""
         placed = [(record, position, outcome) for record in self.history for position, outcome in enumerate(record.outcomes)]
+        options = self._loss_options
         return [
-            Trial(number, record.generation, record.phase, position, **asdict(outcome))
+            FrozenTrial(number, record.generation, record.phase, position, **asdict(outcome), options=options)
             for number, (record, position, outcome) in enumerate(placed)
         ]
 
     @property
-    def best(self) -> Trial:
+    def best(self) -> FrozenTrial:
         """The trained candidate of highest fitness; of several the smallest expression, then the earliest.
 
         Raises:
@@ -115,20 +136,21 @@ class StudyResult:
         """The learning rate at which the best loss reached its fitness."""
         return self.best.learning_rate
 
-    def finalists(self, count: int) -> list[Trial]:
+    def finalists(self, count: int) -> list[FrozenTrial]:
         """The best trained candidates, best first, each fingerprint once.
 
         Where a phase has confirmed some on fresh seeds, only these: their means are not the best of many.
         """
         trials = self.trials
         confirmed = [trial for trial in trials if trial.phase is PhaseKind.CONFIRMATION]
-        return rank(confirmed or trials)[:count]
+        return rank(confirmed or trials, self.config.task.direction)[:count]
 
-    def pareto(self) -> list[Trial]:
+    def pareto(self) -> list[FrozenTrial]:
         """The trained candidates that no other beats in both size and fitness: smallest first, fitter with size."""
-        front: list[Trial] = []
-        for trial in sorted(rank(self.trials), key=lambda t: (t.nodes, -t.fitness)):
-            if not front or trial.fitness > front[-1].fitness:
+        front: list[FrozenTrial] = []
+        direction = self.config.task.direction
+        for trial in sorted(rank(self.trials, direction), key=lambda t: (t.nodes, -direction.sign * t.fitness)):
+            if not front or direction.sign * trial.fitness > direction.sign * front[-1].fitness:
                 front.append(trial)
         return front
 
@@ -142,9 +164,10 @@ class StudyResult:
             import pandas
         except ImportError:
             raise ConfigError("a data frame needs pandas: pip install pandas, or use .trials") from None
-        return pandas.DataFrame([asdict(trial) | {"nodes": trial.nodes} for trial in self.trials])
+        rows = [trial.row() for trial in self.trials]
+        return pandas.DataFrame([{name: value for name, value in row.items() if name not in HIDDEN} for row in rows])
 
-    def loss(self, weight: torch.Tensor | None = None, *, trial: Trial | None = None) -> ExpressionLoss:
+    def loss(self, weight: torch.Tensor | None = None, *, trial: FrozenTrial | None = None) -> ExpressionLoss:
         """The best loss as a module, in place of `nn.CrossEntropyLoss`.
 
         It computes the loss as the search did: with the task's link and the search's eps and class reduction.  Other options
@@ -155,16 +178,13 @@ class StudyResult:
             weight: of each class, shape (C).
             trial: another candidate of this study than the best, such as `finalists(3)[1]`.
         """
-        from glo.loss import ExpressionLoss
+        return (trial or self.best).loss(weight=weight)
 
+    @property
+    def _loss_options(self) -> dict[str, Any]:
+        """Of `ExpressionLoss`, with which the study computes its losses."""
         training = self.config.training
-        return ExpressionLoss(
-            (trial or self.best).expression,
-            weight=weight,
-            class_reduction=training.class_reduction,
-            eps=training.eps,
-            link=self.config.task.link,
-        )
+        return {"class_reduction": training.class_reduction, "eps": training.eps, "link": self.config.task.link}
 
     @property
     def funnel(self) -> FunnelCounts:
@@ -181,7 +201,7 @@ class StudyResult:
         """The outcomes of the enumeration, if there was one: the best first, those that failed last."""
         records = [record for record in self.history if record.phase is PhaseKind.ENUMERATION]
         outcomes = [outcome for record in records for outcome in record.outcomes]
-        ranked = rank(outcomes)
+        ranked = rank(outcomes, self.config.task.direction)
         return ranked + [outcome for outcome in outcomes if outcome not in ranked]
 
     @property
@@ -203,7 +223,7 @@ class StudyResult:
             "scale_only": positions == [0],
             "seeds": options.confirmations,
             "confirmation": [
-                {"candidate": candidate, **asdict(outcome)}
+                {"candidate": candidate, **_told(outcome)}
                 for candidate, outcome in zip(("start", "best sample", "mean"), confirmed.outcomes, strict=True)
             ],
         }
@@ -211,7 +231,7 @@ class StudyResult:
     def history_rows(self) -> list[dict[str, Any]]:
         """Every candidate of every generation; the same whenever the study is repeated."""
         return [
-            {"generation": record.generation, "phase": record.phase.value, "position": position, **asdict(outcome)}
+            {"generation": record.generation, "phase": record.phase.value, "position": position, **_told(outcome)}
             for record in self.history
             for position, outcome in enumerate(record.outcomes)
         ]
@@ -242,3 +262,10 @@ class StudyResult:
             "config": self.config.model_dump(mode="json"),
             "versions": dict(self.versions),
         }
+
+
+def _told(outcome: Outcome) -> dict[str, Any]:
+    """What a search is told of an outcome, by name."""
+    values = asdict(outcome)
+    del values["reports"]
+    return values

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glo.catalog import resolve
 from glo.errors import ConfigError, LostStoreError, ReplayError, StudyError, TaskError
-from glo.execution import Where, open_executor, rehearse_for
+from glo.execution import Executor, Trial, Where, open_for, rehearse_for
 from glo.execution.dask import read_cluster
 from glo.expr import Expr
 from glo.provenance import versions
-from glo.records import PhaseKind
+from glo.records import Direction, Link, PhaseKind
 from glo.search import Search
 from glo.store import DEFAULT_STORAGE, GenerationRecord, Store, StudyRecord, check_name
+from glo.study.asking import Asking, TellingExecutor
 from glo.study.callbacks import Callback, check_callbacks
 from glo.study.comparing import compare_found
-from glo.study.config import StudyConfig, compose, given_layers, task_config, task_options, validated
+from glo.study.config import (
+    StudyConfig,
+    TaskConfig,
+    compose,
+    given_again,
+    given_layers,
+    objective_by_name,
+    task_config,
+    task_options,
+    validated,
+)
 from glo.study.history import in_generations
 from glo.study.loop import Listener, Loop
 from glo.study.names import default_name, short_name
 from glo.study.record import continued, find_record, recorded_result, refusal, rescue
-from glo.study.result import StudyResult, Trial
-from glo.tasks import Task, load_task
+from glo.study.result import FrozenTrial, StudyResult
+from glo.study.timeouts import seconds_of
+from glo.tasks import Objective, Problem, Scores, Task, as_problem, load_task
 from glo.tasks.trust import is_trusted
 from glo.training import choose_device
 
@@ -37,6 +51,8 @@ if TYPE_CHECKING:
     from glo.compare.procedures import OnProgress
     from glo.loss import ExpressionLoss
 
+ASKED = 1000  # trials of a study that is asked for them
+
 
 class Study:
     """One search for one problem, recorded in a store under a name.
@@ -45,7 +61,8 @@ class Study:
     stopped if it is called again, also in another process; `tune` after another phase starts from its best loss.
 
     Args:
-        task: a `Task`, the name of a built-in one, or "module:attribute".
+        task: a `Task`, the name of a built-in one, or "module:attribute"; or an objective: a function from a `Trial` to a
+            score.
         name: by default made of the task, the first phase and the seed, e.g. "digits-default-0".
         storage: an SQLite file or a PostgreSQL database (postgresql://user@host/database).
         seed: from which every random number is derived.
@@ -63,6 +80,8 @@ class Study:
             default that of the cluster, here an hour.
         callbacks: follow the study while it runs.
         load_if_exists: whether a recorded study of this name may go on; if not, its existence is an error.
+        link, classes, direction, version: of an objective; see `glo.tasks.Objective`.
+        max_failures: of an objective, how many trials in a row may fail before the study ends with the first traceback.
 
     Raises:
         ConfigError: for slots below 1, or a callback that is none.
@@ -75,7 +94,7 @@ class Study:
 
     def __init__(
         self,
-        task: Task | str,
+        task: Task | str | Callable[[Trial], Scores],
         *,
         name: str | None = None,
         storage: str | Path = DEFAULT_STORAGE,
@@ -91,17 +110,27 @@ class Study:
         time_limit: float | None = None,
         callbacks: Sequence[Callback] = (),
         load_if_exists: bool = True,
+        link: Link | str | None = None,
+        classes: int | None = None,
+        direction: Direction | str | None = None,
+        version: str | None = None,
+        max_failures: int = 10,
     ) -> None:
         if slots is not None and slots < 1:
             raise ConfigError(f"slots are 1 or more, not {slots}")
         check_callbacks(callbacks)
+        if max_failures < 1:
+            raise ConfigError(f"max_failures is 1 or more, not {max_failures}")
         self.storage, self.seed, self.preset = storage, seed, preset
-        self._given, self._name = task, name
+        self._given = as_problem(task, {"link": link, "classes": classes, "direction": direction, "version": version})
+        self._name, self._max_failures = name, max_failures
         self._settings, self._file = settings, file
         self._task_options, self._data_dir = task_options, data_dir
         self._device, self._cluster, self._slots, self._time_limit = device, cluster, slots, time_limit
         self._callbacks, self._load_if_exists = tuple(callbacks), load_if_exists
         self._stopped, self._by_name, self._named = False, True, True
+        self._asking: Asking | None = None
+        self._recorded_task: TaskConfig | None = None  # of a study that was loaded
 
     def __repr__(self) -> str:
         return f"Study({self.name!r}, storage={str(self.storage)!r})"
@@ -112,17 +141,17 @@ class Study:
         return self._name or default_name(self._task_name, self.preset, self.seed)
 
     @cached_property
-    def task(self) -> Task:
-        """The task; loaded when it is first used.
+    def task(self) -> Problem:
+        """The task, loaded when it is first used; or the objective.
 
         Raises:
             TaskError: if it cannot be loaded.
         """
-        if isinstance(self._given, Task):
+        if not isinstance(self._given, str):
             return self._given
         if not self._by_name:
             raise StudyError(
-                f"study '{self.name}' was started with a Task object in a script, which cannot be loaded by its name: "
+                f"study '{self.name}' was started with a Task object or a function of a script, without a name to load: "
                 f"go on there, with glo.load_study('{self.name}', ..., task=...)"
             )
         if not self._named and not is_trusted(self._given):
@@ -130,21 +159,30 @@ class Study:
                 f"study '{self.name}' names the task {self._given}, and to import a task is to run its code: if you trust "
                 f"that module, give --task {self._given} too, in Python task={self._given!r}"
             )
+        if self._recorded_task is not None and self._recorded_task.objective:
+            return objective_by_name(self._recorded_task)
         options = {**task_options(self._file, self._settings), **(self._task_options or {})}
         return load_task(self._given, options, self._data_dir)
 
     @classmethod
-    def _recorded(cls, name: str, storage: str | Path, task: Task | str | None, options: Mapping[str, Any]) -> Study:
+    def _recorded(
+        cls,
+        name: str,
+        storage: str | Path,
+        task: Task | str | Callable[[Trial], Scores] | None,
+        options: Mapping[str, Any],
+    ) -> Study:
         """A study as it is recorded; see `load_study`."""
         with closing(Store(storage, create=False)) as store:
             config = validated(store.study(name).config)
         if isinstance(task, str) and task != config.task.name:
             raise ConfigError(f"study '{name}' is for the task {config.task.name}, not {task}")
         study = cls(
-            task or config.task.name, name=name, storage=storage, seed=config.seed, preset=config.preset,
+            given_again(config.task, task), name=name, storage=storage, seed=config.seed, preset=config.preset,
             task_options=config.task.options, **options,
         )  # fmt: skip
         study._by_name, study._named = config.task.by_name, task is not None or ":" not in config.task.name
+        study._recorded_task = config.task
         return study
 
     def search(
@@ -155,6 +193,10 @@ class Study:
         steps: int | None = None,
         steady_state: bool | None = None,
         tune: bool = False,
+        trials: int | None = None,
+        timeout: float | str | None = None,
+        jobs: int = 1,
+        isolate: bool = False,
     ) -> StudyResult:
         """Search for a loss by genetic programming (paper, section III.A).
 
@@ -165,18 +207,67 @@ class Study:
             steps: of each training.
             steady_state: whether each outcome makes room for the next candidate at once, without generations.
             tune: whether the coefficients of the best loss are then tuned, as in the paper's Figure 1.
+            trials: candidates of a steady-state search, which an objective has by default.
+            timeout: seconds, or "90s", "30m", "2h", after which no further candidate is begun; call this again to go on.
+            jobs: how many trials of an objective are under way at once, each in a process of its own if there are several.
+            isolate: whether a single trial too has its own process, which can be killed (`time_limit` of `Study`).
 
         Raises:
             ConfigError, TaskError, StoreError: for misuse; the message says what to do.
             ReplayError: if the study was recorded with another configuration or version; it names the difference.
         """
+        if steps is not None and isinstance(self.task, Objective):
+            raise ConfigError("steps do nothing for an objective, which trains as it likes: leave them out")
         overrides = {
             "generations": generations,
+            "trials": trials,
             "genetic": {"population": population, "steady_state": steady_state},
             "training": {"steps": steps},
         }
         kinds = [PhaseKind.GENETIC, PhaseKind.COEFFICIENTS] if tune else [PhaseKind.GENETIC]
-        return self._run(kinds, overrides, f"{self.preset}-steady" if steady_state else self.preset)
+        what = f"{self.preset}-steady" if steady_state else self.preset
+        return self._run(kinds, overrides, what, own=None, timeout=timeout, jobs=jobs, isolate=isolate)
+
+    def ask(self) -> Trial:
+        """The next trial of an objective that you judge in a loop of your own: train with `trial.loss()`, then `tell`.
+
+        The study is begun with the first call (`search` describes it) and belongs to this process until `close`.  Every
+        outcome is recorded when it is told.  After a crash, trials that were not told are asked for again.
+
+        Raises:
+            StudyError: if there is no further trial.
+            ConfigError: if the study is for a task.
+
+        Example:
+            study = glo.Study(glo.own_loop, name="mine", classes=10)
+            trial = study.ask()
+            study.tell(trial, score(fit(trial.loss(), trial.seed)))
+        """
+        if self._asking is None:
+            self._asking = self._opened()
+        return self._asking.ask()
+
+    def tell(self, trial: Trial, score: object = None, *, failed: str | None = None) -> None:
+        """The score of a trial that was asked for, or why it has none.
+
+        Args:
+            score: as an objective returns it.
+            failed: the reason.
+
+        Raises:
+            StudyError: if the trial was told already.
+        """
+        if self._asking is None:
+            raise StudyError(f"study '{self.name}' was not asked for a trial in this process")
+        if (score is None) == (failed is None):
+            raise ConfigError("tell takes a score, or failed='reason'")
+        self._asking.tell(trial, score, failed)
+
+    def close(self) -> None:
+        """End asking: another process may go on with the study."""
+        if self._asking is not None:
+            self._asking.close()
+            self._asking = None
 
     def tune(
         self,
@@ -276,16 +367,16 @@ class Study:
             return recorded_result(store, self.name)
 
     @property
-    def best(self) -> Trial:
+    def best(self) -> FrozenTrial:
         """The trained candidate of highest fitness; see `StudyResult.best`."""
         return self.result.best
 
     @property
-    def trials(self) -> list[Trial]:
+    def trials(self) -> list[FrozenTrial]:
         """Every candidate so far, in order."""
         return self.result.trials
 
-    def pareto(self) -> list[Trial]:
+    def pareto(self) -> list[FrozenTrial]:
         """The candidates that no other beats in both size and fitness; see `StudyResult.pareto`."""
         return self.result.pareto()
 
@@ -293,7 +384,7 @@ class Study:
         """The trials as a pandas DataFrame; see `StudyResult.to_frame`."""
         return self.result.to_frame()
 
-    def loss(self, weight: torch.Tensor | None = None, *, trial: Trial | None = None) -> ExpressionLoss:
+    def loss(self, weight: torch.Tensor | None = None, *, trial: FrozenTrial | None = None) -> ExpressionLoss:
         """The best loss, or that of a trial, as a module that trains as the search did; see `StudyResult.loss`."""
         return self.result.loss(weight, trial=trial)
 
@@ -326,7 +417,7 @@ class Study:
 
     @property
     def _task_name(self) -> str:
-        return self._given.name if isinstance(self._given, Task) else self._given
+        return self._given if isinstance(self._given, str) else self._given.name
 
     def _run(
         self,
@@ -335,6 +426,9 @@ class Study:
         what: str,
         defaults: Mapping[str, Any] | None = None,
         own: Search | None = None,
+        timeout: float | str | None = None,
+        jobs: int = 1,
+        isolate: bool = False,
     ) -> StudyResult:
         """Start the study, or go on with it, and end it.
 
@@ -344,8 +438,10 @@ class Study:
             what: the first phase does, as part of the default name.
             defaults: values of `StudyConfig` that everything else wins over.
             own: the search of a phase of this kind.
+            timeout, jobs, isolate: as for `search`.
         """
         self._stopped = False
+        self._deadline = math.inf if timeout is None else time.monotonic() + seconds_of(timeout)
         self._name = self._name or default_name(self._task_name, what, self.seed)
         check_name(self._name)
         record = find_record(self.storage, self._name)
@@ -354,14 +450,14 @@ class Study:
         with (
             closing(Store(self.storage)) as store,
             store.lock(self.name),
-            open_executor(self._cluster, self._device, self._time_limit) as executor,
+            open_for(self.task, self._cluster, self._device, self._time_limit, jobs, isolate) as executor,
         ):
             rehearse_for(executor, self.task, config.training, self._time_limit)
             if record is None or new:
                 store.create_study(self.name, config.model_dump(mode="json"), versions(), replace_empty=True)
             elif config != validated(record.config):
                 store.extend_study(self.name, config.model_dump(mode="json"))
-            loop = Loop(self.name, config, self.task, store, executor, self._slots, self._listener(), own)
+            loop = self._loop(config, store, executor, own)
             known = versions() if record is None or new else record.versions
             try:
                 history = loop.run()
@@ -371,6 +467,28 @@ class Study:
         result = StudyResult(self.name, config, known, in_generations(config, history))
         self._tell(lambda callback: callback.on_end(self, result))
         return result
+
+    def _loop(self, config: StudyConfig, store: Store, executor: Executor, own: Search | None = None) -> Loop:
+        limit = self._max_failures if isinstance(self.task, Objective) else None
+        return Loop(self.name, config, self.task, store, executor, self._slots, self._listener(), own, limit)
+
+    def _opened(self) -> Asking:
+        """Begin or go on with a study that is asked for its trials."""
+        if not isinstance(self.task, Objective):
+            raise ConfigError(f"ask and tell are for an objective; task '{self.task.name}' is trained by glo: use search")
+        self._deadline = math.inf
+        self._name = self._name or default_name(self._task_name, self.preset, self.seed)
+        record = find_record(self.storage, check_name(self._name))
+        config, new = self._configuration(record, [PhaseKind.GENETIC], {}, {"trials": ASKED})
+        with ExitStack() as stack:
+            store = stack.enter_context(closing(Store(self.storage)))
+            stack.enter_context(store.lock(self.name))
+            if record is None or new:
+                store.create_study(self.name, config.model_dump(mode="json"), versions(), replace_empty=True)
+            executor = TellingExecutor()
+            asking = Asking(self._loop(config, store, executor), executor)
+            asking.cleanup = stack.pop_all()
+            return asking
 
     def _rescued(
         self, error: LostStoreError, config: StudyConfig, known: Mapping[str, str], history: Sequence[GenerationRecord]
@@ -433,7 +551,7 @@ class Study:
             lambda generation: self._tell(lambda callback: callback.on_replay(self, generation)),
             lambda outcome: self._tell(lambda callback: callback.on_outcome(self, outcome)),
             lambda generation: self._tell(lambda callback: callback.on_generation(self, generation)),
-            lambda: self._stopped,
+            lambda: self._stopped or time.monotonic() > self._deadline,
         )
 
     def _tell(self, call: Callable[[Callback], None]) -> None:
@@ -445,7 +563,7 @@ def load_study(
     name: str,
     storage: str | Path = DEFAULT_STORAGE,
     *,
-    task: Task | str | None = None,
+    task: Task | str | Callable[[Trial], Scores] | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     cluster: Where = None,
@@ -457,9 +575,9 @@ def load_study(
 
     Args:
         name, storage: where it is recorded.
-        task: needed to go on with a study that was started with a `Task` object.  One with a built-in task finds it itself.
-            Any other task, "module:attribute", is imported only if you name it here, or have named it on the command line in
-            this folder: a store may come from somebody else.
+        task: needed to go on with a study that was started with a `Task` object, or an objective of a script.  One with a
+            built-in task finds it itself.  Any other task or objective, "module:attribute", is imported only if you name it
+            here, or have named it on the command line in this folder: a store may come from somebody else.
         data_dir, device, cluster, slots, time_limit, callbacks: as for `Study`.
 
     Raises:

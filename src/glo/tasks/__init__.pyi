@@ -1,15 +1,17 @@
 from .definition import Task
 from .factory import fresh_model
 from .metrics import METRICS, Metric
+from .objective import Objective, Scores
+from .problem import Problem, as_problem
 from .randomness import random_state_restored
-from .registry import describe_task, load_task, task_names
+from .registry import describe_task, load_objective, load_task, task_names
 from .source import TaskSource
 from .split import Split
 from .training import training_config
 from .variants import with_first_samples, with_label_noise, with_train_fraction
 
 __all__ = [
-    "METRICS", "Metric", "Split", "Task", "TaskSource", "describe_task", "fresh_model", "load_task",
-    "random_state_restored", "task_names", "training_config", "with_first_samples", "with_label_noise",
-    "with_train_fraction",
+    "METRICS", "Metric", "Objective", "Problem", "Scores", "Split", "Task", "TaskSource", "as_problem", "describe_task",
+    "fresh_model", "load_objective", "load_task", "random_state_restored", "task_names", "training_config",
+    "with_first_samples", "with_label_noise", "with_train_fraction",
 ]  # fmt: skip

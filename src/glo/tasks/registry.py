@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pkgutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,20 @@ def load_task(name: str, options: dict[str, Any] | None = None, data_dir: str | 
     if not isinstance(task, Task):
         raise _not_a_task(name, task)
     return task.loaded_from(source)
+
+
+def load_objective(name: str) -> Callable[[Any], Any]:
+    """Load the function of an objective by name, `module:attribute`.
+
+    Raises:
+        TaskError: if there is no such function in that module.
+        UserCodeError: if the module raises an exception.
+    """
+    found = _find_own(name)
+    if not inspect.isfunction(found) or found.__module__ != name.partition(":")[0]:
+        kind = f"{type(found).__name__} of {getattr(found, '__module__', '?')}"
+        raise TaskError(f"objective '{name}' must be a function of that module, from a trial to a score, not a {kind}")
+    return found
 
 
 def _not_a_task(name: str, found: object) -> TaskError:

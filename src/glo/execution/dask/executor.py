@@ -23,7 +23,7 @@ from glo.execution.parts import Part, parts_of
 from glo.execution.protocol import Batch, Key
 from glo.provenance import versions
 from glo.records import Failure, Result, Status
-from glo.tasks import Task
+from glo.tasks import Problem, Task
 
 LOOK_AROUND = 5.0  # seconds between questions to the scheduler about its workers
 
@@ -70,7 +70,7 @@ class DaskExecutor:
         self._client: Any = client  # its methods are typed as if they returned coroutines
         self._config, self._max_slots, self._work = config, max_slots, work
         self._versions = versions()
-        self._tasks: WeakKeyDictionary[Task, tuple[TaskSpec, Future | None]] = WeakKeyDictionary()
+        self._tasks: WeakKeyDictionary[Problem, tuple[TaskSpec, Future | None]] = WeakKeyDictionary()
         self._attempts: dict[str, _Attempt] = {}  # under way, by the key of their future
         self._replies: queue.SimpleQueue[tuple[str, WorkerReport | BaseException]] = queue.SimpleQueue()
         self._slots, self._asked = 1, -LOOK_AROUND
@@ -124,19 +124,20 @@ class DaskExecutor:
         spec, pickled = self._task(batch.task)
         job = WorkerJob(
             spec, batch.config, part.trainings, part.seed, batch.test, part.together, self.device, self._versions,
-            self._config.time_limit,
+            self._config.time_limit, batch.earlier,
         )  # fmt: skip
         future = self._submit(self._work, job, pickled, workers=others or None)
         self._attempts[str(future.key)] = _Attempt(part, future, retries, frozenset(others))
         self._client.loop.add_callback(self._fetch, future)
 
-    def _task(self, task: Task) -> tuple[TaskSpec, Future | None]:
+    def _task(self, task: Problem) -> tuple[TaskSpec, Future | None]:
         """How workers obtain a task; a pickled one is sent to the cluster once."""
         if task not in self._tasks:
-            pickled = b"" if task.source else cloudpickle.dumps(task)
+            source = task.source if isinstance(task, Task) else None  # a function is pickled by its name, if it has one
+            pickled = b"" if source else cloudpickle.dumps(task)
             digest = task.digest()
-            identity = f"{digest} {task.source} {hashlib.blake2b(pickled).hexdigest()}"
-            spec = TaskSpec(task.name, task.source, str(Path.cwd()), digest, identity)
+            identity = f"{digest} {source} {hashlib.blake2b(pickled).hexdigest()}"
+            spec = TaskSpec(task.name, source, str(Path.cwd()), digest, identity)
             self._tasks[task] = spec, self._submit(_same, pickled) if pickled else None
         return self._tasks[task]
 

@@ -22,15 +22,17 @@ from distributed import Worker, get_worker
 
 from glo.errors import ClusterError, TaskError
 from glo.execution.children import Died, Overdue, import_before_forking, in_processes
+from glo.execution.trial import Reports
+from glo.execution.work import train_part
 from glo.provenance import versions
 from glo.records import Result, Training, TrainingConfig
-from glo.tasks import Task, TaskSource, load_task
-from glo.training import choose_device, train_networks
+from glo.tasks import Problem, TaskSource, load_task
+from glo.training import choose_device
 from glo.training.memory import budget
 
 Answer = TypeVar("Answer")
 DEVICE_LIMIT = 60.0  # seconds that finding the device of a worker may take
-tasks: dict[str, Task] = {}  # by identity; a process loads each task once
+tasks: dict[str, Problem] = {}  # by identity; a process loads each task once
 loading = threading.Lock()
 
 
@@ -61,6 +63,7 @@ class WorkerJob:
         together: whether to train them as one population.
         versions: of the driver.
         time_limit: seconds that all of them may take.
+        earlier: what earlier trials of an objective have reported, by step.
     """
 
     task: TaskSpec
@@ -72,6 +75,7 @@ class WorkerJob:
     device: str
     versions: dict[str, str]
     time_limit: float
+    earlier: Reports | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def train_job(job: WorkerJob, pickled: bytes | None) -> WorkerReport:
     def train(device: torch.device) -> list[Result]:
         memory = min(budget(job.config, device), share if device.type == "cpu" else sys.maxsize)
         config = job.config.model_copy(update={"memory_mb": max(1, memory // 2**20)})
-        return train_networks(task, job.trainings, config, job.seed, device, job.test, job.together)
+        return train_part(task, job.trainings, config, job.seed, device, job.test, job.together, job.earlier)
 
     with leased_gpu() as gpu:
         return WorkerReport(worker.address, _in_child(train, job.device, job.time_limit, gpu))
@@ -197,14 +201,14 @@ def check_versions(driver: dict[str, str], worker: dict[str, str] | None = None,
         )
 
 
-def _task(spec: TaskSpec, pickled: bytes | None) -> Task:
+def _task(spec: TaskSpec, pickled: bytes | None) -> Problem:
     with loading:
         if spec.identity not in tasks:
             tasks[spec.identity] = _loaded(spec, pickled)
         return tasks[spec.identity]
 
 
-def _loaded(spec: TaskSpec, pickled: bytes | None) -> Task:
+def _loaded(spec: TaskSpec, pickled: bytes | None) -> Problem:
     if spec.folder not in sys.path and Path(spec.folder).is_dir():
         sys.path.insert(0, spec.folder)
     import_before_forking()
