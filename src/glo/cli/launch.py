@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from glo.errors import LostStoreError
     from glo.execution.dask import ClusterConfig
     from glo.study import Study, StudyResult
+    from glo.tasks import Objective
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,10 @@ class Where:
 
 def run_new_study(
     start: Callable[[Study], StudyResult],
-    task: str,
+    task: str | Objective,
     where: Where,
     *,
+    max_failures: int = 10,
     name: str | None,
     preset: str,
     seed: int,
@@ -82,25 +84,56 @@ def run_new_study(
         study = Study(
             task, name=name, storage=storage, seed=seed, preset=preset, settings=settings or [], file=config,
             task_options=read_task_options(task_option), callbacks=[show_generations(progress)], load_if_exists=False,
-            **where.of_study(),
+            max_failures=max_failures, **where.of_study(),
         )  # fmt: skip
-        if ":" in task:
-            trust(task)
-        result = _run(study, start, storage, where, task)
+        named = task if isinstance(task, str) else task.source_name
+        if ":" in named:
+            trust(named)
+        result = _run(study, start, storage, where, named)
     _show(result, show)
 
 
-def resume_study(name: str, storage: str, task: str | None, where: Where, show: Callable[[StudyResult], None]) -> None:
+def chosen_problem(task: str | None, objective: str | None, options: Mapping[str, Any]) -> str | Objective:
+    """The name of a task, or the objective of a command line.
+
+    Args:
+        options: of the objective; None for one that was not given.
+
+    Raises:
+        ConfigError: for both or neither of them, or options of an objective beside a task.
+        TaskError: if there is no such function.
+    """
+    from glo.errors import ConfigError
+    from glo.tasks import Objective, TaskSource, load_objective
+
+    if (task is None) == (objective is None):
+        raise ConfigError("give --task, or --objective for a training loop of your own, one of the two")
+    if objective is None:
+        refuse_given("with --task, which has its own", **options)
+        return task or ""
+    chosen = {name: value for name, value in options.items() if value is not None}
+    return Objective(load_objective(objective), **chosen, source=TaskSource(objective, {}, None))
+
+
+def resume_study(
+    name: str,
+    storage: str,
+    task: str | None,
+    where: Where,
+    show: Callable[[StudyResult], None],
+    how: Mapping[str, Any],
+) -> None:
     """Go on with a recorded study, and show its progress.
 
     Args:
+        how: timeout, jobs and isolate, as for `Study.resume`.
         task: that the study names, `module:attribute`, if it is to be imported; see `glo.tasks.trust`.
     """
     from glo.study import load_study
 
     with Progress() as progress:
         study = load_study(name, storage, task=task, callbacks=[show_generations(progress)], **where.of_study())
-        result = _run(study, lambda study: study.resume(), storage, where, task)
+        result = _run(study, lambda study: study.resume(**how), storage, where, task)
     _show(result, show)
 
 

@@ -38,6 +38,20 @@ LearningRates = Annotated[
 TaskName = Annotated[
     str, typer.Option("--task", "-t", help="A built-in task (see: glo tasks) or module:attribute of your own.")
 ]
+SearchedTaskName = Annotated[
+    str | None, typer.Option("--task", "-t", help="A built-in task (see: glo tasks) or module:attribute of your own.")
+]
+ObjectiveName = Annotated[
+    str | None,
+    typer.Option(metavar="MODULE:FUNCTION", help="Instead of --task: your own training loop, a function of a trial."),
+]
+Timeout = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Begin no further candidate after 90s, 30m or 2h; glo resume goes on.")
+]
+Jobs = Annotated[int, typer.Option(min=1, help="With --objective: trials under way at once, each in its own process.")]
+Isolate = Annotated[
+    bool, typer.Option("--isolate", help="With --objective: a single trial too in its own process, which can be killed.")
+]
 OptionalTaskName = Annotated[
     str | None,
     typer.Option("--task", "-t", help="A built-in task or module:attribute of your own; with --study, that which it names."),

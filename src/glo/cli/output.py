@@ -148,25 +148,31 @@ def resumable(hint: Callable[[], str]) -> Iterator[None]:
 
 def show_generations(progress: Progress) -> Callback:
     """A callback that shows the progress of a study, each phase in a line of its own."""
-    from glo.records import PhaseKind
+    from glo.records import Direction, PhaseKind, Status
     from glo.store import GenerationRecord
     from glo.study import Callback, Study
+    from glo.tasks import Objective
 
     candidates: Counter[PhaseKind] = Counter()
     best: dict[PhaseKind, float] = {}
 
-    def show(generation: GenerationRecord) -> None:
+    def show(study: Study, generation: GenerationRecord) -> None:
+        direction = study.task.direction if isinstance(study.task, Objective) else Direction.MAXIMIZE
         phase, outcomes = generation.phase, generation.outcomes
         candidates[phase] += len(outcomes)
-        best[phase] = max([best.get(phase, 0.0), *(outcome.fitness for outcome in outcomes)])
-        progress.show(phase.value, candidates[phase], None, f"{candidates[phase]} candidates, best {best[phase]:.4f}")
+        note = f"{candidates[phase]} candidates"
+        trained = [outcome.fitness for outcome in outcomes if outcome.status is Status.TRAINED]
+        if known := [*trained, *([best[phase]] if phase in best else [])]:
+            best[phase] = max(known, key=lambda fitness: direction.sign * fitness)
+            note += f", best {best[phase]:.4f}"
+        progress.show(phase.value, candidates[phase], None, note)
 
     class Shown(Callback):
-        def on_replay(self, study: Study, generation: GenerationRecord) -> None:  # noqa: ARG002 - a hook
-            show(generation)
+        def on_replay(self, study: Study, generation: GenerationRecord) -> None:
+            show(study, generation)
 
-        def on_generation(self, study: Study, generation: GenerationRecord) -> None:  # noqa: ARG002 - a hook
-            show(generation)
+        def on_generation(self, study: Study, generation: GenerationRecord) -> None:
+            show(study, generation)
 
     return Shown()
 
@@ -210,7 +216,9 @@ def print_result(result: StudyResult, storage: str, as_json: bool) -> None:
         return
     say(f"best loss      minus the sum over classes of {summary['expression']}")
     seeds = "one seed" if result.seeds == 1 else f"mean of {result.seeds} seeds"
-    say(f"fitness        {summary['fitness']:.4f} on validation, {seeds}, learning rate {summary['learning_rate']:g}")
+    rate = summary["learning_rate"]
+    at = "" if rate is None else f", learning rate {rate:g}"
+    say(f"fitness        {summary['fitness']:.4f} on validation, {seeds}{at}")
     say(f"study          {summary['name']} in {summary['storage']}, {summary['generations']} generations")
     say("This fitness is the best of many, so chance flatters it; to measure the loss on fresh seeds:")
     where = None if storage == DEFAULT_STORAGE else summary["storage"]

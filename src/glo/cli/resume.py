@@ -21,6 +21,9 @@ def resume(
     insecure: options.Insecure = False,
     slots: options.Slots = None,
     time_limit: options.TimeLimit = None,
+    timeout: options.Timeout = None,
+    jobs: options.Jobs = 1,
+    isolate: options.Isolate = False,
     json: options.Json = False,
 ) -> None:
     """Go on with a study that was interrupted; it ends as if it had never been.
@@ -30,4 +33,5 @@ def resume(
     folder, in this command (--task) or one before.
     """
     where = Where(device, cluster, insecure, slots, time_limit, data_dir)
-    resume_study(name, storage, task, where, lambda result: print_result(result, storage, json))
+    how = {"timeout": timeout, "jobs": jobs, "isolate": isolate}
+    resume_study(name, storage, task, where, lambda result: print_result(result, storage, json), how)

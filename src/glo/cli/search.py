@@ -7,12 +7,24 @@ from typing import Annotated
 import typer
 
 from glo.cli import options
-from glo.cli.launch import Where, run_new_study
+from glo.cli.launch import Where, chosen_problem, run_new_study
 from glo.cli.output import print_result
 
 
 def search(
-    task: options.TaskName,
+    task: options.SearchedTaskName = None,
+    objective: options.ObjectiveName = None,
+    link: Annotated[str | None, typer.Option(help="Of --objective: softmax, sigmoid or identity.")] = None,
+    classes: Annotated[int | None, typer.Option(min=1, help="Of --objective: outputs of the network.")] = None,
+    direction: Annotated[str | None, typer.Option(help="Of --objective: maximize or minimize its score.")] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Of --objective: key of what is remembered, instead of the function's code.")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Candidates of --objective or --steady-state.")] = None,
+    timeout: options.Timeout = None,
+    jobs: options.Jobs = 1,
+    isolate: options.Isolate = False,
+    max_failures: Annotated[int, typer.Option(min=1, help="Of --objective: trials in a row that may fail.")] = 10,
     preset: options.Preset = "default",
     seed: options.Seed = 0,
     generations: Annotated[int | None, typer.Option(min=1, help="Generations of the genetic algorithm.")] = None,
@@ -35,17 +47,20 @@ def search(
     time_limit: options.TimeLimit = None,
     json: options.Json = False,
 ) -> None:
-    """Search for a loss for a task; ends with the best and a table of the funnel.
+    """Search for a loss for a task, or for your own training loop; ends with the best and a table of the funnel.
 
     Every generation is recorded as it ends: go on with an interrupted search with `glo resume NAME`.  With --steady-state
     every result is recorded, and the history depends on the order in which results arrive, unless --slots is 1.
     """
     where = Where(device, cluster, insecure, slots, time_limit, data_dir)
+    given = {"link": link, "classes": classes, "direction": direction, "version": version}
     run_new_study(
         lambda study: study.search(
-            generations=generations, population=population, steps=steps, steady_state=steady_state or None, tune=tune
+            generations=generations, population=population, steps=steps, steady_state=steady_state or None, tune=tune,
+            trials=trials, timeout=timeout, jobs=jobs, isolate=isolate,
         ),
-        task, where, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
+        chosen_problem(task, objective, given), where, max_failures=max_failures, name=name,
+        preset=preset, seed=seed, storage=storage, settings=settings, config=config,
         task_option=task_option,
         unused=_unused(tune), show=lambda result: print_result(result, storage, json),
     )  # fmt: skip

@@ -45,7 +45,7 @@ class Comparison:
         task: name of the task.
         metric: name of its metric, which is measured on the test split.
         baseline: name of the loss that the others are compared with.
-        horizons: the rows of all losses for each length of training, the shortest first.
+        horizons: the rows of all losses for each length of training, the shortest first; one of 0 steps for an objective.
         agreement: how far the order of the losses agrees between each two lengths.
         warnings: what limits the comparison, a sentence for each.
         training: options of the longest trainings; their ladder and early stopping are not used.
@@ -92,13 +92,14 @@ class Comparison:
         Raises:
             ConfigError: if there is no such length.
         """
-        from glo.compare.tables import comparison_table
+        from glo.compare.tables import ALL_AT_ONE, AS_THE_OBJECTIVE, EACH_AT_ITS_OWN, comparison_table
 
         lengths = {horizon.steps: horizon.rows for horizon in self.horizons}
         chosen = self.horizons[-1].steps if steps is None else steps
         if chosen not in lengths:
             raise ConfigError(f"there is no length of {chosen} steps here, only {', '.join(map(str, lengths))}")
-        return comparison_table(lengths[chosen], self.metric, chosen, self.config.confounded)
+        rate = ALL_AT_ONE if self.config.confounded else EACH_AT_ITS_OWN
+        return comparison_table(lengths[chosen], self.metric, chosen, rate if chosen else AS_THE_OBJECTIVE)
 
     def plot(self) -> Figure:
         """A box and the single seeds of each loss, one panel for each length of training."""
@@ -183,8 +184,9 @@ def compare_losses(
     changed = _changed(loaded, config)
     families = contenders(changed, losses, config)
     given = training or (training_config(changed, {}) if isinstance(changed, Task) else TrainingConfig())
-    lengths = sorted(set(config.steps)) or [given.steps]
-    trainings = [given.model_copy(update={"steps": steps}) for steps in lengths]
+    own_loop = isinstance(changed, Objective)
+    lengths = [0] if own_loop else sorted(set(config.steps)) or [given.steps]
+    trainings = [given if own_loop else given.model_copy(update={"steps": steps}) for steps in lengths]
     with open_for(changed, cluster, device, time_limit, jobs, isolate) as executor:
         rehearse_for(executor, changed, trainings[0], time_limit)
         procedures = [compare(changed, each, families, config) for each in trainings]

@@ -6,6 +6,7 @@ from the same ladder and with the same seeds for all.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ from glo.execution import Batch
 from glo.records import Failure, Result, Training, TrainingConfig, TrainingResult, derive_seeds
 from glo.tasks import Objective, Problem
 
+logger = logging.getLogger("glo")
 OWN_RATE = 1.0  # stands for the learning rate of an objective, which chooses its own
 EXTENSIONS = 6  # rates that are tried beyond an end of the ladder, at most
 
@@ -118,6 +120,8 @@ def measure(
     trainings = [Training(contender.expression, contender.learning_rate) for contender in contenders]
     seeds = derive_seeds(config.seed, "test", config.repeats)
     results = yield from _by_seed("measuring on test", task, training, trainings, seeds, test=True)
+    if isinstance(task, Objective) and not any(isinstance(r, TrainingResult) and r.test is not None for r in results[0]):
+        logger.warning("objective '%s' returns no test score: its validation score with fresh seeds is compared", task.name)
     values = scores_of(task, [result for row in results for result in row], test=True)
     return [
         Sample(tuple(values[position :: len(contenders)]), failures_of(column, test=True))

@@ -15,30 +15,35 @@ from glo.compare.rows import ComparisonRow
 if TYPE_CHECKING:
     from glo.compare.comparison import Comparison
 
+EACH_AT_ITS_OWN, ALL_AT_ONE = "each loss at its own best learning rate", "all at one learning rate"
+AS_THE_OBJECTIVE = "each trained by the objective"
 WIDTH = 140  # of the text, at least; wide enough for any table
 
 
 def comparison_table(
-    rows: Sequence[ComparisonRow], metric: str, steps: int | None = None, confounded: bool = False
+    rows: Sequence[ComparisonRow], metric: str, steps: int | None = None, trained_how: str = EACH_AT_ITS_OWN
 ) -> Table:
     """The losses on test, and the difference of each to the first, the baseline.
 
     Args:
-        confounded: whether all losses have the same learning rate.
+        trained_how: one of the constants above.
     """
-    rate = "all at one learning rate" if confounded else "each loss at its own best learning rate"
+    own_rates = trained_how == AS_THE_OBJECTIVE
     trained = f" after {steps:,} steps" if steps else ""
-    table = Table(title=f"Test {metric}{trained}, {rate}; differences to {rows[0].name}")
+    table = Table(title=f"Test {metric}{trained}, {trained_how}; differences to {rows[0].name}")
     for column in ("loss", "expression"):
         table.add_column(column, overflow="fold")  # in a narrow terminal nothing is cut off
     several = len(rows) > 2
-    for column in ("rate", "mean", "sd", "n", "difference", "95 % interval", "p", *["p (Holm)"] * several, "g"):
+    rate = [] if own_rates else ["rate"]
+    for column in (*rate, "mean", "sd", "n", "difference", "95 % interval", "p", *["p (Holm)"] * several, "g"):
         table.add_column(column, justify="right")
     for row in rows:
         measured = ["failed", ""] if row.failed else [f"{row.mean:.4f}", f"{row.sd:.4f}"]
         compared = [] if row.failed or rows[0].failed else _difference(row, several)
         expression = row.expression if row.expression != row.name else ""
-        table.add_row(row.name, expression, f"{row.learning_rate:g}", *measured, str(row.n), *compared)
+        table.add_row(
+            row.name, expression, *([] if own_rates else [f"{row.learning_rate:g}"]), *measured, str(row.n), *compared
+        )
     table.caption = "p: Welch's two-tailed t-test" + ", corrected for several losses by Holm" * several + "; g: Hedges' g"
     return table
 

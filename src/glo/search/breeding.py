@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from numpy.random import Generator
 
 from glo.errors import ConfigError
-from glo.expr import Expr
+from glo.expr import Expr, parse
 from glo.search.config import GeneticConfig
 from glo.search.generate import Elements
 from glo.search.protocol import Screen
 from glo.search.selection import Select, roulette, tournament
 from glo.search.variation import crossover, mutate
 
+STANDARD_LOSSES = (parse("x*log(y)"), parse("-1*square(x - y)"))  # in the symbols of the paper
 BATCH = 500  # random trees to screen in one call; with the paper's options one or two in a hundred are viable
 
 
@@ -42,8 +43,8 @@ class Breeding:
     def random(self, rng: Generator, count: int) -> list[Expr]:
         """Random trees.
 
-        With a screen, these are viable random trees; if `attempts` batches do not give enough, children of viable trees; if
-        these are too few as well, random trees that need not be viable.
+        With a screen, these are viable random trees; if `attempts` batches do not give enough, children of viable trees, or
+        of the standard losses if there is none; if these are too few as well, random trees that need not be viable.
         """
         if self._screen is None:
             return [self._random(rng, self._depth) for _ in range(count)]
@@ -55,6 +56,8 @@ class Breeding:
             found += self._novel([self._random(rng, self._depth) for _ in range(BATCH)])
             if len(found) >= count:
                 break
+        if not found:  # in regression few random trees are: most logarithms and roots of predictions are not finite
+            found += self._novel([loss for loss in STANDARD_LOSSES if self._may_use(loss)])
         # One or two in a hundred new random trees are viable, but one in five new children of viable trees.
         for _ in range(self._config.attempts):
             if not found or len(found) >= count:
@@ -82,6 +85,10 @@ class Breeding:
         if len(children) < count:
             children += self._children(rng, population, fitnesses, count - len(children))
         return children
+
+    def _may_use(self, expression: Expr) -> bool:
+        """Whether the search may use all symbols of an expression."""
+        return all(self._config.weights.get(node.symbol, 0) > 0 for node in expression.walk())
 
     def _random(self, rng: Generator, depth: int) -> Expr:
         """A random tree within `max_nodes` and `max_depth`; drawing ends, because a leaf is within them."""

@@ -15,7 +15,8 @@ from glo.expr import Expr, all_coefficients, effective_coefficients, with_coeffi
 from glo.records import Config, Outcome, Status, generator
 
 MAX_COEFFICIENT = 1e9  # losses with larger coefficients diverge
-COST_OF_FAILURE = 1.0  # for CMA-ES; the cost of other candidates is minus their fitness, which is at most 0
+COST_OF_FAILURE = 1.0  # for CMA-ES, at least; the cost of other candidates is minus their fitness
+RANKED = (Status.TRAINED, Status.STOPPED)
 
 
 class CoefficientConfig(Config):
@@ -73,7 +74,7 @@ class CoefficientSearch:
         self._remaining = config.iterations
         self._strategy = _strategy(config, len(self._positions), seed)
         self._samples: list[NDArray[np.float64]] = []
-        self._best: tuple[float, Expr] = (COST_OF_FAILURE, start)
+        self._best: tuple[float, Expr] = (math.inf, start)
 
     @property
     def done(self) -> bool:
@@ -94,11 +95,13 @@ class CoefficientSearch:
         return [self._expression(sample) for sample in self._samples]
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
-        costs = [-o.fitness if o.status in (Status.TRAINED, Status.STOPPED) else COST_OF_FAILURE for o in outcomes]
+        costs = [-o.fitness if o.status in RANKED and math.isfinite(o.fitness) else None for o in outcomes]
+        known = [cost for cost in costs if cost is not None]
         for cost, sample in zip(costs, self._samples, strict=True):
-            if cost < self._best[0]:
+            if cost is not None and cost < self._best[0]:
                 self._best = cost, self._expression(sample)
-        self._strategy.tell(self._samples, costs)
+        failure = max([COST_OF_FAILURE, *(cost + 1 for cost in known)])
+        self._strategy.tell(self._samples, [failure if cost is None else cost for cost in costs])
         self._remaining -= 1
 
     def _expression(self, sample: NDArray[np.float64]) -> Expr:

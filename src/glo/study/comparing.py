@@ -51,8 +51,6 @@ def _differences(search: StudyConfig, task: Problem, lengths: Sequence[int]) -> 
     others = [str(steps) for steps in lengths if steps != search.training.steps and not isinstance(task, Objective)]
     if others:
         texts.append(f"trained for {' and '.join(others)} steps; the search used {search.training.steps}")
-    if isinstance(task, Objective):
-        texts.append("an objective without a test score is compared on its validation score, with fresh seeds")
     if task.digest() != search.task.digest:
         texts.append(f"the data, model or metric of task '{task.name}' are not those of the search: they have changed since")
     return texts

@@ -256,9 +256,8 @@ def task_config(task: Problem) -> TaskConfig:
     """What a study records of its task or objective."""
     if isinstance(task, Objective):
         return TaskConfig(
-            name=task.source.name if task.source else task.name, digest=task.digest(), link=task.link,
-            by_name=task.source is not None, objective=True, classes=task.classes, direction=task.direction,
-            version=task.version,
+            name=task.source_name, digest=task.digest(), link=task.link, by_name=task.source is not None, objective=True,
+            classes=task.classes, direction=task.direction, version=task.version,
         )  # fmt: skip
     name = task.source.name if task.source else task.name
     options = dict(task.source.options) if task.source else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +40,7 @@ from glo.study.names import default_name, short_name
 from glo.study.record import continued, find_record, recorded_result, refusal, rescue
 from glo.study.result import FrozenTrial, StudyResult
 from glo.study.timeouts import seconds_of
-from glo.tasks import Objective, Problem, Scores, Task, as_problem, load_task
+from glo.tasks import Objective, Problem, Scores, as_problem, load_task
 from glo.tasks.trust import is_trusted
 from glo.training import choose_device
 
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from glo.compare.procedures import OnProgress
     from glo.loss import ExpressionLoss
 
+logger = logging.getLogger("glo")
 ASKED = 1000  # trials of a study that is asked for them
 
 
@@ -94,7 +96,7 @@ class Study:
 
     def __init__(
         self,
-        task: Task | str | Callable[[Trial], Scores],
+        task: Problem | str | Callable[[Trial], Scores],
         *,
         name: str | None = None,
         storage: str | Path = DEFAULT_STORAGE,
@@ -169,7 +171,7 @@ class Study:
         cls,
         name: str,
         storage: str | Path,
-        task: Task | str | Callable[[Trial], Scores] | None,
+        task: Problem | str | Callable[[Trial], Scores] | None,
         options: Mapping[str, Any],
     ) -> Study:
         """A study as it is recorded; see `load_study`."""
@@ -216,8 +218,6 @@ class Study:
             ConfigError, TaskError, StoreError: for misuse; the message says what to do.
             ReplayError: if the study was recorded with another configuration or version; it names the difference.
         """
-        if steps is not None and isinstance(self.task, Objective):
-            raise ConfigError("steps do nothing for an objective, which trains as it likes: leave them out")
         overrides = {
             "generations": generations,
             "trials": trials,
@@ -226,7 +226,7 @@ class Study:
         }
         kinds = [PhaseKind.GENETIC, PhaseKind.COEFFICIENTS] if tune else [PhaseKind.GENETIC]
         what = f"{self.preset}-steady" if steady_state else self.preset
-        return self._run(kinds, overrides, what, own=None, timeout=timeout, jobs=jobs, isolate=isolate)
+        return self._run(kinds, overrides, what, how=(timeout, jobs, isolate))
 
     def ask(self) -> Trial:
         """The next trial of an objective that you judge in a loop of your own: train with `trial.loss()`, then `tell`.
@@ -279,6 +279,9 @@ class Study:
         repeats: int | None = None,
         steps: int | None = None,
         learning_rates: Sequence[float] | None = None,
+        timeout: float | str | None = None,
+        jobs: int = 1,
+        isolate: bool = False,
     ) -> StudyResult:
         """Tune the coefficients of a loss by CMA-ES (paper, section III.B); otherwise as `search`.
 
@@ -288,6 +291,7 @@ class Study:
             iterations, population: of CMA-ES.
             repeats: seeds over which each fitness is averaged; more than one is worth its time where fitness is noisy.
             steps, learning_rates: of each training; with several rates, each candidate counts at its best.
+            timeout, jobs, isolate: as for `search`.
 
         Raises:
             ConfigError: if the loss has no coefficient to tune; and as `search`.
@@ -299,7 +303,12 @@ class Study:
             "coefficients": {"expression": text, "which": which, "iterations": iterations, "population": population},
             "training": {"steps": steps, "learning_rates": learning_rates},
         }
-        return self._run([PhaseKind.COEFFICIENTS], overrides, "tune" if loss is None else f"tune-{short_name(loss)}")
+        return self._run(
+            [PhaseKind.COEFFICIENTS],
+            overrides,
+            "tune" if loss is None else f"tune-{short_name(loss)}",
+            how=(timeout, jobs, isolate),
+        )
 
     def enumerate(
         self,
@@ -308,6 +317,9 @@ class Study:
         repeats: int | None = None,
         steps: int | None = None,
         learning_rates: Sequence[float] | None = None,
+        timeout: float | str | None = None,
+        jobs: int = 1,
+        isolate: bool = False,
     ) -> StudyResult:
         """Evaluate every loss up to a depth; otherwise as `search`.
 
@@ -315,13 +327,14 @@ class Study:
             max_depth: of the trees; by default 2.
             repeats: seeds over which each fitness is averaged; by default 3.
             steps, learning_rates: of each training.
+            timeout, jobs, isolate: as for `search`.
         """
         overrides = {
             "repeats": repeats,
             "enumeration": {"max_depth": max_depth},
             "training": {"steps": steps, "learning_rates": learning_rates},
         }
-        return self._run([PhaseKind.ENUMERATION], overrides, "enumerate", {"repeats": 3})
+        return self._run([PhaseKind.ENUMERATION], overrides, "enumerate", {"repeats": 3}, how=(timeout, jobs, isolate))
 
     def run(
         self,
@@ -344,13 +357,16 @@ class Study:
         overrides = {"repeats": repeats, "training": {"steps": steps, "learning_rates": learning_rates}}
         return self._run([PhaseKind.OWN], overrides, "own", own=search)
 
-    def resume(self) -> StudyResult:
+    def resume(self, *, timeout: float | str | None = None, jobs: int = 1, isolate: bool = False) -> StudyResult:
         """Go on with the phases that are recorded; the study ends as if it had never been interrupted.
+
+        Args:
+            timeout, jobs, isolate: as for `search`.
 
         Raises:
             StudyError: if the study is not in the store.
         """
-        return self._run([], {}, self.preset)
+        return self._run([], {}, self.preset, how=(timeout, jobs, isolate))
 
     def stop(self) -> None:
         """End the study after the generation or arrival that is under way; to be called by a callback."""
@@ -394,6 +410,8 @@ class Study:
         config: ComparisonConfig | None = None,
         *,
         finalists: int = 1,
+        jobs: int = 1,
+        isolate: bool = False,
         on_progress: OnProgress | None = None,
     ) -> Comparison:
         """Compare the best loss of this study with the baselines on the test split, trained as in the search.
@@ -405,6 +423,7 @@ class Study:
             losses: more losses to compare, by text or name.
             config: how; by default `ComparisonConfig()`.  If its steps are not those of the search, a warning says so.
             finalists: how many of the best losses of the search to compare.
+            jobs, isolate: of an objective, as for `search`.
             on_progress: as in `compare_losses`.
 
         Raises:
@@ -412,7 +431,8 @@ class Study:
             TaskError: if the task has no test split.
             StudyError: if the study has found no loss yet.
         """
-        where = {"device": self._device, "cluster": self._cluster, "time_limit": self._time_limit}
+        where: dict[str, Any] = {"device": self._device, "cluster": self._cluster, "time_limit": self._time_limit}
+        where |= {"jobs": jobs, "isolate": isolate}
         return compare_found(self.result, self.task, losses, config, finalists, where, on_progress)
 
     @property
@@ -426,9 +446,7 @@ class Study:
         what: str,
         defaults: Mapping[str, Any] | None = None,
         own: Search | None = None,
-        timeout: float | str | None = None,
-        jobs: int = 1,
-        isolate: bool = False,
+        how: tuple[float | str | None, int, bool] = (None, 1, False),
     ) -> StudyResult:
         """Start the study, or go on with it, and end it.
 
@@ -438,8 +456,13 @@ class Study:
             what: the first phase does, as part of the default name.
             defaults: values of `StudyConfig` that everything else wins over.
             own: the search of a phase of this kind.
-            timeout, jobs, isolate: as for `search`.
+            how: timeout, jobs and isolate, as for `search`.
         """
+        timeout, jobs, isolate = how
+        if isinstance(self.task, Objective) and any(value is not None for value in overrides.get("training", {}).values()):
+            raise ConfigError(
+                "steps and learning rates do nothing for an objective, which trains as it likes: leave them out"
+            )
         self._stopped = False
         self._deadline = math.inf if timeout is None else time.monotonic() + seconds_of(timeout)
         self._name = self._name or default_name(self._task_name, what, self.seed)
@@ -464,6 +487,8 @@ class Study:
                 store.check_there()
             except LostStoreError as error:
                 raise self._rescued(error, config, known, loop.history) from error
+        if time.monotonic() > self._deadline:
+            logger.warning("the timeout of %s has ended study '%s': to go on, glo resume %s", timeout, self.name, self.name)
         result = StudyResult(self.name, config, known, in_generations(config, history))
         self._tell(lambda callback: callback.on_end(self, result))
         return result
@@ -563,7 +588,7 @@ def load_study(
     name: str,
     storage: str | Path = DEFAULT_STORAGE,
     *,
-    task: Task | str | Callable[[Trial], Scores] | None = None,
+    task: Problem | str | Callable[[Trial], Scores] | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
     cluster: Where = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -61,7 +61,7 @@ class Objective:
             object.__setattr__(self, field_name, kind(value))
         classes = self.classes or DEFAULT_CLASSES.get(self.link, 0)
         if classes < (2 if self.link is Link.SOFTMAX else 1):
-            raise ConfigError(f"objective '{name}': give classes, the number of outputs of your network, e.g. classes=10")
+            raise ConfigError(f"objective '{name}': give classes (--classes), the number of outputs of your network")
         object.__setattr__(self, "classes", classes)
 
     @property
@@ -69,9 +69,10 @@ class Objective:
         """What its score is called in tables."""
         return "score"
 
-    def loaded_from(self, source: TaskSource) -> Objective:
-        """The same objective with its source."""
-        return replace(self, source=source)
+    @property
+    def source_name(self) -> str:
+        """The name that it is loaded by, module:attribute, or else its own."""
+        return self.source.name if self.source else self.name
 
     def digest(self) -> str:
         """A hash of all that a score depends on, as far as glo can see: 16 hexadecimal digits."""
