@@ -68,18 +68,15 @@ def open_for(
     Args:
         jobs: how many trials of an objective are under way at once.
         isolate: whether each has its own process.
+
+    Raises:
+        ConfigError: as `check_jobs` and `open_executor`.
     """
+    check_jobs(problem, where, device, jobs, isolate)
     if isinstance(problem, Task) or where is not None:
-        if jobs != 1 or isolate:
-            what = "a task, which glo trains in processes of its own" if isinstance(problem, Task) else "a cluster"
-            raise ConfigError(f"jobs and isolate are for an objective on this machine, not for {what}")
         with open_executor(where, device, time_limit) as executor:
             yield executor
         return
-    if jobs < 1:
-        raise ConfigError(f"jobs are 1 or more, not {jobs}")
-    if device not in ("auto", "cpu"):
-        raise ConfigError(f"device '{device}' does nothing for an objective, which chooses its own: leave it out")
     limit = TIME_LIMIT if time_limit is None else time_limit
     if jobs == 1 and not isolate and time_limit is None:
         with closing(InlineExecutor()) as executor:
@@ -90,6 +87,21 @@ def open_for(
     else:
         with cluster_executor(LocalConfig(workers=jobs, time_limit=limit), "cpu") as executor:
             yield executor
+
+
+def check_jobs(problem: Problem, where: Where, device: str, jobs: int, isolate: bool) -> None:
+    """Check options that say how an objective is called; see `open_for`.
+
+    Raises:
+        ConfigError: for such options beside a task or a cluster, or a device beside an objective.
+    """
+    if jobs < 1:
+        raise ConfigError(f"jobs are 1 or more, not {jobs}")
+    if (jobs > 1 or isolate) and (isinstance(problem, Task) or where is not None):
+        what = "a task, which glo trains in processes of its own" if isinstance(problem, Task) else "a cluster"
+        raise ConfigError(f"jobs and isolate are for an objective on this machine, not for {what}")
+    if device not in ("auto", "cpu") and not isinstance(problem, Task) and where is None:
+        raise ConfigError(f"device '{device}' does nothing for an objective, which chooses its own: leave it out")
 
 
 def _refuse_unused(executor: Executor, device: str, time_limit: float | None) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from glo.catalog import resolve
 from glo.errors import ConfigError, LostStoreError, ReplayError, StudyError, TaskError
-from glo.execution import Executor, Trial, Where, open_for, rehearse_for
+from glo.execution import Executor, Trial, Where, check_jobs, open_for, rehearse_for
 from glo.execution.dask import read_cluster
 from glo.expr import Expr
 from glo.provenance import versions
@@ -469,6 +469,7 @@ class Study:
         check_name(self._name)
         record = find_record(self.storage, self._name)
         config, new = self._configuration(record, kinds, overrides, defaults)
+        check_jobs(self.task, self._cluster, self._device, jobs, isolate)
         self._check_options(config)
         with (
             closing(Store(self.storage)) as store,
