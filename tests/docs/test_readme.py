@@ -31,7 +31,7 @@ def test_the_example_runs_and_is_short(tmp_path: Path) -> None:
 
     Its criterion then trains a network as the search did.
     """
-    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    example, *_ = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert len(example.strip().splitlines()) <= 15
     command, environment = [sys.executable, "-c", example + TRAIN], {**os.environ, "COLUMNS": "140"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
