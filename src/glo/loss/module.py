@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from glo.errors import ConfigError
 from glo.expr import Dual, Expr, evaluate_dual
 from glo.expr.dual import uses_log_not_y
 from glo.loss.links import LINKS, LINKS_WITH_LOG_NOT_Y
+from glo.loss.outputs import logits_and_labels
 from glo.records import Link
 
 Reduction = Literal["mean", "sum", "none"]
@@ -26,6 +27,9 @@ class ExpressionLoss(nn.Module):
     under autocast.  log(y) and log(1 - y), of the leaf y itself, come from log-softmax or log-sigmoid; elsewhere y is
     clamped to [eps, 1 - eps].  A logit below -1e9 counts as -1e9: a class that is masked with -inf adds 0*log(y) = 0, and a
     loss that is infinite in PyTorch, because the true class is masked, is about 1e9.
+
+    It pickles, and its `state_dict` names the expression and the link: a strict `load_state_dict` refuses a checkpoint that
+    was trained with another loss, and takes one that names none.
 
     Args:
         expr: an expression, its text, or the name of a loss.
@@ -48,6 +52,7 @@ class ExpressionLoss(nn.Module):
         softmax: input (C) or (N, C, d1, ...); target: class indices () or (N, d1, ...), or probabilities of the input's
         shape.  Other links: input (N) or (N, C, ...), target of the same shape.
         Output: scalar, or (N, d1, ...) for reduction "none".
+        In place of the input, `forward` takes what a model of transformers returns (`glo.loss.outputs`).
     """
 
     weight: Tensor | None
@@ -92,12 +97,66 @@ class ExpressionLoss(nn.Module):
         self._uses_log_not_y = uses_log_not_y(self.expr)
         self.register_buffer("weight", _of_classes("weight", weight))
         self.register_buffer("pos_weight", _of_classes("pos_weight", pos_weight))
+        if type(self) in (ExpressionLoss, *_KINDS.values()):  # and not a class of the user's
+            self.__class__ = cast("type[Self]", _KINDS.get(self.link, ExpressionLoss))
 
     def extra_repr(self) -> str:
         return f"{str(self.expr)!r}, link={self.link.value!r}, reduction={self.reduction!r}"
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:  # noqa: A002 - the name nn.CrossEntropyLoss uses
-        """The loss of `input` (logits, or predictions for the identity link) against `target`."""
+    def _get_name(self) -> str:
+        return "ExpressionLoss"
+
+    def activation(self, z: Tensor, dim: int = -1) -> Tensor:
+        """The predictions y of outputs z: their softmax over `dim`, their sigmoid, or themselves.  Has the shape of z."""
+        return LINKS[self.link].predict(z, dim)
+
+    def get_extra_state(self) -> Tensor:
+        """Link and expression in UTF-8, such as "softmax: log(y) - x/y": a tensor, since safetensors stores only tensors."""
+        return torch.tensor(list(f"{self.link.value}: {self.expr}".encode()), dtype=torch.uint8, device="cpu")
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Nothing: a loss keeps the expression that it was made with.  `load_state_dict` has compared them."""
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        key, own = f"{prefix}_extra_state", self.get_extra_state()
+        # A checkpoint of a model with another loss, such as nn.CrossEntropyLoss, has no such key.
+        saved = state_dict.setdefault(key, own)
+        if _text(saved) != _text(own):  # an unexpected key is an error unless the caller says strict=False
+            unexpected_keys.append(f"{key}: trained with the loss '{_text(saved)}', not '{_text(own)}'")
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
+
+    def forward(
+        self,
+        input: Tensor | Any,  # noqa: A002 - the name nn.CrossEntropyLoss uses
+        target: Tensor,
+        num_items_in_batch: Tensor | float | None = None,
+    ) -> Tensor:
+        """The loss of `input` against `target`.
+
+        Args:
+            input: logits, or predictions for the identity link; or the outputs of a model (`glo.loss.outputs`).
+            target: labels of the input, as the class describes.
+            num_items_in_batch: with reduction "mean", the loss is the sum over samples divided by this number instead of the
+                number of samples (or their weights) in this call.  It counts the elements of all targets, except ignored
+                ones, of the micro batches whose gradients are added up, as the `Trainer` of transformers counts them: a
+                sample whose target has a number for each of C classes counts C times.
+
+        Raises:
+            ConfigError: for a target that does not fit the input, and for `num_items_in_batch` with another reduction.
+        """
+        if not isinstance(input, Tensor):
+            input, target = logits_and_labels(input, target, self.link)  # noqa: A001
+        if num_items_in_batch is not None and self.reduction != "mean":
+            raise ConfigError(f"num_items_in_batch is for reduction 'mean', which it replaces, not for {self.reduction!r}")
         dim = 1 if input.dim() > 1 else 0
         z = input if input.dtype == torch.float64 else input.float()
         by_index = self.link is Link.SOFTMAX and not target.is_floating_point()
@@ -114,6 +173,12 @@ class ExpressionLoss(nn.Module):
         losses = terms
         if classwise:
             losses = terms.sum(dim) if self.class_reduction == "sum" else terms.mean(dim)
+        if num_items_in_batch is not None:
+            counted = losses if ignored is None else losses.masked_fill(ignored, 0.0)
+            of_each = z.shape[dim] if classwise and not by_index else 1
+            if isinstance(num_items_in_batch, Tensor):
+                num_items_in_batch = num_items_in_batch.to(z.device)
+            return counted.sum() * of_each / num_items_in_batch
         return self._reduce(losses, target, ignored)
 
     def _check(self, z: Tensor, target: Tensor, dim: int, by_index: bool, classwise: bool) -> None:
@@ -160,11 +225,27 @@ class ExpressionLoss(nn.Module):
         losses = losses.masked_fill(ignored, 0.0)
         if self.reduction != "mean":
             return _REDUCTIONS[self.reduction](losses)
-        counted = torch.ones_like(losses) if self.weight is None else self.weight.to(losses.dtype)[target]
+        counted = torch.ones_like(losses) if self.weight is None else self.weight.to(losses)[target]
         return losses.sum() / counted.masked_fill(ignored, 0.0).sum()
 
 
+class SoftmaxExpressionLoss(ExpressionLoss, nn.CrossEntropyLoss):
+    """An `ExpressionLoss` with the softmax link; see `_KINDS`."""
+
+
+class SigmoidExpressionLoss(ExpressionLoss, nn.BCEWithLogitsLoss):
+    """An `ExpressionLoss` with the sigmoid link; see `_KINDS`."""
+
+
+# Libraries such as skorch find out by `isinstance` which function turns outputs into probabilities.  To them, a loss is the
+# loss of PyTorch with the same link.
+_KINDS: dict[Link, type[ExpressionLoss]] = {Link.SOFTMAX: SoftmaxExpressionLoss, Link.SIGMOID: SigmoidExpressionLoss}
 _REDUCTIONS = {"mean": torch.mean, "sum": torch.sum, "none": lambda losses: losses}
+
+
+def _text(state: Tensor) -> str:
+    """What `ExpressionLoss.get_extra_state` has encoded."""
+    return bytes(int(code) % 256 for code in state.tolist()).decode(errors="replace")
 
 
 def _of_classes(name: str, factors: Tensor | Sequence[float] | None) -> Tensor | None:
@@ -182,7 +263,7 @@ def _of_classes(name: str, factors: Tensor | Sequence[float] | None) -> Tensor |
 
 def _along(factors: Tensor, z: Tensor, dim: int) -> Tensor:
     """Factors of shape (C,) in a shape that broadcasts with z."""
-    return factors.to(z.dtype).reshape([-1 if axis == dim else 1 for axis in range(z.dim())])
+    return factors.to(z).reshape([-1 if axis == dim else 1 for axis in range(z.dim())])
 
 
 def _one_hot(z: Tensor, target: Tensor, dim: int) -> Tensor:
