@@ -74,7 +74,7 @@ def test_only_the_class_depends_on_the_link() -> None:
     assert [isinstance(loss, nn.CrossEntropyLoss) for loss in losses] == [True, False, False]
     assert [isinstance(loss, nn.BCEWithLogitsLoss) for loss in losses] == [False, True, False]
     assert {repr(loss).partition("(")[0] for loss in losses} == {"ExpressionLoss"}
-    kind = type(losses[0])
+    kind: Any = type(losses[0])
     remade = kind("mse", link="identity")  # skorch makes a loss anew from the type of an old one
     assert type(remade) is ExpressionLoss
     assert remade(torch.tensor([1.0]), torch.tensor([3.0])) == 4
