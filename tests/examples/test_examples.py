@@ -16,6 +16,7 @@ OUTPUT = {
     "own_loop": (r".* label_smoothing .*│ *(0\.\d+) │ 0\.\d+ │ 5 │.*", 0.7),
     "own_task": (r"best loss: \S.* validation accuracy: ([\d.]+)", 0.9),
     "regression": (r" *\d+ nodes  R2 ([\d.]+)  \S.*", 0.3),
+    "training_script": (r"ExpressionLoss\(.*\): last loss [\d.]+, test accuracy ([\d.]+)", 0.85),
     "training_loop": (r"ExpressionLoss\(.*\): test accuracy ([\d.]+)", 0.85),
 }
 

@@ -18,8 +18,8 @@ from glo.errors import ExpressionError
 from glo.loss import ExpressionLoss
 
 skorch = pytest.importorskip("skorch", reason="pip install 'glo[integrations]'")
-INPUTS, LABELS = load_iris(return_X_y=True)
-INPUTS = ((INPUTS - INPUTS.mean(0)) / INPUTS.std(0)).astype(np.float32)
+RAW, LABELS = (np.asarray(part) for part in load_iris(return_X_y=True))
+INPUTS = ((RAW - RAW.mean(0)) / RAW.std(0)).astype(np.float32)
 
 
 class Linear(nn.Module):
