@@ -79,6 +79,19 @@ def test_predict_proba_of_a_yes_no_question_is_the_sigmoid() -> None:
     assert fitted.score(INPUTS, labels) > 0.9
 
 
+class Doubled(ExpressionLoss):
+    """A user's own class."""
+
+    def forward(self, *arguments: Any, **options: Any) -> Tensor:
+        return 2 * super().forward(*arguments, **options)
+
+
+def test_a_subclass_needs_one_more_parameter() -> None:
+    criterion = Doubled("baikal")
+    fitted = net(criterion=criterion, predict_nonlinearity=criterion.activation).fit(INPUTS, LABELS)
+    np.testing.assert_allclose(fitted.predict_proba(INPUTS), logits(fitted).softmax(1), rtol=1e-5)
+
+
 def test_a_regression_predicts_its_outputs() -> None:
     options = {"criterion": ExpressionLoss, "criterion__expr": "mse", "criterion__link": "identity"}
     fitted = net("NeuralNetRegressor", module__outputs=1, **options).fit(INPUTS, INPUTS[:, :1])
