@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from glo.errors import TaskError
 from glo.records import Link, TrainingConfig
 from glo.tasks.checks import as_score, best_constant, check_task
+from glo.tasks.factory import takes_whole_numbers
 from glo.tasks.identity import task_digest
 from glo.tasks.metrics import METRICS, Metric
 from glo.tasks.source import TaskSource
@@ -30,8 +31,9 @@ class Task:
             NumPy and Python, which are seeded.  Its outputs are logits of shape (N, C), or (N) or (N, 1) for one output;
             with the identity link they are the predictions.
         train: (inputs, targets) as tensors, arrays, data frames or lists, or a `torch.utils.data.Dataset` of such pairs.
-            The data is copied.  Targets of softmax are class indices (N), also as whole numbers in floating point, or
-            probabilities (N, C); those of the other links are labels or values (N) or (N, C).
+            The data is copied.  Inputs become float32, unless they are whole numbers that the model takes, such as the ids
+            of tokens for an `nn.Embedding`.  Targets of softmax are class indices (N), also as whole numbers in floating
+            point, or probabilities (N, C); those of the other links are labels or values (N) or (N, C).
         validation: the data that fitness is measured on; it must not overlap with train.
         test: never seen by a search; only comparisons need it.
         metric: "accuracy", "balanced_accuracy", "f1_macro", "r2", or a function of (predictions y, targets) -> float.
@@ -94,6 +96,10 @@ class Task:
             version=version,
             source=None,
         )
+        if not takes_whole_numbers(self):
+            for part in ("train", "validation", "test"):
+                split: Split | None = self.__dict__[part]
+                self.__dict__[part] = split and split.with_float_inputs()
         check_task(self)
 
     def loaded_from(self, source: TaskSource) -> Task:

@@ -64,6 +64,21 @@ def run(task: Task, model: nn.Module, inputs: Tensor) -> Tensor:
     return outputs
 
 
+def takes_whole_numbers(task: Task) -> bool:
+    """Whether the inputs of all splits are whole numbers, and the model takes them as they are.
+
+    A model of layers in floating point, such as `nn.Linear`, raises an exception for integers, and gets float32 instead.
+    """
+    splits = [split for split in (task.train, task.validation, task.test) if split is not None]
+    if any(split.inputs.is_floating_point() for split in splits) or isinstance(task.model, nn.Module):
+        return False
+    try:
+        run(task, fresh_model(task, seed=0).eval(), task.train.inputs[:2])
+    except TaskError:  # of the factory, too, which `check_factory` reports
+        return False
+    return True
+
+
 def check_factory(task: Task) -> nn.Module:
     """A model of the task, if its factory makes a new network with the weights of the seed at each call.
 

@@ -72,7 +72,8 @@ def _outputs(model: nn.Module, inputs: Tensor) -> list[str]:
         with random_state_restored(), torch.no_grad():
             seed_everything(0)
             try:
-                outputs = copy.deepcopy(model).to(dtype).eval()(inputs.to(dtype))
+                given = inputs.to(dtype) if inputs.is_floating_point() else inputs
+                outputs = copy.deepcopy(model).to(dtype).eval()(given)
                 break
             except TimeLimitError:
                 raise

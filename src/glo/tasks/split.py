@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sized
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +13,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from glo.errors import RAISED, TaskError
 from glo.records import Link
-from glo.tasks.arrays import Numbers, check_shape, is_floating, read_numbers, stack, to_tensor
+from glo.tasks.arrays import Numbers, check_shape, dtype_of, is_floating, read_numbers, stack, to_tensor
 
+logger = logging.getLogger("glo")
 SUM_TOLERANCE = 1e-3  # of the probabilities of one sample
 LARGEST_WHOLE = 2.0**24  # below it, float32 has every whole number
 
@@ -23,7 +25,7 @@ class Split:
     """One part of a task's data, in memory.
 
     Attributes:
-        inputs: shape (N, ...), floating point.
+        inputs: shape (N, ...), float32; or int64 for a model that takes whole numbers, such as the ids of tokens.
         targets: class indices (N) of dtype int64, or labels or values (N, C) in floating point.
     """
 
@@ -36,6 +38,14 @@ class Split:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_copies": {}}  # another process has its own devices
+
+    def with_float_inputs(self) -> Split:
+        """The same data with float32 inputs; a warning says if these are not exact."""
+        if self.inputs.is_floating_point():
+            return self
+        if bool((self.inputs.abs() > int(LARGEST_WHOLE)).any()):
+            logger.warning("inputs above 2**24 are rounded to float32: scale them, or subtract an offset, before glo does")
+        return Split(self.inputs.float(), self.targets)
 
     def to(self, device: torch.device | str) -> Split:
         """The same data on a device.  It is copied there once, and the copy is kept."""
@@ -69,7 +79,7 @@ def read_split(data: SplitLike, where: str, link: Link) -> Split:
     if len(inputs) != len(targets) or len(inputs) == 0:
         raise TaskError(f"{where} has {len(inputs)} inputs and {len(targets)} targets")
     shared = isinstance(data, Split | Dataset)  # a Dataset has just been read into new tensors
-    inputs = to_tensor(inputs, torch.float32, copy=not shared)
+    inputs = to_tensor(inputs, dtype_of(inputs), copy=not shared)
     if not bool(torch.isfinite(inputs).all()):
         raise TaskError(f"{where} has inputs that are NaN or infinite")
     read_targets = _read_classes if link is Link.SOFTMAX else _read_values
@@ -88,7 +98,7 @@ def _read_pair(data: SplitLike, where: str) -> tuple[Numbers, Numbers]:
 
 
 def _read_dataset(data: Dataset[Any], where: str) -> tuple[Tensor, Tensor]:
-    """Inputs (float32) and targets of a dataset of pairs; an input is written to its place as soon as it is read."""
+    """Inputs and targets of a dataset of pairs; an input is written to its place as soon as it is read."""
     count = len(data)  # pyright: ignore[reportArgumentType] - it is Sized
     if count == 0:
         raise TaskError(f"{where} has 0 inputs and 0 targets")
@@ -96,9 +106,11 @@ def _read_dataset(data: Dataset[Any], where: str) -> tuple[Tensor, Tensor]:
     for index in range(count):
         part, target = _read_item(data, index, where)
         if index == 0:
-            inputs = torch.empty((count, *part.shape))
+            inputs = torch.empty((count, *part.shape), dtype=dtype_of(part))
         check_shape(part, inputs[0], index, f"{where} inputs")
-        inputs[index] = to_tensor(part, torch.float32, copy=False)
+        if is_floating(part) and not inputs.is_floating_point():
+            raise TaskError(f"{where} inputs are whole numbers in item 0 and floating point in item {index}: give one type")
+        inputs[index] = to_tensor(part, inputs.dtype, copy=False)
         targets.append(target)
     return inputs, stack(targets, f"{where} targets")
 
