@@ -2,7 +2,7 @@ from . import catalog, errors, expr, loss, tasks, testing
 from .compare import Comparison, ComparisonConfig, compare_losses
 from .execution import Trial
 from .expr import Expr, parse
-from .loss import ExpressionLoss
+from .loss import ExpressionLoss, objective
 from .study import (
     Callback,
     Study,
@@ -18,5 +18,5 @@ from .version import __version__ as __version__
 __all__ = [
     "Callback", "Comparison", "ComparisonConfig", "Expr", "ExpressionLoss", "Study", "StudyResult", "Task", "Trial",
     "__version__", "catalog", "compare_losses", "discover", "enumerate_losses", "errors", "expr", "load_study", "load_task",
-    "loss", "parse", "tasks", "testing", "tune_coefficients",
+    "loss", "objective", "parse", "tasks", "testing", "tune_coefficients",
 ]  # fmt: skip

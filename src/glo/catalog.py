@@ -7,6 +7,7 @@ label x and the predicted probability y; the loss is minus the sum over classes 
 from __future__ import annotations
 
 import math
+from typing import TypeGuard
 
 from glo.errors import ConfigError, ExpressionError
 from glo.expr import HARD, Expr, constant, parse, scale_free_fingerprint, visible_slopes
@@ -138,6 +139,14 @@ def _softmax_fingerprint(expr: Expr) -> str:
     return scale_free_fingerprint(Expr("-", (expr, Expr("*", (constant(slope), Expr("y"))))))
 
 
+def _as_name(text: str) -> str:
+    return text.strip().replace("-", "_")  # "cross-entropy" works as well
+
+
+def _is_name(loss: object) -> TypeGuard[str]:
+    return isinstance(loss, str) and _as_name(loss) in NAMED
+
+
 def resolve(loss: str | Expr) -> Expr:
     """The expression for a text or for the name of a loss; an expression is returned unchanged.
 
@@ -146,11 +155,32 @@ def resolve(loss: str | Expr) -> Expr:
     """
     if isinstance(loss, Expr):
         return loss
-    if isinstance(loss, str) and (name := loss.strip().replace("-", "_")) in NAMED:  # "cross-entropy" works as well
-        return NAMED[name]
+    if _is_name(loss):
+        return NAMED[_as_name(loss)]
     try:
         return parse(loss)
     except ExpressionError as error:
         if isinstance(loss, str) and loss.isidentifier():
             raise ExpressionError(f"{error}; named losses are {', '.join(NAMED)}") from None
         raise
+
+
+def maximised(expr: str | Expr | None, loss: str | Expr | None) -> Expr:
+    """f(x, y) of a loss that is given as `expr`, which is maximised, or as `loss`, which is minimised: f is its negation.
+
+    A name of the catalog is the name of a loss, so it means the same either way.
+
+    Raises:
+        ExpressionError: as `resolve` does.
+        ConfigError: if none or both are given.
+    """
+    if (expr is None) == (loss is None):
+        raise ConfigError("give an expression f(x, y), which is maximised, or loss=..., which is minimised: one of the two")
+    if loss is None:
+        return resolve(expr)  # type: ignore[arg-type]
+    return resolve(loss) if _is_name(loss) else minus(resolve(loss))
+
+
+def minus(expr: Expr) -> Expr:
+    """The negation, in its shortest form: of neg(a) it is a."""
+    return expr.children[0] if expr.symbol == "neg" else Expr("neg", (expr,))

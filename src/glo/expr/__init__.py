@@ -7,11 +7,12 @@ from glo.expr.dual import Dual, derivative, evaluate, evaluate_dual, visible_slo
 from glo.expr.fingerprint import HARD, REAL, SOFT, ProbePoints, fingerprint, probed_slopes, scale_free_fingerprint
 from glo.expr.latex import latex
 from glo.expr.operators import OPERATORS, Operator
+from glo.expr.second import Jet, second_order
 from glo.expr.text import parse
 from glo.expr.tree import MAX_DEPTH, MAX_INTEGER, MAX_NODES, VARIABLES, Expr, check_size, constant, fold
 
 __all__ = [
-    "HARD", "MAX_DEPTH", "MAX_INTEGER", "MAX_NODES", "OPERATORS", "REAL", "SOFT", "VARIABLES", "Dual", "Expr", "Operator",
+    "HARD", "MAX_DEPTH", "MAX_INTEGER", "MAX_NODES", "OPERATORS", "REAL", "SOFT", "VARIABLES", "Dual", "Expr", "Jet", "Operator",
     "ProbePoints", "all_coefficients", "canonical", "check_size", "constant", "derivative", "describe",
     "effective_coefficients", "evaluate", "evaluate_dual", "fingerprint", "fold", "latex", "parse", "probed_slopes",
     "scale_free_fingerprint", "visible_slopes", "with_coefficients",

@@ -31,6 +31,20 @@ def uses_log_not_y(expr: Expr) -> bool:
     return any(node.symbol == "log" and node in LOG_NOT_Y for node in expr.walk())
 
 
+def apply_dual(m: Any, operator: Operator, arguments: tuple[Dual, ...]) -> Dual:
+    """The operator's value, and its tangent by the chain rule."""
+    values = [argument.value for argument in arguments]
+    out = operator.value(m, *values)
+    if all(argument.tangent is None for argument in arguments):
+        return Dual(out)
+    tangent = None
+    for argument, partial in zip(arguments, operator.partials(m, out, *values), strict=True):
+        if argument.tangent is not None:
+            term = argument.tangent * partial
+            tangent = term if tangent is None else tangent + term
+    return Dual(out, tangent)
+
+
 def evaluate_dual(
     expr: Expr, m: Any, x: Any, y: Dual, constant: Any, log_y: Dual | None = None, log_not_y: Dual | None = None
 ) -> Dual:
@@ -54,19 +68,7 @@ def evaluate_dual(
             return y
         return Dual(x) if node.symbol == "x" else Dual(constant(node.value))
 
-    def apply(operator: Operator, arguments: tuple[Dual, ...]) -> Dual:
-        values = [argument.value for argument in arguments]
-        out = operator.value(m, *values)
-        if all(argument.tangent is None for argument in arguments):
-            return Dual(out)
-        tangent = None
-        for argument, partial in zip(arguments, operator.partials(m, out, *values), strict=True):
-            if argument.tangent is not None:
-                term = argument.tangent * partial
-                tangent = term if tangent is None else tangent + term
-        return Dual(out, tangent)
-
-    return fold(expr, leaf, apply, logs)
+    return fold(expr, leaf, lambda operator, arguments: apply_dual(m, operator, arguments), logs)
 
 
 def visible_slopes(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
