@@ -38,7 +38,7 @@ class TrainingObjective:
         return self.objective.for_trees(*call_arguments(y_true, y_pred, sample_weight))
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: CatBoost writes an attribute of its own into it
 class CatBoostObjective:
     """Calling convention of CatBoost.  It maximises: the derivatives are minus those of the loss.
 
@@ -49,8 +49,8 @@ class CatBoostObjective:
     objective: Objective
 
     def calc_ders_range(self, approxes: Any, targets: Any, weights: Any) -> NDArray[np.float64]:
-        """One score a sample: `approxes` has one array of n scores.  Returns (n, 2): first and second derivative."""
-        gradient, hessian = self.objective.for_trees(targets, approxes[0], weights)
+        """One score a sample: `approxes` has n scores.  Returns (n, 2): first and second derivative."""
+        gradient, hessian = self.objective.for_trees(targets, approxes, weights)
         return np.column_stack([-gradient, -hessian])
 
     def calc_ders_multi(self, approxes: Any, target: Any, weight: float) -> tuple[list[float], list[list[float]]]:
