@@ -12,8 +12,8 @@ from glo.expr.text import parse
 from glo.expr.tree import MAX_DEPTH, MAX_INTEGER, MAX_NODES, VARIABLES, Expr, check_size, constant, fold
 
 __all__ = [
-    "HARD", "MAX_DEPTH", "MAX_INTEGER", "MAX_NODES", "OPERATORS", "REAL", "SOFT", "VARIABLES", "Dual", "Expr", "Jet", "Operator",
-    "ProbePoints", "all_coefficients", "canonical", "check_size", "constant", "derivative", "describe",
+    "HARD", "MAX_DEPTH", "MAX_INTEGER", "MAX_NODES", "OPERATORS", "REAL", "SOFT", "VARIABLES", "Dual", "Expr", "Jet",
+    "Operator", "ProbePoints", "all_coefficients", "canonical", "check_size", "constant", "derivative", "describe",
     "effective_coefficients", "evaluate", "evaluate_dual", "fingerprint", "fold", "latex", "parse", "probed_slopes",
-    "scale_free_fingerprint", "visible_slopes", "with_coefficients",
+    "scale_free_fingerprint", "second_order", "visible_slopes", "with_coefficients",
 ]  # fmt: skip

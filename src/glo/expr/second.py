@@ -106,7 +106,13 @@ def _value(number: Any) -> Any:
 
 
 def second_order(
-    expr: Expr, m: Any, x: Any, y: Jet, constant: Callable[[float], Any], log_y: Jet | None = None, log_not_y: Jet | None = None
+    expr: Expr,
+    m: Any,
+    x: Any,
+    y: Jet,
+    constant: Callable[[float], Any],
+    log_y: Jet | None = None,
+    log_not_y: Jet | None = None,
 ) -> Jet:
     """f with its first and second derivative.
 

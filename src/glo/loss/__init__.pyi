@@ -6,6 +6,6 @@ from .module import ExpressionLoss
 from .python import code
 
 __all__ = [
-    "LINKS", "ExpressionLoss", "Objective", "PopulationLoss", "binary_minimum", "code", "objective", "right_minimum", "source",
-    "to_sympy",
+    "LINKS", "ExpressionLoss", "Objective", "PopulationLoss", "binary_minimum", "code", "objective", "right_minimum",
+    "source", "to_sympy",
 ]  # fmt: skip

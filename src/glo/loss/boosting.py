@@ -6,7 +6,7 @@ Imports neither torch nor any of the libraries.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -99,9 +99,7 @@ class Objective:
         share = 1 / z.shape[1] if self.class_reduction == "mean" and z.ndim == 2 else 1.0
         return gradient * share, hessian * share
 
-    def for_trees(
-        self, labels: ArrayLike, scores: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> tuple[Array, Array]:
+    def for_trees(self, labels: ArrayLike, scores: ArrayLike, sample_weight: ArrayLike | None = None) -> tuple[Array, Array]:
         """Gradient and positive Hessian, times the weights: what a library for boosting needs.
 
         Args:
@@ -112,10 +110,14 @@ class Objective:
         Raises:
             ConfigError: as `derivatives` does, and if a gradient is not finite.
         """
-        return derivatives_for_trees(
-            self._terms, labels, scores, sample_weight, link=self.link, classes=self.classes,
-            class_reduction=self.class_reduction, eps=self.eps, curvature=self.hessian, floor=self.floor, factor=self.factor,
-        )  # fmt: skip
+        return derivatives_for_trees(self._terms, labels, scores, sample_weight, **self.options())
+
+    def options(self) -> dict[str, Any]:
+        """All but the expression, as plain values: the keywords of `derivatives_for_trees`."""
+        return {
+            "link": self.link.value, "classes": self.classes, "class_reduction": self.class_reduction, "eps": self.eps,
+            "hessian_rule": self.hessian, "floor": self.floor, "factor": self.factor,
+        }  # fmt: skip
 
     def for_lightgbm(self) -> TrainingObjective:
         """For `objective=` of LightGBM's estimators, and `params["objective"]` of `lightgbm.train`; LightGBM 4 or newer.
@@ -135,6 +137,18 @@ class Objective:
         """For `loss_function=` of CatBoost, which maximises: the signs of both derivatives are turned."""
         return CatBoostObjective(self)
 
+    def source(self, library: Literal["lightgbm", "xgboost", "catboost"]) -> str:
+        """The source of a module that needs only NumPy, with the objective for a library.
+
+        Raises:
+            ConfigError: for another library.
+        """
+        from glo.loss.boosting_source import USAGE, boosting_source
+
+        if library not in USAGE:
+            raise ConfigError(f"library is {', '.join(USAGE)}, not {library!r}")
+        return boosting_source(self, library)
+
     def _clipped(self, z: Array) -> Array:
         return np.clip(z, LOWEST_SCORE, -LOWEST_SCORE if self.link is Link.SIGMOID else None)
 
@@ -145,7 +159,9 @@ class Objective:
         return first, second
 
 
-def differentiated(expr, m, constant, x, y, slope, bend, log_y, log_not_y, p, not_p) -> Jet:  # noqa: ANN001
+def differentiated(
+    expr: Expr, m: Any, constant: Any, x: Any, y: Any, slope: Any, bend: Any, log_y: Any, log_not_y: Any, p: Any, not_p: Any
+) -> Jet:
     """f and its derivatives by u, from arrays or symbols that `exact_derivatives` names."""
     if p is None:
         return second_order(expr, m, x, Jet(y, slope), constant)
@@ -187,13 +203,10 @@ def objective(
 
     Raises:
         ExpressionError: for a bad expression.
-        ConfigError: for a bad option, for a loss without a gradient, for one that moves predictions away from the labels, and
-            if there is no Hessian above the floor, as for an absolute error.
+        ConfigError: for a bad option, for a loss without a gradient, for one that moves predictions away from the labels,
+            and if no Hessian is above the floor, as for an absolute error.
     """
-    try:
-        link = Link(link)
-    except ValueError:
-        raise ConfigError(f"link is one of {', '.join(Link)}, not {link!r}") from None
+    link = Link.named(link)
     for name, value, allowed in (
         ("class_reduction", class_reduction, ("sum", "mean")),
         ("hessian", hessian, get_args(Curvature)),
@@ -209,7 +222,9 @@ def objective(
         raise ConfigError(f"classes is for the softmax link: the {link} link has one score for each label")
     if classes is not None and (not isinstance(classes, int) or classes < 2):
         raise ConfigError(f"classes is a whole number of at least 2, not {classes!r}")
-    found = Objective(maximised(expr, loss), link, classes, class_reduction, float(eps), hessian, float(floor), float(factor))
+    found = Objective(
+        maximised(expr, loss), link, classes, class_reduction, float(eps), hessian, float(floor), float(factor)
+    )
     _check(found)
     return found
 
@@ -234,8 +249,8 @@ def _check(objective: Objective) -> None:
     with np.errstate(invalid="ignore"):
         if objective.hessian != "constant" and not np.any(curved * objective.factor > objective.floor):
             raise ConfigError(
-                f"the second derivative of {str(objective.expr)!r} by the score is nowhere above the floor {objective.floor}, "
-                "so a step of a tree would be the gradient divided by the floor: use hessian='constant'"
+                f"the second derivative of {str(objective.expr)!r} by the score is nowhere above the floor "
+                f"{objective.floor}, so a step of a tree would be the gradient divided by the floor: use hessian='constant'"
             )
 
 

@@ -4,13 +4,14 @@
 another, and `ConfigError`.
 
 The predictions of both probability links are y = sigmoid(u): under sigmoid u is the score z; under softmax u_k is
-log(y_k) - log(1 - y_k) of class k.  In this coordinate y, log(y) and log(1 - y) and their derivatives are bounded, so no score is
-too large.  Under the identity link u = y = z.
+log(y_k) - log(1 - y_k) of class k.  In this coordinate the derivatives of y, log(y) and log(1 - y) are bounded, so no score
+is too large.  Under the identity link u = y = z.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -20,8 +21,8 @@ LOWEST_SCORE = -1e9  # a score below it, such as -inf for a class that is masked
 LARGEST = 3e38  # the libraries keep derivatives in float32
 
 
-def call_arguments(first, second, sample_weight):  # noqa: ANN001, ANN201 - arrays, or a data set of a library
-    """(labels, scores, weights) of a custom objective, called as (y_true, y_pred, sample_weight) or as (scores, data set)."""
+def call_arguments(first: Any, second: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+    """Labels, scores and weights of a call with (y_true, y_pred, sample_weight), or with (scores, data set)."""
     if hasattr(second, "get_label"):
         labels, weights = second.get_label(), second.get_weight()
         return labels, first, None if weights is None or len(weights) == 0 else weights
@@ -42,11 +43,13 @@ def checked_scores(scores: object, link: str, classes: int | None) -> np.ndarray
     if link == "softmax":
         if z.ndim != 2 or z.shape[1] < 2:
             raise ConfigError(
-                f"the softmax link needs scores of shape (n, classes), not {z.shape}: tell the library the number of classes "
-                "(num_class), or use the link 'sigmoid' for two classes with one score"
+                f"the softmax link needs scores of shape (n, classes), not {z.shape}: tell the library the number of "
+                "classes (num_class), or use the link 'sigmoid' for two classes with one score"
             )
         if classes is not None and z.shape[1] != classes:
-            raise ConfigError(f"scores of shape {z.shape} do not fit {classes} classes: set num_class={classes} in the library")
+            raise ConfigError(
+                f"scores of shape {z.shape} do not fit {classes} classes: set num_class={classes} in the library"
+            )
     elif z.ndim not in (1, 2):
         raise ConfigError(f"the {link} link needs scores of shape (n) or (n, outputs), not {z.shape}")
     return z
@@ -59,7 +62,9 @@ def checked_labels(labels: object, z: np.ndarray, link: str) -> np.ndarray:
         x = x.reshape(-1)
         bad = x[~((x >= 0) & (x < z.shape[1]) & (x == np.floor(x)))]
         if bad.size:
-            raise ConfigError(f"the label {bad[0]} is not among the classes 0 to {z.shape[1] - 1}: encode the labels as these")
+            raise ConfigError(
+                f"the label {bad[0]} is not among the classes 0 to {z.shape[1] - 1}: encode the labels as these"
+            )
         return np.eye(z.shape[1])[x.astype(np.int64)]
     if x.shape != z.shape and (x.size != z.size or len(x) != len(z) or max(x.ndim, z.ndim) > 2):
         raise ConfigError(f"labels of shape {x.shape} do not fit scores of shape {z.shape}")
@@ -121,8 +126,8 @@ def exact_derivatives(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gradient and diagonal of the Hessian of the loss, minus the sum over classes of f, of each sample.
 
-    `terms(x, y, slope, bend, log_y, log_not_y, p, not_p)` gives the derivatives of f by u; slope and bend are those of y, which
-    is p clamped to [eps, 1 - eps].
+    `terms(x, y, slope, bend, log_y, log_not_y, p, not_p)` gives the derivatives of f by u; slope and bend are those of
+    y, which is p clamped to [eps, 1 - eps].
     """
     with np.errstate(all="ignore"):
         if link == "identity":
@@ -140,12 +145,12 @@ def exact_derivatives(
         return np.where(outside, 0.0, -first), np.where(outside, 0.0, -second)
 
 
-def positive(hessian: np.ndarray, curvature: str, floor: float, factor: float) -> np.ndarray:
+def positive(hessian: np.ndarray, rule: str, floor: float, factor: float) -> np.ndarray:
     """The Hessian as a library can use it: "absolute" |h|, "floor" h, "constant" 1; times factor, and at least floor."""
-    if curvature == "constant":
+    if rule == "constant":
         return np.full_like(hessian, factor)
     with np.errstate(all="ignore"):
-        size = factor * (np.abs(hessian) if curvature == "absolute" else hessian)
+        size = factor * (np.abs(hessian) if rule == "absolute" else hessian)
         return np.where(size < LARGEST, np.maximum(size, floor), floor)  # NaN is not below
 
 
@@ -155,8 +160,8 @@ def refuse_infinite(gradient: np.ndarray, x: np.ndarray, z: np.ndarray) -> None:
     if len(bad):
         at = tuple(bad[0])
         raise ConfigError(
-            f"the gradient of the loss is {gradient[at]} for the label {x[at]} and the score {z[at]} (sample {at[0]}, and "
-            f"{len({row for row, *_ in bad.tolist()}) - 1} more): use a loss that is defined for every score that can occur, and finite scores"
+            f"the gradient of the loss is {gradient[at]} for the label {x[at]} and the score {z[at]} (sample {at[0]}; "
+            f"{len(bad)} such scores): use a loss that is finite for every score that can occur, or a smaller learning rate"
         )
 
 
@@ -170,7 +175,7 @@ def derivatives_for_trees(
     classes: int | None,
     class_reduction: str,
     eps: float,
-    curvature: str,
+    hessian_rule: str,
     floor: float,
     factor: float,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -181,5 +186,5 @@ def derivatives_for_trees(
     gradient, hessian = exact_derivatives(terms, x, z, link, eps)
     refuse_infinite(gradient, x, z)
     share = 1 / z.shape[1] if class_reduction == "mean" and z.ndim == 2 else 1.0
-    gradient, hessian = gradient * share, positive(hessian * share, curvature, floor, factor)
+    gradient, hessian = gradient * share, positive(hessian * share, hessian_rule, floor, factor)
     return (gradient, hessian) if weights is None else (gradient * weights, hessian * weights)

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, cast
 import torch
 from torch import Tensor, nn
 
-from glo.catalog import resolve
+from glo.catalog import maximised
 from glo.errors import ConfigError
 from glo.expr import Dual, Expr, evaluate_dual
 from glo.expr.dual import uses_log_not_y
@@ -32,17 +32,18 @@ class ExpressionLoss(nn.Module):
     was trained with another loss, and takes one that names none.
 
     Args:
-        expr: an expression, its text, or the name of a loss.
+        expr: f(x, y), which is maximised: an expression, its text, or the name of a loss.
         reduction: over samples: "mean" (for class indices weighted by the target's weight, as in PyTorch), "sum" or "none".
         class_reduction: over classes: "sum" reproduces the paper's accuracies; "mean" divides by the number of classes.
         weight: shape (C,); multiplies the term of each class.
         ignore_index: samples with this class index do not count; only for class indices.
         label_smoothing: in [0, 1), mixes the label with the uniform distribution (softmax) or with 1/2 (sigmoid).
         eps: bound of the clamp.
-        link: "softmax"; "sigmoid" for binary and multilabel tasks; "identity" for regression.  With the last two, targets
+        link: "softmax"; "sigmoid" for binary and multilabel tasks; "identity", or "regression".  With the last two, targets
             have the input's shape, as for `nn.BCEWithLogitsLoss` and `nn.MSELoss`.
         pos_weight: shape (C,), only for sigmoid: how often a positive label counts, as for `nn.BCEWithLogitsLoss`.  It adds
             (pos_weight - 1)*x*f(1, y) to the term of each class, which makes f(1, y) of x = 1 pos_weight*f(1, y).
+        loss: instead of `expr`: an expression that is minimised, such as "square(x - y)"; f is its negation.
 
     Raises:
         ExpressionError: for a bad expression.
@@ -60,7 +61,7 @@ class ExpressionLoss(nn.Module):
 
     def __init__(
         self,
-        expr: str | Expr,
+        expr: str | Expr | None = None,
         reduction: Reduction = "mean",
         class_reduction: Literal["sum", "mean"] = "sum",
         weight: Tensor | Sequence[float] | None = None,
@@ -69,6 +70,8 @@ class ExpressionLoss(nn.Module):
         eps: float = 1e-7,
         link: Link | str = Link.SOFTMAX,
         pos_weight: Tensor | Sequence[float] | None = None,
+        *,
+        loss: str | Expr | None = None,
     ) -> None:
         super().__init__()
         if reduction not in ("mean", "sum", "none"):
@@ -79,21 +82,20 @@ class ExpressionLoss(nn.Module):
             raise ConfigError(f"label_smoothing is at least 0 and below 1, not {label_smoothing}")
         if not 0 < eps < 0.5:
             raise ConfigError(f"eps is between 0 and 0.5, not {eps}")
-        if link not in list(Link):
-            raise ConfigError(f"link is one of {', '.join(Link)}, not {link!r}")
+        link = Link.named(link)
         if label_smoothing and link == Link.IDENTITY:
             raise ConfigError("label_smoothing is for probabilities: the identity link has none")
         if ignore_index != NOT_A_CLASS and link != Link.SOFTMAX:
-            raise ConfigError(f"ignore_index is for class indices: the {Link(link)} link has none")
+            raise ConfigError(f"ignore_index is for class indices: the {link} link has none")
         if pos_weight is not None and link != Link.SIGMOID:
-            raise ConfigError(f"pos_weight is for the sigmoid link, not for {Link(link)}")
-        self.expr = resolve(expr)
+            raise ConfigError(f"pos_weight is for the sigmoid link, not for {link}")
+        self.expr = maximised(expr, loss)
         self.reduction = reduction
         self.class_reduction = class_reduction
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
         self.eps = eps
-        self.link = Link(link)
+        self.link = link
         self._uses_log_not_y = uses_log_not_y(self.expr)
         self.register_buffer("weight", _of_classes("weight", weight))
         self.register_buffer("pos_weight", _of_classes("pos_weight", pos_weight))

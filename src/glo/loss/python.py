@@ -33,6 +33,12 @@ class Code:
     binds: int = ATOM
     number: float | None = None
 
+    @classmethod
+    def of_number(cls, value: float) -> Code:
+        """The code of a number, which may be infinite or NaN."""
+        text = repr(value) if np.isfinite(value) else f'float("{value}")'
+        return cls(text, NEGATIVE if text.startswith("-") else ATOM, value)
+
     def __add__(self, other: Code | float) -> Code:
         return _infix(self, "+", other, 1)
 
@@ -83,7 +89,7 @@ class Code:
 
 
 def _infix(left: Code | float, symbol: str, right: Code | float, precedence: int) -> Code:
-    left, right = (a if isinstance(a, Code) else _number(a) for a in (left, right))
+    left, right = (a if isinstance(a, Code) else Code.of_number(a) for a in (left, right))
     return Code(f"{left._below(precedence - 1)} {symbol} {right._below(precedence)}", precedence)
 
 
@@ -104,7 +110,7 @@ def code(expr: Expr, module: str, has_logs: bool = True) -> str:
     """
 
     def leaf(node: Expr) -> Code:
-        return _number(node.value) if node.is_constant else Code(node.symbol)
+        return Code.of_number(node.value) if node.is_constant else Code(node.symbol)
 
     def array(argument: Code) -> Code:
         return argument if argument.number is None else Code(f"{module}.full_like(y, {argument.text})")
@@ -113,7 +119,7 @@ def code(expr: Expr, module: str, has_logs: bool = True) -> str:
         first, *others = arguments
         if all(argument.number is not None for argument in arguments):
             with np.errstate(all="ignore"):
-                return _number(float(operator.value(np, *(np.float64(argument.number) for argument in arguments))))
+                return Code.of_number(float(operator.value(np, *(np.float64(argument.number) for argument in arguments))))
         if operator.precedence is None:  # functions refuse numbers, and y**0.5 would be a square root
             first, *others = map(array, arguments)
         elif operator.name == "/" and first.number not in (1, -1):  # torch would compute 2/y as 2*(1/y)
@@ -122,8 +128,3 @@ def code(expr: Expr, module: str, has_logs: bool = True) -> str:
 
     logs = {LOG_Y: Code("log_y")} | dict.fromkeys(LOG_NOT_Y, Code("log_not_y"))
     return array(fold(expr, leaf, apply, logs if has_logs else None)).text
-
-
-def _number(value: float) -> Code:
-    text = repr(value) if np.isfinite(value) else f'float("{value}")'
-    return Code(text, NEGATIVE if text.startswith("-") else ATOM, value)

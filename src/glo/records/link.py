@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from glo.errors import ConfigError
+
 
 class Link(StrEnum):
     """How a network's outputs z become predictions y."""
@@ -13,6 +15,14 @@ class Link(StrEnum):
     IDENTITY = "identity"  # regression
 
     @classmethod
-    def _missing_(cls, value: object) -> Link | None:
-        """`Link("regression")` is the identity: the task's name, for those who do not think of links."""
-        return cls.IDENTITY if value == "regression" else None
+    def named(cls, name: str) -> Link:
+        """The link of this name; "regression", the kind of task, names the identity.
+
+        Raises:
+            ConfigError: if there is none.
+        """
+        if name == "regression":
+            return cls.IDENTITY
+        if name not in list(cls):
+            raise ConfigError(f"link is one of {', '.join(cls)}, not {name!r}")
+        return cls(name)
