@@ -182,5 +182,11 @@ def maximised(expr: str | Expr | None, loss: str | Expr | None) -> Expr:
 
 
 def minus(expr: Expr) -> Expr:
-    """The negation, in its shortest form: of neg(a) it is a."""
-    return expr.children[0] if expr.symbol == "neg" else Expr("neg", (expr,))
+    """The negation, in its shortest form: of neg(a) it is a, and of a - b it is b - a."""
+    match expr.symbol:
+        case "neg":
+            return expr.children[0]
+        case "-":
+            return Expr("-", expr.children[::-1])
+        case _:
+            return Expr("neg", (expr,))

@@ -18,16 +18,22 @@ class Form(StrEnum):
 
     torch = "torch"
     numpy = "numpy"
+    lightgbm = "lightgbm"
+    xgboost = "xgboost"
+    catboost = "catboost"
     latex = "latex"
     sympy = "sympy"
 
 
-class LinkName(StrEnum):
-    """The links, named here so that --help needs no other import."""
+BOOSTING = (Form.lightgbm, Form.xgboost, Form.catboost)
 
-    softmax = "softmax"
-    sigmoid = "sigmoid"
-    identity = "identity"
+
+class Hessian(StrEnum):
+    """How a Hessian is made positive."""
+
+    absolute = "absolute"
+    floor = "floor"
+    constant = "constant"
 
 
 class ClassReduction(StrEnum):
@@ -41,15 +47,20 @@ def export(
     expr: options.OptionalExpression = None,
     study: options.StudyName = None,
     form: Annotated[Form, typer.Option("--format", "-f", help="What to write.")] = Form.torch,
-    link: Annotated[LinkName | None, typer.Option(help="How outputs become predictions; by default softmax.")] = None,
+    link: options.OptionalLink = None,
     class_reduction: Annotated[ClassReduction | None, typer.Option(help="Over classes; by default sum.")] = None,
     eps: Annotated[float | None, typer.Option(help="Predictions are clamped to [eps, 1 - eps]; by default 1e-7.")] = None,
+    hessian: Annotated[
+        Hessian | None, typer.Option(help="For boosting: how the Hessian is made positive; by default absolute.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else standard output.")] = None,
     storage: options.StudyStorage = None,
 ) -> None:
     """Write a loss as source code that does not need glo, or as LaTeX or sympy.
 
-    The PyTorch and NumPy source define `loss(outputs, target)`.  The loss of a study is written as its search used it.
+    The PyTorch and NumPy source define `loss(outputs, target)`.  That for LightGBM and XGBoost defines
+    `objective(y_true, y_pred)`, that for CatBoost a class `Objective`: gradient and Hessian, with NumPy only.  The loss of a
+    study is written as its search used it.
     """
     from glo.expr import latex
 
@@ -57,10 +68,17 @@ def export(
         refuse_given("without --study", storage=storage)
     if form in (Form.latex, Form.sympy):
         refuse_given(f"for {form.value}", link=link, class_reduction=class_reduction, eps=eps)
+    if form not in BOOSTING:
+        refuse_given(f"for {form.value}", hessian=hessian)
     chosen = choose_loss(expr, study, storage or options.DEFAULT_STORAGE)
     applied = chosen.options(link and link.value, class_reduction and class_reduction.value, eps)
     if form is Form.latex:
         text = latex(chosen.expression) + "\n"
+    elif form in BOOSTING:
+        from glo.loss import objective
+
+        rule = {} if hessian is None else {"hessian": hessian.value}
+        text = objective(chosen.expression, **applied, **rule).source(form.value)
     else:
         from glo.loss import source, to_sympy
 

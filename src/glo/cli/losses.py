@@ -41,7 +41,7 @@ class ChosenLoss:
         training = TrainingConfig() if self.result is None else self.result.config.training
         found = Link.SOFTMAX if self.result is None else self.result.config.task.link
         return {
-            "link": Link(link or found),
+            "link": Link.named(link or found),
             "class_reduction": class_reduction or training.class_reduction,
             "eps": training.eps if eps is None else eps,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,21 @@ ComparedStudy = Annotated[
     typer.Option(
         "--study", "--run", help="The best loss of this study (see: glo runs), on its task, trained as it was there."
     ),
+]
+
+
+class LinkName(StrEnum):
+    """The links, named here so that --help needs no other import."""
+
+    softmax = "softmax"
+    sigmoid = "sigmoid"
+    identity = "identity"
+    regression = "regression"
+
+
+OptionalLink = Annotated[
+    LinkName | None,
+    typer.Option(help="How outputs become predictions; by default softmax.  Regression is another name of identity."),
 ]
 Preset = Annotated[str, typer.Option("--preset", "-p", help="default, or paper: the paper's method to the letter.")]
 RunName = Annotated[

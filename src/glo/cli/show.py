@@ -15,12 +15,13 @@ from glo.cli.streams import print_json
 def show(
     expr: options.OptionalExpression = None,
     study: options.StudyName = None,
+    link: options.OptionalLink = None,
     classes: Annotated[int, typer.Option(min=2, help="Number of classes for the check whether it can train.")] = 10,
     plot: Annotated[str | None, typer.Option(help="Also draw f and its derivative into this PNG, SVG or PDF file.")] = None,
     storage: options.Storage = options.DEFAULT_STORAGE,
     json: options.Json = False,
 ) -> None:
-    """Show a loss: canonical form, LaTeX, size, fingerprint, whether it can train, and its minimum.
+    """Show a loss: what is minimised, canonical form, LaTeX, size, fingerprint, whether it can train, and its minimum.
 
     The binary minimum is where the loss of two classes is smallest over y0, for x0 = 1 (Figure 6 of the paper).
     """
@@ -32,13 +33,16 @@ def show(
         fingerprint,
         scale_free_fingerprint,
     )
-    from glo.loss import binary_minimum
+    from glo.loss import binary_minimum, minimised
 
     chosen = choose_loss(expr, study, storage)
     expression = chosen.expression
-    reason = viability(expression, classes, chosen.options()["link"])
+    applied = chosen.options(link and link.value)
+    reason = viability(expression, classes, applied["link"])
     shown: dict[str, Any] = {
         **describe(expression),
+        "link": applied["link"].value,
+        "minimised": minimised(expression, applied["link"], applied["class_reduction"]),
         "nodes": expression.nodes,
         "depth": expression.depth,
         "fingerprint": fingerprint(expression),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from glo.catalog import minus
 from glo.errors import ConfigError
 from glo.expr import Dual, Expr, evaluate, evaluate_dual
 from glo.expr.dual import uses_log_not_y
@@ -196,6 +197,15 @@ def to_sympy(expr: Expr) -> sympy.Expr:
         return sympy.Integer(int(value)) if value.is_integer() else sympy.Float(value)
 
     return evaluate_dual(expr, _SympyFunctions(simplify=True), x, Dual(y), number).value
+
+
+INVERSES = {Link.SOFTMAX: "softmax(outputs)", Link.SIGMOID: "sigmoid(outputs)", Link.IDENTITY: "the output"}
+
+
+def minimised(expr: Expr, link: Link = Link.SOFTMAX, class_reduction: Literal["sum", "mean"] = "sum") -> str:
+    """What a training minimises, in one line: f itself is maximised."""
+    over = "classes" if link is Link.SOFTMAX else "outputs"
+    return f"mean over samples of the {class_reduction} over {over} of {minus(expr)}, where y = {INVERSES[link]}"
 
 
 def binary_minimum(expr: Expr) -> float | None:
