@@ -191,6 +191,48 @@ def test_export(glo: Glo, tmp_path: Path, form: str, part: str) -> None:
         assert callable(space["loss"])
 
 
+@pytest.mark.parametrize(("form", "name"), [("lightgbm", "objective"), ("xgboost", "objective"), ("catboost", "Objective")])
+def test_export_of_an_objective_for_boosting(glo: Glo, tmp_path: Path, form: str, name: str) -> None:
+    from glo.loss import objective
+
+    printed = glo("export", "baikal", "--format", form, "--link", "sigmoid", "--eps", "0.01", "--hessian", "floor")
+    assert printed.code == 0
+    assert printed.out == objective("baikal", "sigmoid", eps=0.01, hessian="floor").source(form)  # type: ignore[arg-type]
+    space: dict[str, Any] = {}
+    exec(printed.out, space)  # noqa: S102 - that it runs is the point
+    assert callable(space[name])
+    assert glo("export", "-square(x - y)", "-f", form, "--link", "regression", "-o", "loss.py").out == ""
+    assert "'identity'" in (tmp_path / "loss.py").read_text()
+
+
+def test_objective_of_a_loss_without_curvature_needs_another_hessian(glo: Glo) -> None:
+    command = ["export", "mae", "--format", "xgboost", "--link", "regression"]
+    assert_misuse(glo(*command), "hessian='constant'")
+    assert glo(*command, "--hessian", "constant").code == 0
+    assert_misuse(glo("export", "mae", "--hessian", "constant"), "--hessian does nothing for torch")
+
+
+@pytest.mark.parametrize(
+    ("expr", "link", "minimised"),
+    [
+        ("-square(x - y)", "regression", "mean over samples of the sum over outputs of square(x - y), where y = the output"),
+        ("x*log(y)", "softmax", "mean over samples of the sum over classes of neg(x*log(y)), where y = softmax(outputs)"),
+        ("baikal", "sigmoid", "mean over samples of the sum over outputs of x/y - log(y), where y = sigmoid(outputs)"),
+    ],
+)
+def test_show_says_what_is_minimised(glo: Glo, expr: str, link: str, minimised: str) -> None:
+    shown = parsed(glo("show", expr, "--link", link, "--json"))
+    assert shown["minimised"] == minimised
+    assert shown["link"] == ("identity" if link == "regression" else link)
+    assert parsed(glo("show", "x*log(y)", "--json"))["link"] == "softmax"
+
+
+def test_show_finds_a_loss_that_cannot_train_under_its_link(glo: Glo) -> None:
+    """Squared error as it is minimised, given as f, which is maximised."""
+    assert parsed(glo("show", "-square(x - y)", "--link", "regression", "--json"))["viable"] is True
+    assert parsed(glo("show", "square(x - y)", "--link", "regression", "--json"))["viable"] is False
+
+
 def test_search_runs_and_resume(glo: Glo) -> None:
     found = parsed(glo("search", *TINY, "--name", "first", "--json"))
     assert found["generations"] == 2

@@ -120,7 +120,7 @@ def numerical(function: Any, z: Array, step: float = 1e-5) -> Array:
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(
     expressions(moderate_constants(), ("log", "square", "sqrt", "+", "*", "-", "/", "exp", "tanh", "neg"), max_leaves=6),
     st.sampled_from([Link.SOFTMAX, Link.SIGMOID]),

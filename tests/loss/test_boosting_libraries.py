@@ -29,16 +29,17 @@ CATBOOST: dict[str, Any] = {
 pytestmark = pytest.mark.filterwarnings("ignore:.*(numba|optimize).*:UserWarning")
 
 
-def binary() -> tuple[Array, Array]:
+def binary() -> Any:
     return load_breast_cancer(return_X_y=True)
 
 
 def digits() -> tuple[Array, Array]:
-    x, y = load_digits(return_X_y=True)
+    loaded: Any = load_digits(return_X_y=True)
+    x, y = loaded
     return x[:600], y[:600]
 
 
-def regression() -> tuple[Array, Array]:
+def regression() -> Any:
     return load_diabetes(return_X_y=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -25,7 +25,11 @@ class Form(StrEnum):
     sympy = "sympy"
 
 
-BOOSTING = (Form.lightgbm, Form.xgboost, Form.catboost)
+BOOSTING: dict[Form, Literal["lightgbm", "xgboost", "catboost"]] = {
+    Form.lightgbm: "lightgbm",
+    Form.xgboost: "xgboost",
+    Form.catboost: "catboost",
+}
 
 
 class Hessian(StrEnum):
@@ -77,13 +81,14 @@ def export(
     elif form in BOOSTING:
         from glo.loss import objective
 
-        rule = {} if hessian is None else {"hessian": hessian.value}
-        text = objective(chosen.expression, **applied, **rule).source(form.value)
+        rule: dict[str, Any] = {} if hessian is None else {"hessian": hessian.value}
+        text = objective(chosen.expression, **applied, **rule).source(BOOSTING[form])
     else:
         from glo.loss import source, to_sympy
 
+        language = "numpy" if form is Form.numpy else "torch"
         symbolic = form is Form.sympy
-        text = f"{to_sympy(chosen.expression)}\n" if symbolic else source(chosen.expression, form.value, **applied)
+        text = f"{to_sympy(chosen.expression)}\n" if symbolic else source(chosen.expression, language, **applied)
     if output is None:
         typer.echo(text, nl=False)
         return
