@@ -40,7 +40,7 @@ def draw(seed: int, link: Link, scale: float = 2.0, hard: bool = True) -> tuple[
 def by_autograd(loss: ExpressionLoss, labels: Any, z: Array) -> tuple[float, Array, Array]:
     """Loss, gradient and diagonal of the Hessian, in float64."""
     outputs = torch.tensor(z, requires_grad=True)
-    value = loss(outputs, torch.as_tensor(labels))
+    value = loss(outputs, torch.as_tensor(labels)) + 0.0 * outputs.sum()  # so that a constant loss has a gradient
     gradient = torch.autograd.grad(value, outputs, create_graph=True)[0]
     hessian = torch.zeros_like(outputs)
     if gradient.requires_grad:
@@ -79,7 +79,7 @@ def test_named_losses_have_the_derivatives_of_autograd(
 def test_random_losses_have_the_derivatives_of_autograd(expression: Expr, link: Link, hard: bool, seed: int) -> None:
     labels, z = draw(seed, link, hard=hard)
     value, gradient, hessian = by_autograd(
-        ExpressionLoss(Expr("+", (expression, parse("0*y"))), "sum", link=link), labels, z
+        ExpressionLoss(expression, "sum", link=link), labels, z
     )
     # Terms of 1e6 that cancel leave a rounding error of 1e-10; of 1e20, anything.
     assume(np.isfinite(value) and np.abs(gradient).max() < 1e6 and np.abs(hessian).max() < 1e6)

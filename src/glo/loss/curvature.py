@@ -114,10 +114,10 @@ def by_scores(
     first_k, second_k = (np.where(largest, part, 0.0).sum(axis=1, keepdims=True) for part in (first, second))
     divisor = np.where(largest, 1.0, not_y)
     slopes = np.where(largest, 0.0, first) / divisor
-    bends = np.where(largest, 0.0, first + second) / divisor**2
+    bends = np.where(largest, 0.0, second + first * y) / divisor**2  # q of h and -q*(1 - q) of g, without what cancels
     slopes, bends = (part.sum(axis=1, keepdims=True) - part for part in (slopes, bends))
     gradient = first - y * slopes - q * first_k
-    hessian = second + y * (y * bends - slopes) + q * (q * second_k - (1 - q) * first_k)
+    hessian = second + y * (y * bends - not_y * slopes) + q * (q * second_k - (1 - q) * first_k)
     return gradient, hessian
 
 
