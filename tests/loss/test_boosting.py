@@ -78,9 +78,7 @@ def test_named_losses_have_the_derivatives_of_autograd(
 @given(expressions(moderate_constants()), st.sampled_from(list(Link)), st.booleans(), st.integers(0, 9))
 def test_random_losses_have_the_derivatives_of_autograd(expression: Expr, link: Link, hard: bool, seed: int) -> None:
     labels, z = draw(seed, link, hard=hard)
-    value, gradient, hessian = by_autograd(
-        ExpressionLoss(expression, "sum", link=link), labels, z
-    )
+    value, gradient, hessian = by_autograd(ExpressionLoss(expression, "sum", link=link), labels, z)
     # Terms of 1e6 that cancel leave a rounding error of 1e-10; of 1e20, anything.
     assume(np.isfinite(value) and np.abs(gradient).max() < 1e6 and np.abs(hessian).max() < 1e6)
     check_against_autograd(Objective(expression, link), labels, z, 1e-6)
