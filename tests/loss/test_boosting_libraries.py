@@ -203,3 +203,15 @@ def test_a_library_shows_the_error_of_an_objective() -> None:
     catboost = pytest.importorskip("catboost", reason=NEEDS_CATBOOST)
     with pytest.raises(catboost.CatBoostError, match="num_class"):
         catboost.CatBoostClassifier(**CATBOOST, eval_metric="Logloss", loss_function=softmax.for_catboost()).fit(x, y)
+
+
+def test_several_outputs_have_the_trees_of_xgboost() -> None:
+    """Labels and scores of shape (n, outputs)."""
+    xgboost = pytest.importorskip("xgboost", reason=NEEDS_XGBOOST)
+    x, y = binary()
+    matrix = xgboost.DMatrix(x, np.stack([y, x[:, 0] > np.median(x[:, 0])], axis=1))
+    expected = xgboost.train(XGBOOST | {"objective": "binary:logistic", "base_score": 0.5}, matrix, ROUNDS)
+    found = xgboost.train(XGBOOST | {"base_score": 0}, matrix, ROUNDS, obj=BINARY.for_xgboost())
+    scores = [model.predict(matrix, output_margin=True) for model in (expected, found)]
+    assert scores[0].shape == (len(y), 2)
+    np.testing.assert_allclose(scores[1], scores[0], rtol=1e-5, atol=1e-4)
