@@ -13,6 +13,7 @@ FOLDER = Path(__file__).parents[2] / "examples"
 # A line that each example prints; every number in parentheses must be above what follows.
 OUTPUT = {
     "own_metric": (r"best loss: \S.* worth: ([\d.]+)", 0.4),
+    "lightgbm_search": (r".* binary_cross_entropy .*│ *(0\.\d+) │ 0\.\d+ │ 10 │.*", 0.75),
     "own_loop": (r".* label_smoothing .*│ *(0\.\d+) │ 0\.\d+ │ 5 │.*", 0.7),
     "own_task": (r"best loss: \S.* validation accuracy: ([\d.]+)", 0.9),
     "regression": (r" *\d+ nodes  R2 ([\d.]+)  \S.*", 0.3),
