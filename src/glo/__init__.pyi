@@ -12,11 +12,11 @@ from .study import (
     load_study,
     tune_coefficients,
 )
-from .tasks import Task, load_task
+from .tasks import Metric, Task, load_task
 from .version import __version__ as __version__
 
 __all__ = [
-    "Callback", "Comparison", "ComparisonConfig", "Expr", "ExpressionLoss", "Study", "StudyResult", "Task", "Trial",
-    "__version__", "catalog", "compare_losses", "discover", "enumerate_losses", "errors", "expr", "load_study", "load_task",
-    "loss", "objective", "parse", "tasks", "testing", "tune_coefficients",
+    "Callback", "Comparison", "ComparisonConfig", "Expr", "ExpressionLoss", "Metric", "Study", "StudyResult", "Task",
+    "Trial", "__version__", "catalog", "compare_losses", "discover", "enumerate_losses", "errors", "expr", "load_study",
+    "load_task", "loss", "objective", "parse", "tasks", "testing", "tune_coefficients",
 ]  # fmt: skip

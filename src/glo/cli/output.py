@@ -148,16 +148,15 @@ def resumable(hint: Callable[[], str]) -> Iterator[None]:
 
 def show_generations(progress: Progress) -> Callback:
     """A callback that shows the progress of a study, each phase in a line of its own."""
-    from glo.records import Direction, PhaseKind, Status
+    from glo.records import PhaseKind, Status
     from glo.store import GenerationRecord
     from glo.study import Callback, Study
-    from glo.tasks import Objective
 
     candidates: Counter[PhaseKind] = Counter()
     best: dict[PhaseKind, float] = {}
 
     def show(study: Study, generation: GenerationRecord) -> None:
-        direction = study.task.direction if isinstance(study.task, Objective) else Direction.MAXIMIZE
+        direction = study.task.direction
         phase, outcomes = generation.phase, generation.outcomes
         candidates[phase] += len(outcomes)
         note = f"{candidates[phase]} candidates"

@@ -17,7 +17,7 @@ from glo.errors import ConfigError
 from glo.execution import ForkingExecutor, InlineExecutor, Where, open_for, rehearse_for
 from glo.expr import Expr
 from glo.provenance import hardware, versions
-from glo.records import TrainingConfig
+from glo.records import Direction, TrainingConfig
 from glo.tasks import Objective, Problem, Task, load_task, with_label_noise, with_train_fraction
 from glo.tasks.training import training_config
 
@@ -44,6 +44,7 @@ class Comparison:
         config: what was compared, and how.
         task: name of the task.
         metric: name of its metric, which is measured on the test split.
+        direction: whether the higher or the lower value of it is better.
         baseline: name of the loss that the others are compared with.
         horizons: the rows of all losses for each length of training, the shortest first; one of 0 steps for an objective.
         agreement: how far the order of the losses agrees between each two lengths.
@@ -64,6 +65,7 @@ class Comparison:
     training: TrainingConfig
     device: str
     cluster: bool = False
+    direction: Direction = Direction.MAXIMIZE
     versions: Mapping[str, str] = field(default_factory=versions)
     hardware: Mapping[str, Any] = field(default_factory=hardware)
 
@@ -99,7 +101,8 @@ class Comparison:
         if chosen not in lengths:
             raise ConfigError(f"there is no length of {chosen} steps here, only {', '.join(map(str, lengths))}")
         rate = ALL_AT_ONE if self.config.confounded else EACH_AT_ITS_OWN
-        return comparison_table(lengths[chosen], self.metric, chosen, rate if chosen else AS_THE_OBJECTIVE)
+        metric = self.metric + " (lower is better)" * (self.direction is Direction.MINIMIZE)
+        return comparison_table(lengths[chosen], metric, chosen, rate if chosen else AS_THE_OBJECTIVE)
 
     def plot(self) -> Figure:
         """A box and the single seeds of each loss, one panel for each length of training."""
@@ -118,6 +121,7 @@ class Comparison:
         return {
             "task": self.task,
             "metric": self.metric,
+            "direction": self.direction.value,
             "baseline": self.baseline,
             "losses": horizons[-1]["losses"],
             "horizons": horizons,
@@ -207,6 +211,7 @@ def compare_losses(
             + flip_warnings(agreements),
             training=trainings[-1],
             device=executor.device,
+            direction=loaded.direction,
             cluster=not isinstance(executor, (InlineExecutor, ForkingExecutor)),
         )
 

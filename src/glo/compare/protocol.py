@@ -55,7 +55,7 @@ def choose(
     Where the best rate is at an end of the ladder, the ladder is continued for that family's best variant.
     """
     seeds = derive_seeds(config.seed, "tuning", config.tuning_seeds)
-    sign = task.direction.sign if isinstance(task, Objective) else 1
+    sign = task.direction.sign
     ladder = (OWN_RATE,) if isinstance(task, Objective) else config.ladder
     choices = {name: _Choice(family, ladder) for name, family in families.items()}
     for _ in range(1 + EXTENSIONS):
@@ -130,12 +130,12 @@ def measure(
 
 
 def scores_of(task: Problem, results: Sequence[Result], test: bool) -> list[float]:
-    """The scores of trainings, and what one that failed counts: 0, or of an objective the worst of the others.
+    """The scores of trainings, and what one that failed counts: 0, or the worst of the others if scores may be any numbers.
 
     Args:
         test: whether those on the test split are meant; an objective that has none is compared on its validation score.
     """
-    if not isinstance(task, Objective):
+    if not task.free_scores:
         measured = [None if isinstance(r, Failure) else r.test if test else r.validation for r in results]
         return [max(0.0, value or 0.0) for value in measured]  # r2 can be any negative number
     ran = [r if isinstance(r, TrainingResult) and not r.diverged else None for r in results]

@@ -138,8 +138,9 @@ class TrainingEvaluator:
             reason = next((result.reason for result, _ in ran if result.reason), "outputs became NaN or infinite")
             reason += " at every learning rate"
             return Outcome(text, mark, Status.DIVERGED, Stage.TRAINING, reason)
-        best, rate = max(ran, key=lambda pair: (not pair[0].diverged, not pair[0].stopped, pair[0].validation))
-        fitness = max(0.0, best.validation)
+        sign, free = self._task.direction.sign, self._task.free_scores
+        best, rate = max(ran, key=lambda pair: (not pair[0].diverged, not pair[0].stopped, sign * pair[0].validation))
+        fitness = best.validation if free else max(0.0, best.validation)
         if best.stopped:
             reason = f"at chance after {self._training.early_stop:.0%} of the steps"
             return Outcome(text, mark, Status.STOPPED, Stage.EARLY_STOP, reason, fitness, rate)

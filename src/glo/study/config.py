@@ -261,7 +261,10 @@ def task_config(task: Problem) -> TaskConfig:
         )  # fmt: skip
     name = task.source.name if task.source else task.name
     options = dict(task.source.options) if task.source else {}
-    return TaskConfig(name=name, options=options, digest=task.digest(), link=task.link, by_name=task.source is not None)
+    return TaskConfig(
+        name=name, options=options, digest=task.digest(), link=task.link, by_name=task.source is not None,
+        direction=task.direction,
+    )  # fmt: skip
 
 
 def given_again(recorded: TaskConfig, given: Any) -> Any:

@@ -24,7 +24,7 @@ from glo.study.arrivals import Arrivals
 from glo.study.config import StudyConfig
 from glo.study.history import CHANGED, asked_digest
 from glo.study.phases import Phase, phases
-from glo.tasks import Problem, Task
+from glo.tasks import Problem
 
 Records = Generator[GenerationRecord, None, None]
 
@@ -213,10 +213,10 @@ class Loop:
     def as_merits(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """What the search is told: higher fitness is better.
 
-        Of a task, that is the metric, and 0 for a candidate that failed.  The score of an objective may be any number, so
-        one that failed or was given up counts as minus infinity.
+        Of most tasks, that is the metric, and 0 for a candidate that failed.  The score of an objective, or an error, may be
+        any number, so a candidate that failed or was given up counts as minus infinity.
         """
-        if isinstance(self.task, Task):
+        if not self.task.free_scores:
             return list(outcomes)
         sign = self.task.direction.sign
         return [

@@ -1,6 +1,6 @@
 from .definition import Task
 from .factory import fresh_model
-from .metrics import METRICS, Metric
+from .metrics import METRICS, Metric, MetricFunction
 from .objective import Objective, Scores
 from .problem import Problem, as_problem
 from .randomness import random_state_restored
@@ -11,7 +11,7 @@ from .training import training_config
 from .variants import with_first_samples, with_label_noise, with_train_fraction
 
 __all__ = [
-    "METRICS", "Metric", "Objective", "Problem", "Scores", "Split", "Task", "TaskSource", "as_problem", "describe_task",
-    "fresh_model", "load_objective", "load_task", "random_state_restored", "task_names", "training_config",
+    "METRICS", "Metric", "MetricFunction", "Objective", "Problem", "Scores", "Split", "Task", "TaskSource", "as_problem",
+    "describe_task", "fresh_model", "load_objective", "load_task", "random_state_restored", "task_names", "training_config",
     "with_first_samples", "with_label_noise", "with_train_fraction",
 ]  # fmt: skip

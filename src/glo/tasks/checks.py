@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from glo.errors import RAISED, TaskError
 from glo.records import Link
 from glo.tasks.factory import check_factory, run
-from glo.tasks.metrics import METRICS
+from glo.tasks.metrics import METRICS, OF_ONE_DECISION, OF_REGRESSION
 
 if TYPE_CHECKING:
     from glo.tasks.definition import Task
@@ -56,7 +56,7 @@ def _check_split(task: Task, model: nn.Module, name: str, split: Split) -> None:
 
 
 def _check_metric(task: Task, model: nn.Module) -> None:
-    """Higher is better, and useful is above 0: perfect predictions score above 0, and not below a constant prediction."""
+    """Perfect predictions are not worse than a constant one; of a metric whose 0 means useless, they score above 0."""
     where = f"task '{task.name}': metric"
     if isinstance(task.metric, str):
         _check_named_metric(task, task.metric, where)
@@ -68,22 +68,30 @@ def _check_metric(task: Task, model: nn.Module) -> None:
         labels = perfect.argmax(1) if perfect.is_floating_point() else perfect
         perfect = nn.functional.one_hot(labels, run(task, model, task.validation.inputs[:2]).shape[1]).float()
     score, constant = _score(task, perfect), best_constant(task)
+    if task.free_scores:
+        sign = task.direction.sign
+        if sign * score < sign * constant - TOLERANCE:
+            raise TaskError(
+                f"{where} is {score:g} for perfect predictions, which is worse than {constant:g} for constant ones: is "
+                f"its direction not {task.direction}?"
+            )
+        return
     if score <= 0 or score < constant - TOLERANCE:
         against = "useless is 0" if score <= 0 else f"for constant predictions it is {constant:g}"
         raise TaskError(
             f"{where} is {score + 0.0:g} for perfect predictions, but {against}, and higher must be better: "
-            "for an error e, return for example 1 / (1 + e)"
+            "for an error, give glo.Metric(function, direction='minimize')"
         )
 
 
 def _check_named_metric(task: Task, metric: str, where: str) -> None:
     if metric not in METRICS:
         raise TaskError(f"{where} must be a function or one of {', '.join(METRICS)}, not {metric!r}")
-    if (metric == "r2") != (task.link is Link.IDENTITY) and task.link is not Link.SIGMOID:
-        fitting = "accuracy" if metric == "r2" else "r2"
+    if (metric in OF_REGRESSION) != (task.link is Link.IDENTITY) and (task.link, metric) != (Link.SIGMOID, "r2"):
+        fitting = "accuracy" if metric in OF_REGRESSION else "r2 or rmse"
         raise TaskError(f"{where} '{metric}' does not fit the {task.link} link: use {fitting}, or a function of your own")
-    if metric == "balanced_accuracy" and task.link is Link.SIGMOID and task.classes > 1:
-        raise TaskError(f"{where} 'balanced_accuracy' is for one decision a sample, not for {task.classes}: use f1_macro")
+    if metric in OF_ONE_DECISION and task.link is Link.SIGMOID and task.classes > 1:
+        raise TaskError(f"{where} '{metric}' is for one decision a sample, not for {task.classes}: use f1_macro")
 
 
 def _score(task: Task, predictions: Tensor) -> float:
@@ -99,12 +107,14 @@ def _score(task: Task, predictions: Tensor) -> float:
 def best_constant(task: Task) -> float:
     """The best validation metric of a constant prediction: of each class, or of the mean of the training targets.
 
-    It is -inf if the metric has no finite value for any of them.
+    It is the worst infinity if the metric has no finite value for any of them.
     """
     targets = task.validation.targets
     constants = list(torch.eye(task.classes)) if task.link is Link.SOFTMAX else [task.train.targets.mean(0)]
     scores = [_score(task, constant.expand(len(targets), -1)) for constant in constants]
-    return max((score for score in scores if math.isfinite(score)), default=-math.inf)
+    sign = task.direction.sign
+    finite = (score for score in scores if math.isfinite(score))
+    return max(finite, key=lambda score: sign * score, default=-sign * math.inf)
 
 
 def as_score(value: object, name: str) -> float:

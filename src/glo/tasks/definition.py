@@ -10,11 +10,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from glo.errors import TaskError
-from glo.records import Link, TrainingConfig
+from glo.records import Direction, Link, TrainingConfig
 from glo.tasks.checks import as_score, best_constant, check_task
 from glo.tasks.factory import takes_whole_numbers
 from glo.tasks.identity import task_digest
-from glo.tasks.metrics import METRICS, Metric
+from glo.tasks.metrics import METRICS, Metric, MetricFunction
 from glo.tasks.source import TaskSource
 from glo.tasks.split import Split, SplitLike, read_split
 
@@ -36,9 +36,10 @@ class Task:
             point, or probabilities (N, C); those of the other links are labels or values (N) or (N, C).
         validation: the data that fitness is measured on; it must not overlap with train.
         test: never seen by a search; only comparisons need it.
-        metric: "accuracy", "balanced_accuracy", "f1_macro", "r2", or a function of (predictions y, targets) -> float.
-            Higher is better, and 0 means useless: a metric that does not prefer perfect predictions is refused.  The default
-            is "r2" for the identity link, else "accuracy".
+        metric: the name of one in `glo.tasks.METRICS`, such as "accuracy", "average_precision" or "rmse", whose direction is
+            known; a function of (predictions y, targets) -> float, of which higher is better and 0 means useless; or a
+            `glo.Metric(function, direction="minimize", name=...)`, whose values may be any numbers.  A metric that does not
+            prefer perfect predictions is refused.  The default is "r2" for the identity link, else "accuracy".
         link: "softmax", "sigmoid" (yes-no questions) or "identity" (regression).
         training: this task's defaults for `TrainingConfig`, e.g. {"steps": 600}.
         description: one line.
@@ -58,7 +59,7 @@ class Task:
     train: Split
     validation: Split
     test: Split | None
-    metric: str | Metric
+    metric: str | Metric | MetricFunction
     link: Link
     training: Mapping[str, Any]
     description: str
@@ -72,7 +73,7 @@ class Task:
         train: SplitLike,
         validation: SplitLike,
         test: SplitLike | None = None,
-        metric: str | Metric | None = None,
+        metric: str | Metric | MetricFunction | None = None,
         link: Link | str = Link.SOFTMAX,
         training: Mapping[str, Any] | None = None,
         description: str = "",
@@ -111,7 +112,22 @@ class Task:
     @property
     def metric_name(self) -> str:
         """The name of the metric, for tables."""
-        return self.metric if isinstance(self.metric, str) else getattr(self.metric, "__name__", "metric")
+        return self.metric if isinstance(self.metric, str) else self._metric.name
+
+    @property
+    def _metric(self) -> Metric:
+        metric = METRICS.get(self.metric) if isinstance(self.metric, str) else self.metric
+        return metric if isinstance(metric, Metric) else Metric(metric or METRICS["accuracy"].function)
+
+    @property
+    def direction(self) -> Direction:
+        """Whether the higher or the lower value of the metric is better."""
+        return self._metric.direction
+
+    @property
+    def free_scores(self) -> bool:
+        """Whether scores may be any numbers; else they count as at least 0, which a failed training is worth."""
+        return isinstance(self.metric, Metric) or self.direction is Direction.MINIMIZE
 
     @property
     def classes(self) -> int:
@@ -146,8 +162,7 @@ class Task:
         """
         if self.link is Link.SOFTMAX and targets.is_floating_point():
             targets = targets.argmax(1)
-        metric = METRICS[self.metric] if isinstance(self.metric, str) else self.metric
-        return as_score(metric(predictions, targets), self.name)
+        return as_score(self._metric(predictions, targets), self.name)
 
     def chance(self) -> float:
         """The best validation metric of a constant prediction, plus three standard errors of a proportion.

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from glo.errors import RAISED, TimeLimitError
 from glo.tasks.content import describe, tensor_bytes
 from glo.tasks.factory import fresh_model
+from glo.tasks.metrics import Metric, MetricFunction
 from glo.tasks.randomness import random_state_restored, seed_everything
 
 if TYPE_CHECKING:
     from glo.tasks.definition import Task
-    from glo.tasks.metrics import Metric
 
 SAMPLES = 4  # training samples that the model is tried on
 VALUES = 16  # of its outputs that are compared
@@ -43,9 +43,13 @@ def task_digest(task: Task) -> str:
     return hashed.hexdigest()
 
 
-def _metric_identity(metric: str | Metric) -> str:
-    """The name of a built-in metric, or a hash of what a metric of the user's does."""
-    return metric if isinstance(metric, str) else _hash(describe(metric))
+def _metric_identity(metric: str | Metric | MetricFunction) -> str:
+    """The name of a built-in metric, or a hash of what a metric of the user's does, and of its direction."""
+    if isinstance(metric, str):
+        return metric
+    if isinstance(metric, Metric):
+        return _hash(describe([metric.function, metric.direction.value]))
+    return _hash(describe(metric))
 
 
 def _model_identity(model: nn.Module, inputs: Tensor) -> str:

@@ -1,4 +1,4 @@
-"""Metrics: functions of predictions y (N, C) and targets; higher is better.
+"""Metrics: functions of predictions y (N, C) and targets, and whether the higher or the lower value is better.
 
 With the softmax link, targets are class indices (N); soft labels are replaced by their likeliest class.  With the others,
 targets are labels or values (N, C).
@@ -7,11 +7,47 @@ targets are labels or values (N, C).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-Metric = Callable[[Tensor, Tensor], float | Tensor]
+from glo.errors import TaskError
+from glo.records import Direction
+
+MetricFunction = Callable[[Tensor, Tensor], float | Tensor]
+ECE_BINS = 15
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric whose values may be any numbers, with its direction.
+
+    Attributes:
+        function: of predictions (N, C) and targets.
+        direction: "maximize" or "minimize".
+        name: shown in tables; by default that of the function.
+
+    Raises:
+        TaskError: if the function cannot be called, or the direction is another one.
+    """
+
+    function: MetricFunction
+    direction: Direction = Direction.MAXIMIZE
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TaskError(f"a metric is a function of predictions and targets, not a {type(self.function).__name__}")
+        if self.direction not in list(Direction):
+            raise TaskError(f"the direction of a metric is one of {', '.join(Direction)}, not {self.direction!r}")
+        object.__setattr__(self, "direction", Direction(self.direction))
+        object.__setattr__(self, "name", self.name or getattr(self.function, "__name__", "metric"))
+
+    def __call__(self, predictions: Tensor, targets: Tensor) -> float | Tensor:
+        """The value for predictions (N, C)."""
+        return self.function(predictions, targets)
 
 
 def accuracy(predictions: Tensor, targets: Tensor) -> Tensor:
@@ -53,9 +89,104 @@ def _decisions(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return (predictions[:, 0] > 0.5).long(), (targets[:, 0] > 0.5).long()
 
 
+def rmse(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Root of the mean squared error."""
+    return (predictions - targets).double().square().mean().sqrt()
+
+
+def mae(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Mean absolute error."""
+    return (predictions - targets).double().abs().mean()
+
+
+def log_loss(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Minus the mean logarithm of the probability that was given to the truth, at least 1e-12."""
+    y = predictions.double().clamp(1e-12, 1 - 1e-12)
+    if not targets.is_floating_point():
+        return -y.gather(1, targets[:, None]).log().mean()
+    return -(targets * y.log() + (1 - targets) * (1 - y).log()).mean()
+
+
+def brier(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Mean squared error of the probabilities, summed over classes."""
+    true = targets if targets.is_floating_point() else nn.functional.one_hot(targets, predictions.shape[1])
+    return (predictions.double() - true).square().sum(1).mean()
+
+
+def ece(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Expected calibration error: |confidence - accuracy| in 15 equal bins of confidence, weighted by their samples.
+
+    The confidence is the probability of the likeliest class or, for yes-no outputs, of the decision (Guo et al. 2017).
+    """
+    if targets.is_floating_point():
+        confidence = torch.maximum(predictions, 1 - predictions).flatten().double()
+        right = ((predictions > 0.5) == (targets > 0.5)).flatten().double()
+    else:
+        confidence, decided = predictions.double().max(1)
+        right = (decided == targets).double()
+    bins = (confidence * ECE_BINS).ceil().long().clamp(1, ECE_BINS) - 1
+    gaps = torch.zeros(ECE_BINS, dtype=torch.float64, device=predictions.device).index_add(0, bins, right - confidence)
+    return gaps.abs().sum() / len(confidence)
+
+
+def average_precision(predictions: Tensor, targets: Tensor) -> float:
+    """Average precision (scikit-learn's), of each class or label against the rest, and their mean."""
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(*_ranked(predictions, targets)))
+
+
+def roc_auc(predictions: Tensor, targets: Tensor) -> float:
+    """Area under the ROC curve (scikit-learn's), of each class or label against the rest, and their mean."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(*_ranked(predictions, targets)))
+
+
+def mcc(predictions: Tensor, targets: Tensor) -> float:
+    """Matthews' correlation coefficient (scikit-learn's) of the decisions."""
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(*_classes(predictions, targets)))
+
+
+def cohen_kappa(predictions: Tensor, targets: Tensor) -> float:
+    """Cohen's kappa with quadratic weights (scikit-learn's) of the decisions, for classes that have an order."""
+    from sklearn.metrics import cohen_kappa_score
+
+    return float(cohen_kappa_score(*_classes(predictions, targets), weights="quadratic"))
+
+
+def _ranked(predictions: Tensor, targets: Tensor) -> tuple[Any, Any]:
+    """Labels of 0 and 1 and their scores: of the second of two classes, of each of several classes, or of each label."""
+    if targets.is_floating_point():
+        return (targets > 0.5).int().cpu().numpy(), predictions.cpu().numpy()
+    if predictions.shape[1] == 2:
+        return targets.cpu().numpy(), predictions[:, 1].cpu().numpy()
+    present = targets.unique()  # a class without a sample has no curve
+    true = nn.functional.one_hot(targets, predictions.shape[1])[:, present]
+    return true.cpu().numpy(), predictions[:, present].cpu().numpy()
+
+
+def _classes(predictions: Tensor, targets: Tensor) -> tuple[Any, Any]:
+    decided, true = _decisions(predictions, targets)
+    return true.cpu().numpy(), decided.cpu().numpy()
+
+
 METRICS: dict[str, Metric] = {
-    "accuracy": accuracy,
-    "balanced_accuracy": balanced_accuracy,
-    "f1_macro": f1_macro,
-    "r2": r2,
+    "accuracy": Metric(accuracy),
+    "average_precision": Metric(average_precision),
+    "balanced_accuracy": Metric(balanced_accuracy),
+    "brier": Metric(brier, Direction.MINIMIZE),
+    "cohen_kappa": Metric(cohen_kappa),
+    "ece": Metric(ece, Direction.MINIMIZE),
+    "f1_macro": Metric(f1_macro),
+    "log_loss": Metric(log_loss, Direction.MINIMIZE),
+    "mae": Metric(mae, Direction.MINIMIZE),
+    "mcc": Metric(mcc),
+    "r2": Metric(r2),
+    "rmse": Metric(rmse, Direction.MINIMIZE),
+    "roc_auc": Metric(roc_auc),
 }
+OF_REGRESSION = ("mae", "r2", "rmse")
+OF_ONE_DECISION = ("balanced_accuracy", "cohen_kappa", "mcc")  # a sample

@@ -47,6 +47,7 @@ class Objective:
     version: str = ""
     source: TaskSource | None = field(default=None, repr=False)
     training: Mapping[str, Any] = field(default_factory=dict[str, Any], init=False, repr=False)
+    free_scores = True  # they may be any numbers
     soft = False  # the labels that its losses see are taken to be hard
 
     def __post_init__(self) -> None:
