@@ -8,10 +8,20 @@ from glo.records.link import Link
 from glo.records.outcome import FunnelCounts, Job, Outcome, PhaseKind, Stage, StageCount, Status, new_counts
 from glo.records.seeds import derive_seed, derive_seeds, generator
 from glo.records.toml import read_toml
-from glo.records.training import BINS, Failure, Rate, Result, Training, TrainingConfig, TrainingResult
+from glo.records.training import (
+    ADAPTIVE_RATE,
+    BINS,
+    LATER_OPTIONS,
+    Failure,
+    Rate,
+    Result,
+    Training,
+    TrainingConfig,
+    TrainingResult,
+)
 
 __all__ = [
-    "BINS", "Config", "Direction", "Failure", "FunnelConfig", "FunnelCounts", "Job", "Link", "Outcome", "PhaseKind", "Rate",
-    "Result", "Stage", "StageCount", "Status", "Training", "TrainingConfig", "TrainingResult", "derive_seed", "derive_seeds",
-    "digest", "generator", "new_counts", "read_toml", "validated",
+    "ADAPTIVE_RATE", "BINS", "LATER_OPTIONS", "Config", "Direction", "Failure", "FunnelConfig", "FunnelCounts", "Job", "Link",
+    "Outcome", "PhaseKind", "Rate", "Result", "Stage", "StageCount", "Status", "Training", "TrainingConfig",
+    "TrainingResult", "derive_seed", "derive_seeds", "digest", "generator", "new_counts", "read_toml", "validated",
 ]  # fmt: skip

@@ -50,9 +50,9 @@ def _problems(model: type[Config], error: ValidationError) -> str:
 
 
 def _problem(model: type[Config], detail: Any) -> str:
-    if detail["type"] == "value_error" and not detail["loc"]:
-        return str(detail["ctx"]["error"])  # raised by a check of the whole model, which says what is wrong
-    key = ".".join(map(str, detail["loc"]))
+    if detail["type"] == "value_error" and (not detail["loc"] or isinstance(detail["input"], Mapping | Config)):
+        return str(detail["ctx"]["error"])  # raised by a check of a whole model, which says what is wrong
+    key = ".".join(str(part) for part in detail["loc"] if "[" not in str(part))  # without the types of a union
     if detail["type"] == "extra_forbidden":
         fields: Any = model
         for part in detail["loc"][:-1]:

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from glo.errors import ConfigError
 from glo.expr import Expr
 from glo.records.config import Config
 from glo.records.outcome import Status
 
 BINS = 50  # of the histogram of a network's predictions
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Milestones = tuple[tuple[PositiveInt, PositiveFloat], ...]
+
+ADAPTIVE_RATE = 0.001  # the default of optimizers other than SGD
+# The options that came later than the first stores.  At their defaults they are no part of a key (`glo.execution.key`), so
+# that what is known of a training stays known.
+LATER_OPTIONS = ("optimizer", "nesterov", "betas", "alpha", "warmup", "clip_norm")
 
 
 class TrainingConfig(Config):
-    """How each candidate's network is trained, by SGD as in the paper (section IV.A).
+    """How each candidate's network is trained; by default by plain SGD, as in the paper (section IV.A).
 
     Attributes:
-        steps: number of SGD steps.
+        steps: number of steps of the optimizer.
         batch_size: samples per step.
-        learning_rates: the ladder; a network is trained at each rate, and the best by validation counts.
-        momentum: SGD momentum.
-        weight_decay: L2 penalty, as in `torch.optim.SGD`.
-        schedule: (step, factor) pairs: from that step on, the learning rate is multiplied by the factor.
+        learning_rates: the ladder; a network is trained at each rate, and the best by validation counts.  The defaults are
+            for SGD; with another optimizer they are smaller: 0.001, and a ladder from 0.0003 to 0.1 in preset default.
+        optimizer: "sgd", "adam", "adamw" or "rmsprop", each as PyTorch defines it.
+        momentum: of sgd and rmsprop.
+        nesterov: Nesterov's momentum; for sgd.
+        betas: decay rates of the averages of the gradient and of its square; for adam and adamw.
+        alpha: decay rate of the average of the squared gradient; for rmsprop.
+        weight_decay: L2 penalty; for adamw, the decoupled decay.  0 means none, also for adamw, where PyTorch's own default
+            is 0.01.
+        schedule: of the learning rate: "constant"; "cosine" or "linear", which fall to 0 at the last step; or (step, factor)
+            pairs: from that step on, the learning rate is multiplied by the factor.
+        warmup: fraction of the steps in which the learning rate rises linearly to its full value, before "cosine" or "linear"
+            begins.
+        clip_norm: the gradient of each network is scaled down to this total norm if it is longer, as by
+            `torch.nn.utils.clip_grad_norm_`.  None: it is not.
         class_reduction: sum or mean over classes; the sum reproduces the paper's accuracies.
         eps: predictions are clamped to [eps, 1 - eps] (not inside log(y) and log(1 - y), which come from
             log-softmax or log-sigmoid).
@@ -41,9 +61,15 @@ class TrainingConfig(Config):
     steps: PositiveInt = 300
     batch_size: PositiveInt = 100
     learning_rates: tuple[Rate, ...] = Field(default=(0.01,), min_length=1)
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "sgd"
     momentum: float = Field(default=0.0, ge=0, lt=1)
+    nesterov: bool = False
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    alpha: Beta = 0.99
     weight_decay: NonNegativeFloat = 0.0
-    schedule: tuple[tuple[PositiveInt, PositiveFloat], ...] = ()
+    schedule: Literal["constant", "cosine", "linear"] | Milestones = ()
+    warmup: float = Field(default=0.0, ge=0, lt=1)
+    clip_norm: Rate | None = None
     class_reduction: Literal["sum", "mean"] = "sum"
     eps: float = Field(default=1e-7, gt=0, lt=0.5)
     early_stop: float = Field(default=0.0, ge=0, lt=1)
@@ -51,6 +77,42 @@ class TrainingConfig(Config):
     curve_on: Literal["validation", "test"] = "validation"
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     memory_mb: PositiveInt | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_rate(cls, values: Any) -> Any:
+        """The default learning rate is that of the optimizer."""
+        if isinstance(values, Mapping) and values.get("optimizer", "sgd") != "sgd":
+            return {"learning_rates": (ADAPTIVE_RATE,), **values}
+        return values
+
+    @field_validator("schedule", mode="before")
+    @classmethod
+    def _one_constant(cls, schedule: Any) -> Any:
+        """A constant schedule is one without pairs, so that there is one key for it."""
+        if schedule == "steps":
+            raise ValueError('steps are given as (step, factor) pairs, e.g. [[100, 0.5]], without the word "steps"')
+        return () if schedule == "constant" else schedule
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> TrainingConfig:
+        """Options that the optimizer does not have are refused."""
+        adam, default = self.optimizer in ("adam", "adamw"), type(self).model_fields
+        refused = {
+            "momentum": (self.momentum and adam, "is for sgd and rmsprop; adam and adamw have training.betas"),
+            "nesterov": (self.nesterov and self.optimizer != "sgd", "is for training.optimizer=sgd"),
+            "betas": (self.betas != default["betas"].default and not adam, "is for training.optimizer=adam or adamw"),
+            "alpha": (
+                self.alpha != default["alpha"].default and self.optimizer != "rmsprop",
+                "is for training.optimizer=rmsprop",
+            ),
+        }
+        for option, (meaningless, reason) in refused.items():
+            if meaningless:
+                raise ConfigError(f"option 'training.{option}' {reason}, not for {self.optimizer}")
+        if self.nesterov and not self.momentum:
+            raise ConfigError("option 'training.nesterov' needs training.momentum, e.g. 0.9")
+        return self
 
 
 @dataclass(frozen=True, slots=True)

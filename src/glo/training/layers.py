@@ -10,7 +10,7 @@ Layers compute in the dtype of the values; parameters are in float32.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -23,7 +23,13 @@ aten = torch.ops.aten
 
 
 class Layer(Protocol):
-    """The same layer of P networks."""
+    """The same layer of P networks.
+
+    Attributes:
+        parameters: those of the layer.
+    """
+
+    parameters: Sequence[StackedParameter]
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Compute the layer's outputs."""
@@ -55,6 +61,7 @@ class Linear:
         bias = module.bias if self._has_bias else module.weight.new_zeros(module.out_features)
         self.weight = StackedParameter(module.weight, copies, options)  # (P, outputs, inputs)
         self.bias = StackedParameter(bias.unsqueeze(1), copies, options)  # (P, outputs, 1)
+        self.parameters: Sequence[StackedParameter] = (self.weight, self.bias)
         self._cast_weight = self.weight.value  # in the dtype of the values
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -96,6 +103,7 @@ class Convolution:
     def __init__(self, module: nn.Conv2d, copies: int, options: SGDOptions) -> None:
         self.weight = StackedParameter(module.weight, copies, options)  # (P, outputs, inputs, ...)
         self.bias = None if module.bias is None else StackedParameter(module.bias, copies, options)  # (P, outputs)
+        self.parameters: Sequence[StackedParameter] = tuple(p for p in (self.weight, self.bias) if p is not None)
         self._channels = module.in_channels
         self._geometry: tuple[Any, ...] = module.stride, module.padding, module.dilation
         self._cast_weight = self.weight.value  # (P * outputs, inputs, ...), in the dtype of the values
@@ -128,6 +136,8 @@ class Convolution:
 
 class StatelessLayer:
     """A layer without parameters, the same for all networks."""
+
+    parameters: Sequence[StackedParameter] = ()
 
     def select(self, rows: Tensor) -> None:
         """Do nothing: the layer has no state of single networks."""
@@ -196,6 +206,8 @@ def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
 class Dropout:
     """Dropout with the mask that one network alone would draw, for all networks."""
 
+    parameters: Sequence[StackedParameter] = ()
+
     def __init__(self, module: nn.Dropout, copies: int) -> None:
         self._module, self._copies = module, copies
         self._mask = torch.empty(0)
@@ -223,6 +235,8 @@ class Dropout:
 
 class Flatten:
     """(N, P * channels, height, width) -> (P, features, N)."""
+
+    parameters: Sequence[StackedParameter] = ()
 
     def __init__(self, copies: int) -> None:
         self._copies = copies

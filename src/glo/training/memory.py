@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 from glo.records import TrainingConfig
 from glo.tasks import Task
 from glo.training.measurement import EVALUATION_BATCH
+from glo.training.optimizers import state_tensors
 
 FREE_FRACTION = 0.5  # of the free memory; the rest is for other programs and for errors of the estimate in `chunk_size`
 ASSUMED_FREE = 2 * 2**30  # bytes, on a system without /proc/meminfo
@@ -47,8 +48,9 @@ def free_memory(root: Path = Path("/")) -> int:
 def chunk_size(model: nn.Module, task: Task, config: TrainingConfig, memory: int) -> int:
     """How many networks fit into so many bytes, at least 1.
 
-    The estimate counts a network's parameters four times (with gradient, velocity and update) and the outputs of its
-    modules three times (with gradients and intermediate results).
+    The estimate counts a network's parameters four times (with gradient, velocity and update) for SGD, and for another
+    optimizer four times and once for each number it keeps; and the outputs of its modules three times (with gradients and
+    intermediate results).
     """
     sizes: list[int] = []
     leaves = [module for module in model.modules() if not list(module.children())]
@@ -63,7 +65,8 @@ def chunk_size(model: nn.Module, task: Task, config: TrainingConfig, memory: int
     evaluated = min(EVALUATION_BATCH, len(task.split("validation")))
     per_sample = sum(sizes) / len(samples)
     weights = sum(parameter.numel() for parameter in model.parameters())
-    numbers = 4 * weights + per_sample * max(3 * config.batch_size, evaluated)
+    copies = 4 + (0 if config.optimizer == "sgd" else state_tensors(config))
+    numbers = copies * weights + per_sample * max(3 * config.batch_size, evaluated)
     return max(1, int(memory / (4 * numbers)))
 
 

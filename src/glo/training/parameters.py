@@ -15,10 +15,12 @@ class SGDOptions:
     Attributes:
         momentum: the same for all networks.
         decay: weight decay times learning rate of each network, shape (P); None for no weight decay.
+        deferred: whether an update only keeps the gradient, for `glo.training.optimizers` to apply.
     """
 
     momentum: float = 0.0
     decay: Tensor | None = None
+    deferred: bool = False
 
     @property
     def plain(self) -> bool:
@@ -28,6 +30,8 @@ class SGDOptions:
 
 class StackedParameter:
     """A parameter of P networks and its SGD state; `value` has shape (P, ...) and is updated in place.
+
+    `gradient` is what a deferred update has left, of the same shape.
 
     Args:
         start: the initial value, the same for all networks.
@@ -39,9 +43,14 @@ class StackedParameter:
         self.value = stacked_copies(start, copies)
         self._momentum, self._decay = options.momentum, options.decay
         self._velocity = None if options.plain else torch.zeros_like(self.value)
+        self._deferred = options.deferred
+        self.gradient: Tensor | None = None
 
     def update(self, gradient: Tensor, factor: float) -> None:
-        """Take a step of size `factor` against a gradient."""
+        """Take a step of size `factor` against a gradient; keep the gradient if updates are deferred."""
+        if self._deferred:
+            self.gradient = gradient.to(self.value.dtype)
+            return
         if self._velocity is not None:
             self._velocity.mul_(self._momentum).add_(gradient)
             gradient = self._add_decay(self._velocity)
@@ -53,7 +62,7 @@ class StackedParameter:
         Shape:
             left (P, a, N) and right (P, N, b) or (N, b), for a parameter (P, a, b).
         """
-        if left.dtype != self.value.dtype:  # a product in reduced precision cannot add to float32
+        if self._deferred or left.dtype != self.value.dtype:  # a product in reduced precision cannot add to float32
             product = torch.bmm(left, right) if right.dim() == 3 else torch.mm(left.flatten(0, 1), right)
             self.update(product.view_as(self.value), factor)
         elif self._velocity is None:

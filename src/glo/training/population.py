@@ -22,6 +22,7 @@ from glo.training.cuda_graph import CapturedStep
 from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, measure
 from glo.training.memory import budget, chunk_size
 from glo.training.model import as_matrix, seed_dropout, use_channels_last
+from glo.training.optimizers import StackedOptimizer, updates_in_backward
 from glo.training.parameters import SGDOptions
 from glo.training.precision import matmul_precision
 from glo.training.schedule import batches, early_stop_step, rate_factor
@@ -78,7 +79,10 @@ class _Population:
         rates = torch.tensor([training.learning_rate for training in trainings], device=device)
         decay = rates * config.weight_decay if config.weight_decay else None
         dtype = torch.bfloat16 if config.precision == "bfloat16" else None
-        self.networks = stack(self.model, len(trainings), SGDOptions(config.momentum, decay), dtype)
+        in_backward = updates_in_backward(config, device)
+        options = SGDOptions(config.momentum, decay) if in_backward else SGDOptions(deferred=True)
+        self.networks = stack(self.model, len(trainings), options, dtype)
+        self.optimizer = None if in_backward else StackedOptimizer(config, self.networks.parameters, rates)
         self.curves: list[list[tuple[int, float]]] = [[] for _ in trainings]
         self.split, self.validation = task.split("train").to(device), task.split("validation").to(device)
         self.observed = task.split(config.curve_on).to(device) if config.curve_every else self.validation
@@ -123,8 +127,10 @@ class _Population:
         return [results[position] for position in range(len(self.trainings))]
 
     def _step(self, step: int, batch: Tensor) -> None:
-        """Take one step of SGD for every active network; a new rate factor needs a new capture."""
-        if (factor := rate_factor(self.config, step)) != self.factor:
+        """Take one step for every active network; where the rate factor is a part of the step, a new one needs a new capture."""
+        if self.optimizer is not None:
+            self.optimizer.begin_step(step)
+        elif (factor := rate_factor(self.config, step)) != self.factor:
             self.factor, self.captured_step = factor, CapturedStep(self.device)
         if step < self.config.steps - 1:
             self.captured_step(self._update, batch)
@@ -139,9 +145,11 @@ class _Population:
             labels = targets.to(outputs.dtype) if targets.is_floating_point() else targets
             if last:
                 self.finite_losses = torch.isfinite(self.loss.value(outputs, labels)).tolist()
-            return self.loss.gradient(outputs, labels, self.rates)
+            return self.loss.gradient(outputs, labels, self.rates if self.optimizer is None else 1.0)
 
         self.networks.step(self.split.inputs[batch], output_gradient, self.factor)
+        if self.optimizer is not None:
+            self.optimizer.step()
 
     def _measure(self, split: Split) -> list[Measurement]:
         """Measure each active network on a split."""
@@ -168,7 +176,10 @@ class _Population:
                 results[position] = TrainingResult(early.score, early.diverged, stopped=not early.diverged, curve=curve)
         if results:
             self.active = [self.active[row] for row in kept]
-            self.networks.select(torch.tensor(kept, dtype=torch.int64, device=self.device))
+            rows = torch.tensor(kept, dtype=torch.int64, device=self.device)
+            self.networks.select(rows)
+            if self.optimizer is not None:
+                self.optimizer.select(rows)
             self._prepare()
         return results
 

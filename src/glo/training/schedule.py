@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from glo.records import TrainingConfig, derive_seed
 from glo.tasks import Task
+
+
+# The factor of a schedule by the progress of the training, from 0 to 1.
+SHAPES: dict[str, Callable[[float], float]] = {
+    "constant": lambda progress: 1.0,
+    "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
+    "linear": lambda progress: 1 - progress,
+}
 
 
 def batches(samples: int, config: TrainingConfig, seed: int, device: torch.device | str = "cpu") -> Iterator[Tensor]:
@@ -29,11 +38,24 @@ def batches(samples: int, config: TrainingConfig, seed: int, device: torch.devic
 
 
 def rate_factor(config: TrainingConfig, step: int) -> float:
-    """The factor that the schedule multiplies the learning rate by at a step (0 is the first)."""
-    factor = 1.0
+    """The factor that the schedule multiplies the learning rate by at a step (0 is the first).
+
+    In the W steps of a warm-up it is 1/W, 2/W, ..., 1.  Cosine and linear schedules begin after that, at 1, as PyTorch's
+    `CosineAnnealingLR` and `LinearLR` do; they would be 0 at the step after the last.
+    """
+    rising = round(config.warmup * config.steps)
+    factor = min(1.0, (step + 1) / rising) if rising else 1.0
+    if isinstance(config.schedule, str):
+        progress = max(0, step - rising) / max(1, config.steps - rising)
+        return factor * SHAPES[config.schedule](progress)
     for start, multiplier in config.schedule:
         factor *= multiplier if step >= start else 1.0
     return factor
+
+
+def depends_on_length(config: TrainingConfig) -> bool:
+    """Whether a training of fewer steps would have other learning rates from the first step on."""
+    return isinstance(config.schedule, str) or config.warmup > 0
 
 
 def early_stop_step(task: Task, config: TrainingConfig) -> int | None:

@@ -43,9 +43,7 @@ def train_single(
     loss_function = ExpressionLoss(
         training.expression, class_reduction=config.class_reduction, eps=config.eps, link=task.link
     )
-    optimizer = torch.optim.SGD(
-        model.parameters(), training.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
-    )
+    optimizer = make_optimizer(model, training.learning_rate, config)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(config, step))
     check_at = early_stop_step(task, config)
     curve: list[tuple[int, float]] = []
@@ -64,6 +62,8 @@ def train_single(
                 outputs = as_matrix(model(train.inputs[batch]))
             loss = loss_function(outputs, train.targets[batch])
             loss.backward()
+            if config.clip_norm is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
             optimizer.step()
             schedule.step()
             on_step(step + 1)
@@ -73,6 +73,20 @@ def train_single(
         on_validation = evaluate_model(task, model, validation)
         on_test = evaluate_model(task, model, task.split("test").to(device)) if test else None
     return final_result(on_validation, bool(torch.isfinite(loss)), tuple(curve), on_test)
+
+
+def make_optimizer(model: nn.Module, rate: float, config: TrainingConfig) -> torch.optim.Optimizer:
+    """PyTorch's optimizer with the options of a configuration; what those do not say is as in PyTorch."""
+    parameters, decay = model.parameters(), config.weight_decay
+    match config.optimizer:
+        case "sgd":
+            return torch.optim.SGD(parameters, rate, config.momentum, weight_decay=decay, nesterov=config.nesterov)
+        case "adam":
+            return torch.optim.Adam(parameters, rate, config.betas, weight_decay=decay)
+        case "adamw":
+            return torch.optim.AdamW(parameters, rate, config.betas, weight_decay=decay)
+        case "rmsprop":
+            return torch.optim.RMSprop(parameters, rate, config.alpha, weight_decay=decay, momentum=config.momentum)
 
 
 def evaluate_model(task: Task, model: nn.Module, split: Split) -> Measurement:

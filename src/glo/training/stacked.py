@@ -31,12 +31,19 @@ OutputGradient = Callable[[Tensor], Tensor]  # outputs (P, N, C) -> gradient of 
 class StackedModel(Protocol):
     """P networks of one architecture."""
 
+    @property
+    def parameters(self) -> list[StackedParameter]:
+        """The parameters that are trained."""
+        ...
+
     def outputs(self, inputs: Tensor) -> Tensor:
         """Outputs (P, N, C) for the same inputs (N, ...); for evaluation."""
         ...
 
     def step(self, inputs: Tensor, output_gradient: OutputGradient, factor: float) -> None:
         """Take one step of SGD, of size `factor`, with the same inputs (N, ...) and dropout masks for all networks.
+
+        Parameters whose updates are deferred only get a gradient.
 
         Args:
             inputs: the inputs of the batch.
@@ -58,7 +65,7 @@ def stack(
     Args:
         model: the model, with the initial weights.
         copies: the number of networks, P.
-        options: momentum and weight decay; none of them by default.
+        options: momentum and weight decay, or deferred updates; none of them by default.
         dtype: the dtype of activations and gradients in a step; None for that of the inputs.
     """
     if isinstance(model, nn.Sequential) and is_chain(model):
@@ -76,6 +83,10 @@ class VmapModel:
         fixed: Tensors = {name: p for name, p in parameters.items() if not p.requires_grad}
         fixed |= dict(model.named_buffers())
         self._fixed: Tensors = {name: stacked_copies(tensor, copies) for name, tensor in fixed.items()}
+
+    @property
+    def parameters(self) -> list[StackedParameter]:
+        return list(self._trained.values())
 
     def outputs(self, inputs: Tensor) -> Tensor:
         return self._outputs(self._parameters(), inputs)
@@ -120,6 +131,10 @@ class ChainModel:
         for module in _pooling_before_relu(modules[1:] if type(modules[0]) is nn.Flatten else modules):
             in_place = bool(self._layers) and isinstance(self._layers[-1], Linear | Convolution | MaxPool)
             self._layers.append(LAYER_RULES[type(module)].make(module, copies, options, in_place))
+
+    @property
+    def parameters(self) -> list[StackedParameter]:
+        return [parameter for layer in self._layers for parameter in layer.parameters]
 
     @torch.no_grad()
     def outputs(self, inputs: Tensor) -> Tensor:
