@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from glo.execution import result_key
-from glo.records import TrainingConfig
+from glo.provenance import versions
+from glo.records import LATER_OPTIONS, TrainingConfig, digest
 from glo.tasks import Task, load_task
 from small import CLASSES, certainty, points
 
@@ -67,6 +68,7 @@ def test_another_of_these_is_another_key(changed: Callable[[], str]) -> None:
 CHANGES: dict[str, Any] = {
     "steps": 21, "batch_size": 99, "learning_rates": (0.1,), "momentum": 0.5, "weight_decay": 0.1, "schedule": ((5, 0.1),),
     "class_reduction": "mean", "eps": 1e-6, "early_stop": 0.5, "curve_every": 5, "curve_on": "test", "precision": "tf32",
+    "optimizer": "adam", "nesterov": True, "betas": (0.8, 0.999), "alpha": 0.9, "warmup": 0.1, "clip_norm": 1.0,
 }  # fmt: skip
 
 
@@ -78,6 +80,12 @@ def test_another_training_is_another_key(option: str) -> None:
 
 def test_the_limit_of_memory_does_not_count() -> None:
     assert key(training=CONFIG.model_copy(update={"memory_mb": 100})) == key()
+
+
+def test_options_that_came_later_count_only_if_they_are_used() -> None:
+    """A result that was remembered before there were optimizers to choose is still known."""
+    settings = CONFIG.model_dump(mode="json", exclude={"memory_mb", *LATER_OPTIONS})
+    assert key() == digest([TASK.digest(), settings, 0, "cpu", versions(), {}])
 
 
 def test_only_the_kind_of_a_device_counts() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from glo.errors import ConfigError
+from glo.records import TrainingConfig
 from glo.study import Study, StudyConfig, TaskConfig, compose
 from glo.study.config import read_settings
 from glo.tasks import Task, load_task
@@ -65,6 +66,69 @@ def test_preset_wins_over_the_task(make_task: Callable[..., Task]) -> None:
     config = compose(task, preset="paper")
     assert config.training.learning_rates == (0.01,)
     assert config.training.momentum == 0.25
+
+
+DEFAULT_LADDER, ADAPTIVE_LADDER = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0), (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop"])
+def test_another_optimizer_has_other_learning_rates_unless_some_are_given(
+    make_task: Callable[..., Task], toml: Callable[[str], Path], optimizer: str
+) -> None:
+    task, setting = make_task(learning_rates=[0.5]), f"training.optimizer={optimizer}"
+    assert compose(task).training.learning_rates == DEFAULT_LADDER
+    assert compose(task, settings=[setting]).training.learning_rates == ADAPTIVE_LADDER
+    assert compose(task, preset="paper", settings=[setting]).training.learning_rates == (0.001,)
+    assert compose(task, file=toml(f'[training]\noptimizer = "{optimizer}"\n')).training.learning_rates == ADAPTIVE_LADDER
+    of_task = make_task(learning_rates=[0.5], optimizer=optimizer)
+    assert compose(of_task).training.learning_rates == ADAPTIVE_LADDER
+    assert compose(of_task, settings=["training.optimizer=sgd"]).training.learning_rates == DEFAULT_LADDER
+    assert TrainingConfig.model_validate({"optimizer": optimizer}).learning_rates == (0.001,)
+    given: list[dict[str, Any]] = [
+        {"settings": [setting, "training.learning_rates=[0.2]"]},
+        {"settings": [setting], "overrides": {"training": {"learning_rates": [0.2]}}},
+        {"settings": [setting], "file": toml("[training]\nlearning_rates = [0.2]\n")},
+    ]
+    for layers in given:
+        assert compose(task, **layers).training.learning_rates == (0.2,)
+    with pytest.raises(ConfigError, match=r"training\.learning_rates"):
+        compose(task, settings=[setting, "training.learning_rates=[]"])
+
+
+def test_a_constant_schedule_is_one_without_pairs(composed: Compose) -> None:
+    assert composed(settings=["training.schedule=constant"]) == composed()
+    assert composed(settings=["training.schedule=cosine"]).training.schedule == "cosine"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("nesterov=true", r"'training\.nesterov' needs training\.momentum"),
+        ("optimizer=rmsprop momentum=0.9 nesterov=true", r"'training\.nesterov' .* not for rmsprop"),
+        ("optimizer=adam momentum=0.9", r"'training\.momentum' .* not for adam"),
+        ("optimizer=adamw momentum=0.9", r"'training\.momentum' .* not for adamw"),
+        ("betas=[0.8,0.99]", r"'training\.betas' .* not for sgd"),
+        ("optimizer=rmsprop betas=[0.8,0.99]", r"'training\.betas' .* not for rmsprop"),
+        ("optimizer=adam alpha=0.9", r"'training\.alpha' .* not for adam"),
+        ("optimizer=adam betas=[0.9,1.0]", r"'training\.betas\.1'"),
+        ("optimizer=adam betas=[0.9]", r"'training\.betas"),
+        ("optimizer=rmsprop alpha=-0.1", r"'training\.alpha'"),
+        ("optimizer=lion", r"'training\.optimizer': .*'rmsprop' \(given: 'lion'\)"),
+        ("weight_decay=-0.1", r"'training\.weight_decay'"),
+        ("clip_norm=0", r"'training\.clip_norm'"),
+        ("clip_norm=-1.0", r"'training\.clip_norm'"),
+        ("clip_norm=inf", r"'training\.clip_norm'"),
+        ("warmup=1.0", r"'training\.warmup'"),
+        ("warmup=-0.1", r"'training\.warmup'"),
+        ("schedule=steps", r"'training\.schedule': .*\(step, factor\) pairs"),
+        ("schedule=triangle", r"'training\.schedule': Input should be 'constant', 'cosine' or 'linear'"),
+        ("schedule=[[0,0.1]]", r"'training\.schedule\.0\.0': .* greater than 0"),
+        ("schedule=[[5,-0.1]]", r"'training\.schedule\.0\.1': .* greater than 0"),
+    ],
+)
+def test_training_options_that_mean_nothing_are_refused(composed: Compose, settings: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        composed(settings=[f"training.{setting}" for setting in settings.split()])
 
 
 def test_option_that_is_not_given_changes_nothing(composed: Compose) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glo.compare.config import ComparisonConfig
+from glo.compare.config import ADAPTIVE_LADDER, ComparisonConfig
 from glo.compare.families import Family, contenders
 from glo.compare.horizons import Agreement, Horizon, agreement, flip_warnings
 from glo.compare.procedures import OnProgress, run_all
@@ -188,6 +188,8 @@ def compare_losses(
     changed = _changed(loaded, config)
     families = contenders(changed, losses, config)
     given = training or (training_config(changed, {}) if isinstance(changed, Task) else TrainingConfig())
+    if given.optimizer != "sgd" and "learning_rates" not in config.model_fields_set:
+        config = config.model_copy(update={"learning_rates": ADAPTIVE_LADDER})
     own_loop = isinstance(changed, Objective)
     lengths = [0] if own_loop else sorted(set(config.steps)) or [given.steps]
     trainings = [given if own_loop else given.model_copy(update={"steps": steps}) for steps in lengths]

@@ -99,7 +99,7 @@ class TrainingConfig(Config):
         """Options that the optimizer does not have are refused."""
         adam, default = self.optimizer in ("adam", "adamw"), type(self).model_fields
         refused = {
-            "momentum": (self.momentum and adam, "is for sgd and rmsprop; adam and adamw have training.betas"),
+            "momentum": (self.momentum and adam, "(here or in the task's own training) is for sgd and rmsprop"),
             "nesterov": (self.nesterov and self.optimizer != "sgd", "is for training.optimizer=sgd"),
             "betas": (self.betas != default["betas"].default and not adam, "is for training.optimizer=adam or adamw"),
             "alpha": (

@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from glo import records
 from glo.errors import ConfigError
 from glo.expr import parse
-from glo.records import Config, Direction, FunnelConfig, Link, PhaseKind, TrainingConfig, read_toml
+from glo.records import ADAPTIVE_RATE, Config, Direction, FunnelConfig, Link, PhaseKind, TrainingConfig, read_toml
 from glo.search import CoefficientConfig, EnumerationConfig, GeneticConfig, enumerable, tuned_positions
 from glo.tasks import Objective, TaskSource, load_objective
 
@@ -130,6 +130,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "funnel": {"derivative": True, "descent": True},
     },
 }
+# The learning rates of the presets are for SGD, where a loss of another scale needs another rate.  Other optimizers divide
+# by the size of the gradient, and the rates that suit a network lie closer together and lower.
+ADAPTIVE_RATES = {"paper": [ADAPTIVE_RATE], "default": [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1]}
 
 
 # An objective trains as it likes: each candidate once, and the search does not wait for the slowest of a generation.
@@ -160,6 +163,9 @@ def compose(
 ) -> StudyConfig:
     """Compose a configuration; a later layer wins: task, `defaults`, preset, file, settings, `overrides`.
 
+    With another optimizer than SGD, the learning rates of the preset give way to those of a task that names its optimizer,
+    else to `ADAPTIVE_RATES`.
+
     Args:
         task: the loaded task, whose own training options come first; or an objective.
         preset: "default" or "paper".
@@ -174,14 +180,25 @@ def compose(
         raise ConfigError(f"there is no preset '{preset}'; presets are {', '.join(PRESETS)}")
     values: dict[str, Any] = {"training": dict(task.training), "preset": preset}
     own = (FOR_OBJECTIVES, ONE_TRAINING) if isinstance(task, Objective) else ()
-    for layer in (defaults or {}, PRESETS[preset], *own, *given_layers(file, settings), overrides or {}):
+    given = (*given_layers(file, settings), overrides or {})
+    for layer in (defaults or {}, PRESETS[preset], *own, *given):
         _merge(values, layer)
+    chosen = any(_training(layer).get("learning_rates") is not None for layer in given)
+    if _training(values).get("optimizer", "sgd") != "sgd" and not chosen:
+        of_task = task.training.get("learning_rates") if "optimizer" in task.training else None
+        _merge(values, {"training": {"learning_rates": of_task or ADAPTIVE_RATES[preset]}})
     _merge(values, {"task": task_config(task).model_dump(mode="json")})
     config = validated(values)
     if ignored := config.task.options.keys() - task_config(task).options.keys():
         raise ConfigError(f"option 'task.options.{min(ignored)}' does nothing: this task was not loaded with it")
     refuse_unused(settings, _unused(config))
     return config
+
+
+def _training(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The training options among nested values; none if they are of a bad form, which validation reports."""
+    training = values.get("training")
+    return training if isinstance(training, Mapping) else {}
 
 
 def given_layers(file: str | Path | None, settings: Sequence[str]) -> list[dict[str, Any]]:
