@@ -154,10 +154,11 @@ def _config(rng: Generator) -> TrainingConfig:
     schedule = tuple(
         (int(start), float(pick(rng, [0.1, 0.5, 2.0]))) for start in rng.integers(1, steps + 1, rng.integers(0, 3))
     )
-    return TrainingConfig(
+    batch_size, momentum = int(pick(rng, [1, 2, 5, 8, 8, 10, 16, 64])), pick(rng, [0.0, 0.0, 0.5, 0.9])
+    config = TrainingConfig(
         steps=steps,
-        batch_size=int(pick(rng, [1, 2, 5, 8, 8, 10, 16, 64])),
-        momentum=pick(rng, [0.0, 0.0, 0.5, 0.9]),
+        batch_size=batch_size,
+        momentum=momentum,
         weight_decay=pick(rng, [0.0, 0.0, 0.01, 0.1]),
         schedule=schedule if rng.random() < 0.5 else (),
         class_reduction=pick(rng, ["sum", "mean"]),
@@ -166,3 +167,21 @@ def _config(rng: Generator) -> TrainingConfig:
         curve_every=pick(rng, [0, 0, 1, 2, 3]),
         curve_on=pick(rng, ["validation", "test"]),
     )
+    return TrainingConfig.model_validate({**config.model_dump(), **_optimization(rng, momentum)})
+
+
+def _optimization(rng: Generator, momentum: float) -> dict[str, Any]:
+    """Optimizer, schedule and clipping of half of the cases; the others have SGD with pairs."""
+    if rng.random() < 0.5:
+        return {}
+    optimizer = pick(rng, ["sgd", "adam", "adamw", "rmsprop"])
+    options: dict[str, Any] = {"optimizer": optimizer, "warmup": pick(rng, [0.0, 0.0, 0.3, 0.6])}
+    if optimizer in ("adam", "adamw"):
+        options |= {"momentum": 0.0, "betas": pick(rng, [(0.9, 0.999), (0.9, 0.999), (0.5, 0.9), (0.0, 0.99)])}
+    elif optimizer == "rmsprop":
+        options["alpha"] = pick(rng, [0.99, 0.9])
+    else:
+        options["nesterov"] = momentum > 0 and rng.random() < 0.5
+    if rng.random() < 0.6:
+        options["schedule"] = pick(rng, ["constant", "cosine", "linear"])
+    return {**options, "clip_norm": pick(rng, [None, 0.01, 0.3, 3.0])}

@@ -74,13 +74,41 @@ def matching(outputs: Tensor, targets: Tensor) -> Tensor:
     return targets.reshape(outputs.shape) if targets.numel() == outputs.numel() and targets.is_floating_point() else targets
 
 
+OPTIMIZERS: dict[str, Any] = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+}
+
+
+def optimizer_options(config: TrainingConfig) -> dict[str, Any]:
+    if config.optimizer == "sgd":
+        return {"momentum": config.momentum, "nesterov": config.nesterov}
+    if config.optimizer == "rmsprop":
+        return {"momentum": config.momentum, "alpha": config.alpha}
+    return {"betas": config.betas}
+
+
+def rate_factor(config: TrainingConfig, step: int) -> float:
+    """The factor of the learning rate at a step; 1 is the first."""
+    rising = round(config.warmup * config.steps)
+    rise = step / rising if step < rising else 1.0
+    falling = max(0.0, (step - 1 - rising) / max(1, config.steps - rising))
+    if config.schedule == "cosine":
+        return rise * float(np.cos(np.pi * falling / 2)) ** 2
+    if config.schedule == "linear":
+        return rise * (1 - falling)
+    return rise * float(np.prod([factor for start, factor in config.schedule if step > start]))
+
+
 def train(case: Case, task: Task, training: Training, loss_function: LossFunction) -> TrainingResult:
     """Without early stopping, and without a histogram."""
     config = case.config
     inputs, targets = tensors(case, "train")
     model = seeded_model(case, inputs)
-    optimizer = torch.optim.SGD(
-        model.parameters(), training.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
+    optimizer = OPTIMIZERS[config.optimizer](
+        model.parameters(), lr=training.learning_rate, weight_decay=config.weight_decay, **optimizer_options(config)
     )
     curve: list[tuple[int, float]] = []
     loss = torch.zeros(())
@@ -103,12 +131,14 @@ def train(case: Case, task: Task, training: Training, loss_function: LossFunctio
         model.train()
         for step, batch in zip(range(1, config.steps + 1), epochs(len(inputs), config), strict=False):
             for group in optimizer.param_groups:
-                group["lr"] = training.learning_rate * float(np.prod([f for start, f in config.schedule if step > start]))
+                group["lr"] = training.learning_rate * rate_factor(config, step)
             optimizer.zero_grad()
             outputs = model(inputs[batch])
             outputs_dtype = outputs.dtype
             loss = loss_function(outputs, matching(outputs, targets[batch]))
             loss.backward()
+            if config.clip_norm:
+                nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
             optimizer.step()
             if config.curve_every and step % config.curve_every == 0:
                 curve.append((step, score(config.curve_on) or 0.0))

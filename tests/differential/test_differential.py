@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 
 import pytest
+import torch
 from torch import Tensor
 
 from differential.cases import make_case
@@ -16,7 +17,9 @@ from differential.check import checked
 from differential.modules import KINDS
 from glo.loss import PopulationLoss
 from glo.records import Link
+from glo.training import optimizers
 from glo.training.layers import Dropout
+from glo.training.optimizers import StackedOptimizer
 from glo.training.parameters import StackedParameter
 
 CHUNK, CHUNKS = 100, 20
@@ -55,6 +58,16 @@ def momentum_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(StackedParameter, "update", forgetful)
 
 
+def adam_without_correction(patch: pytest.MonkeyPatch) -> None:
+    begin = StackedOptimizer.begin_step
+    patch.setattr(StackedOptimizer, "begin_step", lambda self, step: begin(self, 1000 if step else 0))
+
+
+def clipped_together(patch: pytest.MonkeyPatch) -> None:
+    factors = optimizers.clip_factors
+    patch.setattr(optimizers, "clip_factors", lambda *arguments: torch.ones_like(f := factors(*arguments)) * f.min())
+
+
 def gradient_off_by_a_thousandth(patch: pytest.MonkeyPatch) -> None:
     gradient = PopulationLoss.gradient
     patch.setattr(PopulationLoss, "gradient", lambda *arguments: 1.001 * gradient(*arguments))
@@ -72,6 +85,8 @@ def words_not_said(patch: pytest.MonkeyPatch) -> None:
     ("fault", "failure"),
     [
         (momentum_forgotten, "population is not the oracle"),
+        (adam_without_correction, "population is not the oracle"),
+        (clipped_together, "population is not the oracle"),
         (gradient_off_by_a_thousandth, "population is not the module on first outputs"),
         (dropout_not_undone, "population is not the oracle"),
         (words_not_said, "train_networks says []"),

@@ -213,11 +213,13 @@ def assert_close(found: Sequence[TrainingResult], expected: Sequence[TrainingRes
 
 
 # Not here: a bias before a normalisation, whose gradient is what rounding leaves of 0, and which Adam makes a step of.
-MODELS = ["mlp", "cnn, a chain", "cnn with dropout", "frozen", "tied", "own parameter", "layer norm", "regression", "multilabel"]
+MODELS = ["mlp", "cnn, a chain", "cnn with dropout", "tied", "own parameter", "layer norm", "regression"]
 
 
-@pytest.mark.parametrize("clipping", CLIPPING)
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize(
+    ("schedule", "clipping"),
+    [("constant", "clipped"), ("steps", "not clipped"), ("cosine", "clipped"), ("linear", "not clipped")],
+)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", MODELS)
 def test_population_is_single_for_each(name: str, optimizer: str, schedule: str, clipping: str) -> None:
@@ -242,13 +244,14 @@ def test_results_one_by_one_are_those_of_a_population(optimizer: str) -> None:
 def test_the_state_goes_with_the_networks_that_are_kept(optimizer: str, name: str) -> None:
     """Early stopping removes networks in the middle of a training."""
     task = TASKS[name]()
-    rates = [1e-9, 0.02, 1e-9, 0.01, 0.005, 1e-9, 0.03]
+    fast = 0.1 if OPTIMIZERS[optimizer].get("optimizer", "sgd") == "sgd" else 0.01
+    rates = [1e-9, fast, 1e-9, fast / 2, 2 * fast, 1e-9, 3 * fast]
     losses = ["cross_entropy", "cross_entropy", "mse", "baikal", "brier", "cross_entropy", "cross_entropy"]
     members = [Training(NAMED[loss], rate) for loss, rate in zip(losses, rates, strict=True)]
     config = config_of(optimizer, "linear", steps=40, early_stop=0.5, curve_every=5)
-    expected = [train_single(task, member, config, seed=11) for member in members]
+    expected = [train_single(task, member, config, seed=4) for member in members]
     assert {result.stopped for result in expected} == {True, False}
-    assert_close(train_population(task, members, config, seed=11), expected)
+    assert_close(train_population(task, members, config, seed=4), expected)
 
 
 @pytest.mark.parametrize("clipping", CLIPPING)
@@ -351,7 +354,7 @@ class RecordedStep:
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "linear"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("name", ["mlp", "cnn, a chain", "own parameter"])
+@pytest.mark.parametrize("name", ["mlp", "regression", "own parameter"])
 def test_a_captured_step_can_be_replayed(
     name: str, optimizer: str, schedule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,8 +365,7 @@ def test_a_captured_step_can_be_replayed(
     monkeypatch.setattr(RecordedStep, "count", 0)
     found = train_population(task, members, config, seed=3)
     assert RecordedStep.count == STEPS - 4  # all but three before, and the last
-    if "dropout" not in name and name != "cnn, a chain":  # a replay draws other masks
-        assert_close(found, expected)
+    assert_close(found, expected)
 
 
 def test_on_a_gpu_no_number_of_a_captured_step_changes_from_step_to_step() -> None:
