@@ -1,6 +1,6 @@
 """Run the benchmarks: a table on the terminal, JSON with provenance in benchmarks/results/.
 
-    python -m benchmarks.run [engine] [loss] [images] [search] [tune] [start] [gpu]
+    python -m benchmarks.run [engine] [adamw] [loss] [images] [search] [tune] [start] [gpu]
 
 Each benchmark measures glo and its peers in turn and repeatedly, in one process; the results are medians and ratios.
 """
@@ -68,6 +68,20 @@ def engine(repeats: int) -> list[Row]:
         row("network-steps/s: population vs dataloader", rates["population"] / rates["dataloader"], ">= 15", {}),
         row("time over the GEMM floor", times["population"] / (flops / peak), "<= 3", {"peak_gflops": peak / 1e9}),
     ]
+
+
+def adamw(repeats: int) -> list[Row]:
+    """Network-steps per second with AdamW on digits, 80 losses: a population against the plain loop."""
+    task, losses, steps, rate = load_task("digits"), viable_losses(NETWORKS), 300, 0.003
+    config = TrainingConfig(steps=steps, batch_size=BATCH, optimizer="adamw", weight_decay=0.01)  # PyTorch's default
+    work = [plain.Work(str(loss), rate, steps, BATCH, 0, "AdamW") for loss in losses]
+    batch = Batch(task, config, [Training(loss, rate) for loss in losses], [0] * NETWORKS)
+    executor = local_executor()
+    with plain.workers(task, CORES) as in_plain:
+        calls = {"population": lambda: train(executor, batch), "plain": lambda: in_plain(work)}
+        times = median_seconds(calls, repeats)
+    rates = {name: NETWORKS * steps / seconds for name, seconds in times.items()}
+    return [row("AdamW, network-steps/s: population vs plain", rates["population"] / rates["plain"], ">= 5", rates)]
 
 
 def loss(repeats: int) -> list[Row]:
@@ -195,6 +209,7 @@ def start(repeats: int) -> list[Row]:
 
 PARTS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "engine": (engine, 5),
+    "adamw": (adamw, 5),
     "loss": (loss, 15),
     "images": (images, 5),
     "search": (search, 3),

@@ -24,13 +24,17 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Work:
-    """One network to train: the source of its loss, e.g. "x*log(y)", and the settings of its training."""
+    """One network to train: the source of its loss, e.g. "x*log(y)", and the settings of its training.
+
+    The optimizer is a name in `torch.optim`.
+    """
 
     loss: str
     learning_rate: float
     steps: int
     batch_size: int
     seed: int
+    optimizer: str = "SGD"
 
 
 def loss_of(source: str, classes: int) -> Callable[[Tensor, Tensor], Tensor]:
@@ -50,7 +54,7 @@ def train(task: Task, work: Work, device: str = "cpu") -> float:
     torch.manual_seed(work.seed)
     model, split = task.model().to(device), task.split("train").to(device)
     loss = loss_of(work.loss, task.classes)
-    optimizer = torch.optim.SGD(model.parameters(), work.learning_rate)
+    optimizer = getattr(torch.optim, work.optimizer)(model.parameters(), work.learning_rate)
     step = 0
     while step < work.steps:
         order = torch.randperm(len(split)).to(device)

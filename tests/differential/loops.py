@@ -95,10 +95,8 @@ def rate_factor(config: TrainingConfig, step: int) -> float:
     rising = round(config.warmup * config.steps)
     rise = step / rising if step < rising else 1.0
     falling = max(0.0, (step - 1 - rising) / max(1, config.steps - rising))
-    if config.schedule == "cosine":
-        return rise * float(np.cos(np.pi * falling / 2)) ** 2
-    if config.schedule == "linear":
-        return rise * (1 - falling)
+    if isinstance(config.schedule, str):
+        return rise * (float(np.cos(np.pi * falling / 2)) ** 2 if config.schedule == "cosine" else 1 - falling)
     return rise * float(np.prod([factor for start, factor in config.schedule if step > start]))
 
 

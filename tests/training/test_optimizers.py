@@ -355,9 +355,7 @@ class RecordedStep:
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "linear"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", ["mlp", "regression", "own parameter"])
-def test_a_captured_step_can_be_replayed(
-    name: str, optimizer: str, schedule: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_captured_step_can_be_replayed(name: str, optimizer: str, schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     task = with_projection(name)
     members, config = slow(task), config_of(optimizer, schedule, "clipped", curve_every=5)
     expected = train_population(task, members, config, seed=3)

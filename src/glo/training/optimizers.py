@@ -65,7 +65,7 @@ class Scalars:
         self.epsilon.fill_(root * EPSILON)
 
 
-def _sgd(config: TrainingConfig, gradient: Tensor, state: State, scalars: Scalars) -> Tensor:  # noqa: ARG001
+def _sgd(config: TrainingConfig, gradient: Tensor, state: State, scalars: Scalars) -> Tensor:
     return _with_momentum(config, gradient, state)
 
 

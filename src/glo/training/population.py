@@ -127,7 +127,7 @@ class _Population:
         return [results[position] for position in range(len(self.trainings))]
 
     def _step(self, step: int, batch: Tensor) -> None:
-        """Take one step for every active network; where the rate factor is a part of the step, a new one needs a new capture."""
+        """Take one step for every active network; a new rate factor needs a new capture, unless the optimizer has it."""
         if self.optimizer is not None:
             self.optimizer.begin_step(step)
         elif (factor := rate_factor(self.config, step)) != self.factor:

@@ -11,7 +11,6 @@ from torch import Tensor
 from glo.records import TrainingConfig, derive_seed
 from glo.tasks import Task
 
-
 # The factor of a schedule by the progress of the training, from 0 to 1.
 SHAPES: dict[str, Callable[[float], float]] = {
     "constant": lambda progress: 1.0,
