@@ -6,6 +6,7 @@ Tests that need a GPU have the mark `gpu` and are skipped without one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -88,6 +89,31 @@ def test_results_on_a_gpu_are_close_to_those_on_a_cpu(model: Callable[[], nn.Mod
     assert on_gpu == pytest.approx(accuracies(train_population(task, TRAININGS, CONFIG, 0)), abs=0.02)
     single = accuracies([train_single(task, training, CONFIG, 0, "cuda") for training in TRAININGS])
     assert on_gpu == pytest.approx(single, abs=0.02)
+
+
+OPTIMIZATIONS: list[dict[str, Any]] = [
+    {"optimizer": "adamw", "weight_decay": 0.01, "schedule": "cosine", "warmup": 0.1, "learning_rates": (0.01,)},
+    {"momentum": 0.9, "schedule": "linear", "learning_rates": (0.05,)},
+    {"momentum": 0.9, "nesterov": True, "clip_norm": 0.5, "learning_rates": (0.05,)},
+    {"optimizer": "rmsprop", "clip_norm": 1.0, "learning_rates": (0.003,)},
+]
+
+
+@gpu
+@needs_gpu
+@pytest.mark.parametrize("options", OPTIMIZATIONS)
+@pytest.mark.parametrize("model", [chain, not_a_chain])
+def test_optimizers_on_a_gpu_are_captured_once_and_close_to_those_on_a_cpu(
+    model: Callable[[], nn.Module], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, config = clusters(model), TrainingConfig.model_validate({"steps": 300, "batch_size": 20, **options})
+    members = [Training(training.expression, config.learning_rates[0]) for training in TRAININGS]
+    captures: list[int] = []
+    capture = CapturedStep._capture
+    monkeypatch.setattr(CapturedStep, "_capture", lambda self, *arguments: captures.append(1) or capture(self, *arguments))
+    on_gpu = accuracies(train_population(task, members, config, 0, "cuda"))
+    assert len(captures) == 1
+    assert on_gpu == pytest.approx(accuracies(train_population(task, members, config, 0)), abs=0.02)
 
 
 @gpu

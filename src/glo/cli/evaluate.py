@@ -24,7 +24,7 @@ def evaluate(
     task: options.TaskName,
     seed: options.Seed = 0,
     steps: options.Steps = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Learning rate of SGD; by default the task's.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Learning rate; by default the task's.")] = None,
     curve_every: Annotated[int, typer.Option(min=0, help="Steps between points of a validation curve; 0 for none.")] = 0,
     task_option: options.TaskOptions = None,
     data_dir: options.DataDir = None,
