@@ -4,7 +4,7 @@ They are written out for the parameters of P networks at once, each with its own
 and `torch.nn.utils.clip_grad_norm_`, which `single` uses.  Plain SGD, with momentum or not, has a faster way: there a
 gradient is added to its parameter by the product that computes it (`glo.training.parameters`).
 
-What changes from step to step is in tensors, so that a captured CUDA graph reads it (docs/decisions/0019-optimizers.md).
+What changes from step to step is in tensors, so that a captured CUDA graph reads it (docs/decisions/0020-optimizers.md).
 """
 
 from __future__ import annotations
