@@ -12,7 +12,7 @@ from rich.table import Table
 from compare.made_up import comparison_of, rows_with
 from glo.compare import ComparisonRow
 from glo.compare.horizons import Horizon
-from glo.compare.tables import comparison_table
+from glo.compare.tables import ALL_AT_ONE, comparison_table
 from glo.errors import ConfigError
 
 COMPARED: dict[str, Any] = {
@@ -62,7 +62,7 @@ def test_several_losses_are_shown_with_holms_correction() -> None:
 def test_a_table_says_after_how_many_steps_and_at_which_rates() -> None:
     losses = [row("mse"), row("mae", **COMPARED)]
     own = " ".join(text(comparison_table(losses, "r2", 20_000)).split())
-    fixed = " ".join(text(comparison_table(losses, "r2", confounded=True)).split())
+    fixed = " ".join(text(comparison_table(losses, "r2", trained_how=ALL_AT_ONE)).split())
     assert "Test r2 after 20,000 steps, each loss at its own best learning rate; differences to mse" in own
     assert "Test r2, all at one learning rate; differences to mse" in fixed
 

@@ -193,7 +193,7 @@ class Budgets:
         def budgets(task: Task, trainings: Sequence[Training], config: TrainingConfig, *_: Any) -> list[Result]:
             return [TrainingResult(float(config.memory_mb or 0))] * len(trainings)
 
-        monkeypatch.setattr("glo.execution.local.train_networks", budgets)
+        monkeypatch.setattr("glo.execution.work.train_networks", budgets)
         monkeypatch.setattr("glo.execution.local.budget", lambda config, device: left.pop(0) * 2**20)
         left = list(free)
 

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from glo.errors import ConfigError, DataError
-from glo.execution import local
+from glo.execution import local, work
 from glo.paper.experiment.context import ExperimentContext
 from glo.paper.experiment.definition import Scale, as_json, experiment_names, load_experiment, run_experiment
 from glo.paper.mnist_curves import roughness, steps_to
@@ -73,7 +73,7 @@ def test_a_second_time_nothing_is_trained_and_the_numbers_are_the_same(
     def refuse(*_: Any) -> None:
         raise AssertionError("nothing is left to train")
 
-    monkeypatch.setattr(local, "train_networks", refuse)
+    monkeypatch.setattr(work, "train_networks", refuse)
     assert made("mnist-accuracy", tmp_path)["runs"] == first["runs"]
     assert made("mnist-curves", tmp_path)["conditions"] == first["conditions"]
 
@@ -86,7 +86,7 @@ def test_an_interrupted_experiment_goes_on_with_the_trainings_that_ended(
         (tmp_path / folder).mkdir()
     whole = made("mnist-accuracy", tmp_path / "a")
     parts: list[int] = []
-    plain = local.train_networks
+    plain = work.train_networks
 
     def counting(task: Task, trainings: Sequence[Training], *arguments: Any) -> Any:
         parts.append(len(trainings))
@@ -94,7 +94,7 @@ def test_an_interrupted_experiment_goes_on_with_the_trainings_that_ended(
             raise KeyboardInterrupt
         return plain(task, trainings, *arguments)
 
-    monkeypatch.setattr(local, "train_networks", counting)
+    monkeypatch.setattr(work, "train_networks", counting)
     with pytest.raises(KeyboardInterrupt):
         made("mnist-accuracy", tmp_path / "b")
     assert not list((tmp_path / "b").glob("*.json"))

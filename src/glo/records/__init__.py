@@ -21,7 +21,7 @@ from glo.records.training import (
 )
 
 __all__ = [
-    "ADAPTIVE_RATE", "BINS", "LATER_OPTIONS", "Config", "Direction", "Failure", "FunnelConfig", "FunnelCounts", "Job", "Link",
-    "Outcome", "PhaseKind", "Rate", "Result", "Stage", "StageCount", "Status", "Training", "TrainingConfig",
+    "ADAPTIVE_RATE", "BINS", "LATER_OPTIONS", "Config", "Direction", "Failure", "FunnelConfig", "FunnelCounts", "Job",
+    "Link", "Outcome", "PhaseKind", "Rate", "Result", "Stage", "StageCount", "Status", "Training", "TrainingConfig",
     "TrainingResult", "derive_seed", "derive_seeds", "digest", "generator", "new_counts", "read_toml", "validated",
 ]  # fmt: skip

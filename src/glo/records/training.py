@@ -41,8 +41,8 @@ class TrainingConfig(Config):
             is 0.01.
         schedule: of the learning rate: "constant"; "cosine" or "linear", which fall to 0 at the last step; or (step, factor)
             pairs: from that step on, the learning rate is multiplied by the factor.
-        warmup: fraction of the steps in which the learning rate rises linearly to its full value; "cosine" and "linear" begin
-            after it.
+        warmup: fraction of the steps in which the learning rate rises linearly to its full value; "cosine" and "linear"
+            begin after it.
         clip_norm: the gradient of each network is scaled down to this total norm if it is longer, as by
             `torch.nn.utils.clip_grad_norm_`.  None: it is not.
         class_reduction: sum or mean over classes; the sum reproduces the paper's accuracies.
