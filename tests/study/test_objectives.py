@@ -244,6 +244,32 @@ def test_an_isolated_trial_that_hangs_or_dies_is_an_outcome(tmp_path: Path, bad:
     assert (trials[2].status, trials[2].reason) == (status, reason)
 
 
+def test_an_isolated_trial_may_have_workers_of_its_own(tmp_path: Path) -> None:
+    """As the `DataLoader` of a training loop does."""
+
+    def objective(trial: glo.Trial) -> float:
+        loader = torch.utils.data.DataLoader(list(range(4)), batch_size=2, num_workers=1)  # pyright: ignore[reportArgumentType]
+        return score_of(trial) + sum(int(batch.sum()) for batch in loader)
+
+    trials = study(objective, tmp_path).search(trials=2, jobs=2).trials
+    assert [trial.status for trial in trials] == [Status.TRAINED] * 2, trials[0].reason
+
+
+def test_ctrl_c_ends_the_study_where_a_library_turns_it_into_an_exit(tmp_path: Path) -> None:
+    def objective(trial: glo.Trial) -> float:
+        if trial.number == 2:
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                exit(1)  # as Lightning does
+        return score_of(trial)
+
+    mine = study(objective, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        mine.search(trials=5)
+    assert len(mine.trials) == 2
+
+
 def test_reports_give_up_the_worse_half(tmp_path: Path) -> None:
     """By the median of what earlier trials have reported at the same step; the record says where."""
     stopped: list[int] = []

@@ -115,15 +115,16 @@ class Children:
     def __len__(self) -> int:
         return len(self._running)
 
-    def start(self, number: int, work: Callable[[], Any]) -> None:
+    def start(self, number: int, work: Callable[[], Any], may_fork: bool = False) -> None:
         """Call `work()` in a new child.
 
         Args:
             number: `next` returns it with the result.
+            may_fork: whether the work may have child processes of its own, such as the workers of a `DataLoader`.
         """
         with FORK_LOCK:
             ours, theirs = self._context.Pipe(duplex=False)
-            process = self._context.Process(target=_work, args=(theirs, work), daemon=True)
+            process = self._context.Process(target=_work, args=(theirs, work), daemon=not may_fork)
             process.start()
             theirs.close()
         self._running[ours] = _Child(number, process, time.monotonic() + self._limit)

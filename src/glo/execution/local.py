@@ -14,6 +14,7 @@ from glo.execution.parts import Part, parts_of
 from glo.execution.protocol import Batch, Executor, Key
 from glo.execution.work import train_part
 from glo.records import Result, TrainingConfig
+from glo.tasks import Objective
 from glo.training.memory import budget
 
 TIME_LIMIT = 3600.0  # seconds that a training may take unless another limit is given, here as on a cluster
@@ -113,7 +114,8 @@ class ForkingExecutor:
         while self._waiting and len(self._running) < self.slots:
             part = self._waiting.popleft()
             self._running[self._started] = part
-            self._children.start(self._started, partial(_train, part, self.device))
+            work = partial(_train, part, self.device)
+            self._children.start(self._started, work, may_fork=isinstance(part.batch.task, Objective))
             self._started += 1
 
 

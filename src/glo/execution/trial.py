@@ -115,10 +115,16 @@ def trial_of(
 
 
 def judge(objective: Objective, trial: Trial) -> Result:
-    """Call a user's function with a trial.  An exception is a `Failure` with its traceback."""
+    """Call a user's function with a trial.  An exception is a `Failure` with its traceback.
+
+    Raises:
+        KeyboardInterrupt: also where a library has turned Ctrl-C into `sys.exit`, as Lightning does.
+    """
     try:
         returned = objective.function(trial)
     except RAISED as error:
+        if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
         return Failure(Status.CRASHED, described(error), UserCodeError.of(error, "").trace)
     return trial.result(returned)
 
