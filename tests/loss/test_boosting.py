@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from glo.catalog import NAMED, resolve
 from glo.expr import OPERATORS, Expr, Jet, parse, second_order
-from glo.loss import ExpressionLoss, Objective, objective
+from glo.loss import BoostingObjective, ExpressionLoss, objective
 from glo.records import Link
 from strategies import expressions, moderate_constants
 
@@ -48,7 +48,7 @@ def by_autograd(loss: ExpressionLoss, labels: Any, z: Array) -> tuple[float, Arr
     return value.item(), gradient.detach().numpy(), hessian.numpy()
 
 
-def check_against_autograd(found: Objective, labels: Any, z: Array, tolerance: float = 1e-9) -> None:
+def check_against_autograd(found: BoostingObjective, labels: Any, z: Array, tolerance: float = 1e-9) -> None:
     """Where autograd gives numbers; it gives NaN for 0 times infinity, also where the derivative exists."""
     loss = ExpressionLoss(found.expr, "sum", found.class_reduction, eps=found.eps, link=found.link)
     value, gradient, hessian = by_autograd(loss, labels, z)
@@ -69,7 +69,7 @@ def test_named_losses_have_the_derivatives_of_autograd(
 ) -> None:
     labels, z = draw(0, link, hard=hard)
     z = np.abs(z) + 0.1 if link is Link.IDENTITY else z  # with logarithms
-    check_against_autograd(Objective(NAMED[name], link, None, class_reduction, eps), labels, z)
+    check_against_autograd(BoostingObjective(NAMED[name], link, None, class_reduction, eps), labels, z)
 
 
 def largest_part(expression: Expr, labels: Any, y: Array) -> float:
@@ -84,7 +84,7 @@ def largest_part(expression: Expr, labels: Any, y: Array) -> float:
 @given(expressions(moderate_constants()), st.sampled_from(list(Link)), st.booleans(), st.integers(0, 9))
 def test_random_losses_have_the_derivatives_of_autograd(expression: Expr, link: Link, hard: bool, seed: int) -> None:
     labels, z = draw(seed, link, hard=hard)
-    found = Objective(expression, link)
+    found = BoostingObjective(expression, link)
     # Parts of 1e6 that cancel leave a rounding error of 1e-10; of 1e20, anything.
     assume(all(largest_part(node, labels, found.predict(z)) < 1e6 for node in expression.walk()))
     check_against_autograd(found, labels, z, 1e-6)
@@ -100,7 +100,7 @@ def test_every_operator_has_its_second_derivative(link: Link, name: str) -> None
     ]
     expression = Expr("square", (Expr(name, tuple(arguments[: OPERATORS[name].arity])),))
     labels, z = draw(1, link, hard=False)
-    found = Objective(expression, link)
+    found = BoostingObjective(expression, link)
     check_against_autograd(found, labels, z)
     gradient, hessian = found.derivatives(labels, z)
     assert np.abs(hessian).max() > 1e-3  # else the comparison says nothing
@@ -108,7 +108,7 @@ def test_every_operator_has_its_second_derivative(link: Link, name: str) -> None
     np.testing.assert_allclose(hessian, numerical(lambda z: found.derivatives(labels, z)[0], z), rtol=1e-5, atol=1e-7)
 
 
-def total(found: Objective, labels: Any, z: Array) -> Array:
+def total(found: BoostingObjective, labels: Any, z: Array) -> Array:
     """Loss of each sample, shape (n, 1)."""
     return np.array([[found.loss(labels[row : row + 1], z[row : row + 1])] for row in range(len(z))])
 
@@ -133,7 +133,7 @@ def numerical(function: Any, z: Array, step: float = 1e-5) -> Array:
 )
 def test_random_smooth_losses_against_numerical_differentiation(expression: Expr, link: Link, seed: int) -> None:
     labels, z = draw(seed, link, 1.0, hard=False)
-    found = Objective(expression, link)
+    found = BoostingObjective(expression, link)
     gradient, hessian = found.derivatives(labels, z)
     assume(np.all(np.isfinite(hessian)) and np.abs(hessian).max() < 1e3)
     coarse, fine = (
@@ -177,7 +177,7 @@ def test_extreme_and_masked_scores_have_the_gradient_of_the_module(text: str) ->
     z[0], z[1, 1 - min(labels[1], 1)], z[2] = 0.0, -np.inf, z[2] * 100
     outputs = torch.tensor(z, requires_grad=True)
     expected = torch.autograd.grad(ExpressionLoss(text, "sum")(outputs, torch.as_tensor(labels)), outputs)[0].numpy()
-    gradient, hessian = Objective(resolve(text), Link.SOFTMAX).derivatives(labels, z)
+    gradient, hessian = BoostingObjective(resolve(text), Link.SOFTMAX).derivatives(labels, z)
     magnitude = max(1.0, np.abs(expected).max())
     np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-9 * magnitude)
     assert np.all(np.isfinite(hessian))

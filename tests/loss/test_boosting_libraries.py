@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 
 from glo.errors import ConfigError
-from glo.loss import Objective, objective
+from glo.loss import BoostingObjective, objective
 
 ROUNDS = 15
 Array = NDArray[np.float64]
@@ -68,7 +68,7 @@ OF_LIGHTGBM = pytest.mark.parametrize(
 
 @OF_LIGHTGBM
 @pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
-def test_same_trees_as_lightgbm(own: str, loss: Objective, data: Any, extra: dict[str, Any], weighted: bool) -> None:
+def test_same_trees_as_lightgbm(own: str, loss: BoostingObjective, data: Any, extra: dict[str, Any], weighted: bool) -> None:
     lightgbm = pytest.importorskip("lightgbm", reason=NEEDS_LIGHTGBM)
     x, y = data()
     weight = weights(y) if weighted else None
@@ -124,7 +124,7 @@ def test_lightgbm_starts_a_custom_objective_from_zero() -> None:
 )
 @pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
 def test_same_trees_as_xgboost(
-    own: str, loss: Objective, data: Any, extra: dict[str, Any], start: tuple[float, float], weighted: bool
+    own: str, loss: BoostingObjective, data: Any, extra: dict[str, Any], start: tuple[float, float], weighted: bool
 ) -> None:
     xgboost = pytest.importorskip("xgboost", reason=NEEDS_XGBOOST)
     x, y = data()

@@ -1,4 +1,4 @@
-"""Exported objectives: the source runs with NumPy alone and gives the numbers of `Objective`."""
+"""Exported objectives: the source runs with NumPy alone and gives the numbers of `BoostingObjective`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from glo.catalog import NAMED
 from glo.errors import ConfigError
 from glo.expr import OPERATORS, Expr, parse
-from glo.loss import Objective, objective
+from glo.loss import BoostingObjective, objective
 from glo.loss.boosting_source import Library, boosting_source
 from glo.records import Link
 from strategies import any_constants, deep_expressions, expressions, moderate_constants
@@ -45,7 +45,7 @@ def draw(seed: int, link: Link) -> tuple[Array, Array, Array]:
     return x, z, rng.random(8)
 
 
-def check(found: Objective, seed: int = 0, library: Library = "lightgbm") -> None:
+def check(found: BoostingObjective, seed: int = 0, library: Library = "lightgbm") -> None:
     """The same numbers, or the same refusal."""
     x, z, weight = draw(seed, found.link)
     text = boosting_source(found, library)
@@ -65,20 +65,20 @@ def check(found: Objective, seed: int = 0, library: Library = "lightgbm") -> Non
 @pytest.mark.parametrize("link", list(Link))
 @pytest.mark.parametrize("name", NAMED)
 def test_named_losses_export(name: str, link: Link, library: Library) -> None:
-    check(Objective(NAMED[name], link), library=library)
+    check(BoostingObjective(NAMED[name], link), library=library)
 
 
 @settings(max_examples=200)
 @given(expressions(moderate_constants()), st.sampled_from(list(Link)), st.integers(0, 9))
 def test_random_losses_export(expression: Expr, link: Link, seed: int) -> None:
-    check(Objective(expression, link, floor=1e-3), seed)
+    check(BoostingObjective(expression, link, floor=1e-3), seed)
 
 
 @settings(max_examples=60)
 @given(expressions(any_constants()) | deep_expressions())
 def test_any_expression_exports_as_valid_python(expression: Expr) -> None:
     """Whatever its numbers and however deep; its derivatives may be too large or undefined, which is an error of its own."""
-    names = run(boosting_source(Objective(expression, Link.SOFTMAX), "lightgbm"))
+    names = run(boosting_source(BoostingObjective(expression, Link.SOFTMAX), "lightgbm"))
     with np.errstate(all="ignore"):
         first, second = names["terms"](*np.random.default_rng(0).uniform(0.1, 0.9, (8, 5, 3)))
     assert first.shape == second.shape == (5, 3)
@@ -91,7 +91,7 @@ def test_every_operator_exports(link: Link, name: str) -> None:
         parse("exp(y*0.1) + 0.3"),
         parse("1.5") if OPERATORS[name].constant_arguments else parse("tanh(y) - 0.2*x + 2"),
     ]
-    check(Objective(Expr("square", (Expr(name, tuple(arguments[: OPERATORS[name].arity])),)), link))
+    check(BoostingObjective(Expr("square", (Expr(name, tuple(arguments[: OPERATORS[name].arity])),)), link))
 
 
 @pytest.mark.parametrize(

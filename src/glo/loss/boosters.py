@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from glo.loss.curvature import call_arguments
 
 if TYPE_CHECKING:
-    from glo.loss.boosting import Objective
+    from glo.loss.boosting import BoostingObjective
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TrainingObjective:
         objective: the loss.
     """
 
-    objective: Objective
+    objective: BoostingObjective
 
     def __call__(
         self, y_true: ArrayLike, y_pred: Any, sample_weight: ArrayLike | None = None
@@ -33,7 +33,7 @@ class TrainingObjective:
         """Gradient and Hessian, of the shape of the scores.
 
         Raises:
-            ConfigError: as `Objective.for_trees` does.
+            ConfigError: as `BoostingObjective.for_trees` does.
         """
         return self.objective.for_trees(*call_arguments(y_true, y_pred, sample_weight))
 
@@ -46,7 +46,7 @@ class CatBoostObjective:
         objective: the loss.
     """
 
-    objective: Objective
+    objective: BoostingObjective
 
     def calc_ders_range(self, approxes: Any, targets: Any, weights: Any) -> NDArray[np.float64]:
         """One score a sample: `approxes` has n scores.  Returns (n, 2): first and second derivative."""

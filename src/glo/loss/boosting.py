@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Objective:
+class BoostingObjective:
     """A loss with its derivatives by the raw scores z; `glo.objective` makes one, and checks the options.
 
     The loss of a sample is that of `ExpressionLoss` (reduction "none").  Instances are immutable and can be pickled.
@@ -182,7 +182,7 @@ def objective(
     hessian: Curvature = "absolute",
     floor: float = 1e-6,
     factor: float = 1.0,
-) -> Objective:
+) -> BoostingObjective:
     """A loss as an objective of LightGBM, XGBoost and CatBoost.
 
     `glo.objective("binary_cross_entropy", "sigmoid").for_lightgbm()` trains like LightGBM's own "binary".
@@ -222,14 +222,14 @@ def objective(
         raise ConfigError(f"classes is for the softmax link: the {link} link has one score for each label")
     if classes is not None and (not isinstance(classes, int) or classes < 2):
         raise ConfigError(f"classes is a whole number of at least 2, not {classes!r}")
-    found = Objective(
+    found = BoostingObjective(
         maximised(expr, loss), link, classes, class_reduction, float(eps), hessian, float(floor), float(factor)
     )
     _check(found)
     return found
 
 
-def _check(objective: Objective) -> None:
+def _check(objective: BoostingObjective) -> None:
     """Refuse a loss that cannot train, at scores as they occur."""
     x, z = _probes(objective)
     gradient, hessian = objective.derivatives(x, z)
@@ -254,7 +254,7 @@ def _check(objective: Objective) -> None:
             )
 
 
-def _probes(objective: Objective) -> tuple[NDArray, Array]:
+def _probes(objective: BoostingObjective) -> tuple[NDArray, Array]:
     """Labels and scores at which a loss is tried out."""
     if objective.link is Link.IDENTITY:
         return REAL.x, REAL.y

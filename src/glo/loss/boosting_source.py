@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from glo.loss import curvature
-from glo.loss.boosting import Objective, differentiated
+from glo.loss.boosting import BoostingObjective, differentiated
 from glo.loss.statements import Tracer, statements
 from glo.records import Link
 
@@ -84,7 +84,7 @@ FUNCTIONS: tuple[Callable[..., object], ...] = (
 )  # fmt: skip
 
 
-def boosting_source(objective: Objective, library: Library) -> str:
+def boosting_source(objective: BoostingObjective, library: Library) -> str:
     """The source of a module with the objective for a library; it computes the same numbers as `objective.for_trees`.
 
     The module has a function `objective` for LightGBM and XGBoost, or a class `Objective` for CatBoost.
@@ -109,7 +109,7 @@ def boosting_source(objective: Objective, library: Library) -> str:
     return "\n\n".join([header, *(f"{text}\n" for text in copied), ending])
 
 
-def _statements(objective: Objective) -> list[str]:
+def _statements(objective: BoostingObjective) -> list[str]:
     """The body of `terms`."""
     tracer = Tracer()
     x, y, slope, bend, log_y, log_not_y, p, not_p = map(
