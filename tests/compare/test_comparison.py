@@ -13,6 +13,7 @@ from compare.scripted import compared
 from glo.catalog import NAMED, baikal, cross_entropy
 from glo.compare import Comparison, ComparisonConfig, compare_losses
 from glo.compare.comparison import FIXED
+from glo.compare.config import ADAPTIVE_LADDER
 from glo.compare.families import baselines
 from glo.compare.horizons import Horizon
 from glo.errors import ConfigError, ExpressionError, TaskError
@@ -62,6 +63,18 @@ def test_a_comparison_is_made_by_the_protocol_with_the_baselines() -> None:
     assert comparison.row("label_smoothing").variant in ("0.2", "0.5")
     assert comparison.horizons == [Horizon(STEPS, comparison.rows)]
     assert comparison.agreement == []
+
+
+def test_another_optimizer_than_sgd_has_another_ladder_unless_one_is_given() -> None:
+    task, adam = task_of(), TrainingConfig(steps=2, batch_size=20, optimizer="adam")
+    own = {key: value for key, value in TINY.model_dump().items() if key != "learning_rates"}
+
+    def ladder(config: ComparisonConfig, training: TrainingConfig) -> tuple[float, ...]:
+        return compare_losses(task, ["baikal"], config, training=training, device="cpu").config.ladder
+
+    assert ladder(ComparisonConfig(**own), adam) == ADAPTIVE_LADDER
+    assert ladder(ComparisonConfig(**own), TrainingConfig(steps=2, batch_size=20)) == ComparisonConfig().ladder
+    assert ladder(TINY, adam) == LADDER
 
 
 def test_the_dictionary_has_the_rows_by_name() -> None:

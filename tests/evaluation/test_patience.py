@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from torch import nn
 
 from fakes import FakeExecutor
 from glo.evaluation import fair_early_stop
+from glo.evaluation.patience import _watched
 from glo.records import Training, TrainingConfig, TrainingResult
 from glo.tasks import Task
 from small import certainty, points
@@ -55,3 +58,17 @@ def test_nothing_is_trained_where_early_stopping_is_off() -> None:
     config = CONFIG.model_copy(update={"early_stop": 0.0})
     assert fair_early_stop(task(), config, 7, executor) is config
     assert not executor.submitted
+
+
+@pytest.mark.parametrize("options", [{"schedule": "cosine"}, {"warmup": 0.1}])
+@pytest.mark.parametrize(("early", "late", "kept"), [(0.9, 0.0, True), (0.0, 0.9, False)])
+def test_a_schedule_that_depends_on_the_length_is_not_shortened(
+    options: dict[str, Any], early: float, late: float, kept: bool
+) -> None:
+    """The metric counts as it is after the steps of early stopping, in a training of full length."""
+    config = TrainingConfig.model_validate({**CONFIG.model_dump(), **options})
+    executor = FakeExecutor(lambda training, seed: TrainingResult(late, curve=((20, early), (40, late))))
+    found = fair_early_stop(task(), config, 7, executor)
+    assert found == (config if kept else config.model_copy(update={"early_stop": 0.0}))
+    assert _watched(config, 20) == config.model_copy(update={"early_stop": 0.0, "curve_every": 20})
+    assert _watched(CONFIG, 20).steps == 20

@@ -131,7 +131,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 # The learning rates of the presets are for SGD, where a loss of another scale needs another rate.  Other optimizers divide
-# by the size of the gradient, and the rates that suit a network lie closer together and lower.
+# by the size of the gradient, and the rates that suit a network lie closer together and lower: on digits and noisy-digits
+# the best of 0.0001 to 0.3 was between 0.001 and 0.03 for each of four losses.
 ADAPTIVE_RATES = {"paper": [ADAPTIVE_RATE], "default": [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1]}
 
 
