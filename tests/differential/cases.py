@@ -87,7 +87,10 @@ def make_case(seed: int) -> Case:
     metric = projection if rng.random() < 0.6 else pick(rng, _metrics(link, classes))
     count = int(pick(rng, [1, 1, 1, 1, 2, 2, 2, 3, 6]))
     trainings = [Training(random_loss(rng, link), random_rate(rng)) for _ in range(count)]
-    return Case(seed, kind, link, model, splits, metric, fits, trainings, _config(rng))
+    config = _config(rng)
+    if config.optimizer != "sgd":  # a step is about as long as the rate, whatever the gradient
+        trainings = [Training(each.expression, each.learning_rate / 30) for each in trainings]
+    return Case(seed, kind, link, model, splits, metric, fits, trainings, config)
 
 
 def projection(predictions: Tensor, targets: Tensor) -> Tensor:
