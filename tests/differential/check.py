@@ -146,7 +146,7 @@ def _compare(case: Case, task: Task, i: int, way: str, found: Outcome, expected:
             return of_oracle
         if _leaves_domain(case, task, training):
             return math.inf
-        return max(of_oracle, _overflow(case, task, training, found), singular_at_clamp(case, training))
+        return max(of_oracle, _overflow(case, task, i, found), singular_at_clamp(case, training))
 
     report.compare(
         f"[{i}] {way} is not the oracle ({_short(found)} and {_short(expected)})",
@@ -263,8 +263,8 @@ def _leaves_domain(case: Case, task: Task, training: Training) -> bool:
     return not all(abs(loss) < NEARLY_INFINITE for loss in losses)
 
 
-def _overflow(case: Case, task: Task, training: Training, found: Outcome) -> float:
-    """How much the population's result changes if the losses are computed in float64."""
+def _overflow(case: Case, task: Task, i: int, found: Outcome) -> float:
+    """How much the population's i-th result changes if the losses are computed in float64."""
     with patch("glo.training.population.PopulationLoss", LossInDouble):
-        outcome = _outcome(lambda: train_population(task, [training], case.config, SEED, test=True)[0])
+        outcome = _outcome(lambda: train_population(task, case.trainings, case.config, SEED, test=True)[i])
     return result_difference(outcome, found)
