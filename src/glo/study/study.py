@@ -37,26 +37,23 @@ from glo.study.config import (
 from glo.study.history import in_generations
 from glo.study.loop import Listener, Loop
 from glo.study.names import default_name, short_name
-from glo.study.record import continued, find_record, recorded_result, refusal, rescue
-from glo.study.result import FrozenTrial, StudyResult
+from glo.study.reading import RecordedStudy
+from glo.study.record import continued, find_record, refusal, rescue
+from glo.study.result import StudyResult
 from glo.study.timeouts import seconds_of
 from glo.tasks import Objective, Problem, Scores, as_problem, load_task
 from glo.tasks.trust import is_trusted
 from glo.training import choose_device
 
 if TYPE_CHECKING:
-    import pandas
-    import torch
-
     from glo.compare import Comparison, ComparisonConfig
     from glo.compare.procedures import OnProgress
-    from glo.loss import ExpressionLoss
 
 logger = logging.getLogger("glo")
 ASKED = 1000  # trials of a study that is asked for them
 
 
-class Study:
+class Study(RecordedStudy):
     """One search for one problem, recorded in a store under a name.
 
     Nothing is written before a phase starts.  `search`, `tune`, `enumerate` and `run` are phases: each goes on where it
@@ -371,38 +368,6 @@ class Study:
     def stop(self) -> None:
         """End the study after the generation or arrival that is under way; to be called by a callback."""
         self._stopped = True
-
-    @property
-    def result(self) -> StudyResult:
-        """The study as far as it is recorded.
-
-        Raises:
-            StudyError: if nothing is recorded yet.
-        """
-        with closing(Store(self.storage, create=False)) as store:
-            return recorded_result(store, self.name)
-
-    @property
-    def best(self) -> FrozenTrial:
-        """The trained candidate of highest fitness; see `StudyResult.best`."""
-        return self.result.best
-
-    @property
-    def trials(self) -> list[FrozenTrial]:
-        """Every candidate so far, in order."""
-        return self.result.trials
-
-    def pareto(self) -> list[FrozenTrial]:
-        """The candidates that no other beats in both size and fitness; see `StudyResult.pareto`."""
-        return self.result.pareto()
-
-    def to_frame(self) -> pandas.DataFrame:
-        """The trials as a pandas DataFrame; see `StudyResult.to_frame`."""
-        return self.result.to_frame()
-
-    def loss(self, weight: torch.Tensor | None = None, *, trial: FrozenTrial | None = None) -> ExpressionLoss:
-        """The best loss, or that of a trial, as a module that trains as the search did; see `StudyResult.loss`."""
-        return self.result.loss(weight, trial=trial)
 
     def compare(
         self,

@@ -1,0 +1,60 @@
+"""What is recorded of a study, read without running it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from glo.store import Store
+from glo.study.record import recorded_result
+from glo.study.result import FrozenTrial, StudyResult
+
+if TYPE_CHECKING:
+    import pandas
+    import torch
+
+    from glo.loss import ExpressionLoss
+
+
+class RecordedStudy:
+    """The part of a `Study` that reads its record: every call sees what is recorded by then, by this process or another."""
+
+    storage: str | Path
+
+    @property
+    def name(self) -> str:
+        """The name in the store."""
+        raise NotImplementedError
+
+    @property
+    def result(self) -> StudyResult:
+        """The study as far as it is recorded.
+
+        Raises:
+            StudyError: if nothing is recorded yet.
+        """
+        with closing(Store(self.storage, create=False)) as store:
+            return recorded_result(store, self.name)
+
+    @property
+    def best(self) -> FrozenTrial:
+        """The trained candidate of highest fitness; see `StudyResult.best`."""
+        return self.result.best
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """Every candidate so far, in order."""
+        return self.result.trials
+
+    def pareto(self) -> list[FrozenTrial]:
+        """The candidates that no other beats in both size and fitness; see `StudyResult.pareto`."""
+        return self.result.pareto()
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The trials as a pandas DataFrame; see `StudyResult.to_frame`."""
+        return self.result.to_frame()
+
+    def loss(self, weight: torch.Tensor | None = None, *, trial: FrozenTrial | None = None) -> ExpressionLoss:
+        """The best loss, or that of a trial, as a module that trains as the search did; see `StudyResult.loss`."""
+        return self.result.loss(weight, trial=trial)
