@@ -157,3 +157,15 @@ def test_a_signal_whose_exception_is_dropped_comes_again() -> None:
     """Python drops an exception that is raised in the callback of a weak reference, of which imports have many."""
     child = subprocess.run([sys.executable, "-c", DROPPED], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (child.returncode, child.stderr) == (128 + signal.SIGTERM, "")
+
+
+def test_an_interrupt_before_anything_is_recorded_names_no_study_to_resume(starter: Starter, tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import pathlib, time\npathlib.Path('here').touch()\ntime.sleep(600)\n")
+    command = starter.start(["search", "--task", "slow:task"])
+    wait_until((tmp_path / "here").exists)
+    command.send(signal.SIGINT)
+    assert command.wait(PATIENCE) == 130
+    errors = starter.errors.read_text()
+    assert "Interrupted; nothing was recorded yet." in errors
+    assert "glo resume" not in errors
+    assert not (tmp_path / "glo.db").exists()

@@ -142,7 +142,7 @@ def _run(
 ) -> StudyResult | LostStoreError:
     from glo.errors import LostStoreError
 
-    with resumable(lambda: resume_command(study.name, storage, where, task)):
+    with resumable(lambda: resume_command(study.name, storage, where, task) if study.is_recorded else None):
         with time_limited(where.time_limit):
             study.task  # noqa: B018 - it is loaded here, in the main thread
         try:

@@ -128,21 +128,26 @@ def command_line(command: str, *words: object, **options: object) -> str:
 
 
 @contextmanager
-def resumable(hint: Callable[[], str]) -> Iterator[None]:
+def resumable(hint: Callable[[], str | None]) -> Iterator[None]:
     """After Ctrl-C or the loss of a cluster, finished work is kept, and the message says how to go on.
 
     Args:
-        hint: returns the command that goes on; called when it is needed.
+        hint: returns the command that goes on, or None if nothing is recorded yet; called when it is needed.
     """
     from glo.errors import ClusterError
 
     try:
         yield
     except ClusterError as error:
-        raise ClusterError(f"{error}; finished trainings are kept: go on with {hint()}") from error
+        command = hint()
+        raise ClusterError(
+            f"{error}; finished trainings are kept: go on with {command}" if command else str(error)
+        ) from error
     except KeyboardInterrupt:
         typer.echo(err=True)
-        say(f"Interrupted; finished generations are kept. Go on with: {hint()}", err=True)
+        command = hint()
+        kept = f"finished generations are kept. Go on with: {command}" if command else "nothing was recorded yet."
+        say(f"Interrupted; {kept}", err=True)
         raise
 
 

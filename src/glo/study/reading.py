@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glo.store import Store
-from glo.study.record import recorded_result
+from glo.study.record import find_record, recorded_result
 from glo.study.result import FrozenTrial, StudyResult
 
 if TYPE_CHECKING:
@@ -26,6 +26,11 @@ class RecordedStudy:
     def name(self) -> str:
         """The name in the store."""
         raise NotImplementedError
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether there is such a study in the store."""
+        return find_record(self.storage, self.name) is not None
 
     @property
     def result(self) -> StudyResult:
