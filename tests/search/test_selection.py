@@ -40,14 +40,19 @@ def next_generation(config: GeneticConfig, fitness: Callable[[Expr], float]) -> 
     ("fitnesses", "shares"),
     [
         ([0.1, 0.4, 0.0, 0.3, 0.2], [1, 4, 0, 3, 2]),
-        ([0.5, -3.0, 0.25, -0.1], [2, 0, 1, 0]),
+        ([0.5, -3.0, 0.25, -0.1], [4, 1, 3, 2]),
         ([2e-9, 1e-9], [2, 1]),
         ([0.0, 0.0, 0.0, 0.0], [1, 1, 1, 1]),
-        ([-1.0, 0.0, -5.0], [1, 1, 1]),
+        ([-1.0, 0.0, -5.0], [2, 3, 1]),
+        ([-1e9, -2.0, -2.0, -np.inf], [1, 2.5, 2.5, 0]),
+        ([0.3, -np.inf, 0.1], [3, 0, 1]),
+        ([-np.inf, -np.inf], [1, 1]),
     ],
-    ids=["proportional", "negative counts as 0", "tiny", "all 0", "none positive"],
+    ids=["proportional", "some negative", "tiny", "all 0", "none positive", "equal", "failed", "all failed"],
 )
-def test_roulette_is_proportional_to_fitness(fitnesses: list[float], shares: list[float]) -> None:
+def test_roulette_is_proportional_to_fitness_or_to_rank_if_one_is_negative(
+    fitnesses: list[float], shares: list[float]
+) -> None:
     """20,000 draws; false alarm 1e-4; uniform or rank-based draws are off by more than 10 standard errors."""
     rng = np.random.default_rng(30)
     counts = Counter(itertools.islice(roulette(fitnesses, rng), DRAWS))

@@ -461,6 +461,6 @@ def test_a_study_of_a_function_without_a_name_needs_it_again(tmp_path: Path) -> 
     study(score_of, tmp_path).search(trials=3)
     loaded = glo.load_study("mine", tmp_path / "glo.db")
     assert loaded.best.loss().link == "softmax"
-    with pytest.raises(StudyError, match="without a name to load"):
+    with pytest.raises(StudyError, match="or a function, and not by its name"):
         loaded.resume()
     assert len(glo.load_study("mine", tmp_path / "glo.db", task=score_of).resume().trials) == 3

@@ -81,7 +81,9 @@ def test_another_optimizer_has_other_learning_rates_unless_some_are_given(
     assert compose(task, preset="paper", settings=[setting]).training.learning_rates == (0.001,)
     assert compose(task, file=toml(f'[training]\noptimizer = "{optimizer}"\n')).training.learning_rates == ADAPTIVE_LADDER
     of_task = make_task(learning_rates=[0.5], optimizer=optimizer)
-    assert compose(of_task).training.learning_rates == ADAPTIVE_LADDER
+    assert compose(of_task).training.learning_rates == (0.5,)  # a task that names its optimizer knows its rates
+    other = "adam" if optimizer != "adam" else "adamw"
+    assert compose(of_task, settings=[f"training.optimizer={other}"]).training.learning_rates == ADAPTIVE_LADDER
     assert compose(of_task, settings=["training.optimizer=sgd"]).training.learning_rates == DEFAULT_LADDER
     assert TrainingConfig.model_validate({"optimizer": optimizer}).learning_rates == (0.001,)
     given: list[dict[str, Any]] = [
@@ -139,6 +141,7 @@ def test_option_that_is_not_given_changes_nothing(composed: Compose) -> None:
 def test_configuration_says_which_task(make_task: Callable[..., Task]) -> None:
     task = make_task()
     recorded = {"name": "points", "options": {}, "digest": task.digest(), "link": "softmax", "by_name": False}
+    recorded |= {"objective": False, "classes": 0, "direction": "maximize", "version": ""}
     assert compose(task).task.model_dump() == recorded
     named = load_task("noisy-digits", {"noise": 0.1})
     assert compose(named).task == TaskConfig(name="noisy-digits", options={"noise": 0.1}, digest=named.digest())

@@ -186,7 +186,8 @@ def compose(
         _merge(values, layer)
     chosen = any(_training(layer).get("learning_rates") is not None for layer in given)
     if _training(values).get("optimizer", "sgd") != "sgd" and not chosen:
-        of_task = task.training.get("learning_rates") if "optimizer" in task.training else None
+        named = task.training.get("optimizer") == _training(values)["optimizer"]
+        of_task = task.training.get("learning_rates") if named else None
         _merge(values, {"training": {"learning_rates": of_task or ADAPTIVE_RATES[preset]}})
     _merge(values, {"task": task_config(task).model_dump(mode="json")})
     config = validated(values)

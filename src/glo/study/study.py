@@ -150,7 +150,7 @@ class Study(RecordedStudy):
             return self._given
         if not self._by_name:
             raise StudyError(
-                f"study '{self.name}' was started with a Task object or a function of a script, without a name to load: "
+                f"study '{self.name}' was started with a Task object in a script, or a function, and not by its name: "
                 f"go on there, with glo.load_study('{self.name}', ..., task=...)"
             )
         if not self._named and not is_trusted(self._given):
