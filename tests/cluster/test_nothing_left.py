@@ -31,6 +31,12 @@ def temporary(tmp_path: Path) -> Path:
     return folder
 
 
+def obey_signals() -> None:
+    """These tests may run in the background of a shell, whose processes ignore some signals."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def searching(
     cluster: Cluster, folder: Path, temporary: Path
@@ -38,7 +44,9 @@ def searching(
     """A search that trains on a cluster: the command, and all other processes of it, on whatever machine."""
     variables = {**environment(), "TMPDIR": str(temporary)}
     with (folder / "errors").open("w") as errors:
-        command = subprocess.Popen([*GLO, *ENDLESS, *cluster.options], cwd=folder, env=variables, stderr=errors, text=True)
+        command = subprocess.Popen(
+            [*GLO, *ENDLESS, *cluster.options], cwd=folder, env=variables, stderr=errors, text=True, preexec_fn=obey_signals
+        )
     try:
         wait_for_rows(command, folder / "glo.db", TRAINED)
         (driver,) = psutil.Process(command.pid).children()

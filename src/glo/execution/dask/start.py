@@ -86,7 +86,7 @@ class LocalWorker(Subprocess):
             env={
                 **os.environ,
                 "DASK_INTERNAL_INHERIT_CONFIG": inherited,
-                "DASK_LOGGING__DISTRIBUTED": "error",
+                "DASK_LOGGING__DISTRIBUTED": "critical",  # a worker that is closed reports that its scheduler is
                 "PYTHONPATH": path,
                 "TMPDIR": self._folder,
             },
