@@ -411,13 +411,20 @@ def test_options_of_objectives_are_refused_beside_a_task(tmp_path: Path) -> None
 
 def test_asked_trials_give_the_same_study(tmp_path: Path) -> None:
     """As a search with one job of as many trials."""
-    whole = study(score_of, tmp_path, name="whole").search(trials=1000, timeout=0.5)
+
+    class Stop(glo.Callback):
+        def on_generation(self, study: glo.Study, generation: Any) -> None:
+            if generation.generation == TRIALS - 1:
+                study.stop()
+
+    whole = study(score_of, tmp_path, name="whole", callbacks=[Stop()]).search(trials=1000)
     asked = study(score_of, tmp_path, name="asked", storage=tmp_path / "asked.db")
     for _ in range(TRIALS):
         trial = asked.ask()
         asked.tell(trial, score_of(trial))
     asked.close()
-    assert asked.trials == whole.trials[:TRIALS]
+    assert asked.trials == whole.trials
+    assert len(asked.trials) == TRIALS
 
 
 def test_what_was_asked_and_never_told_is_found_again(tmp_path: Path) -> None:
