@@ -177,7 +177,7 @@ def maximised(expr: str | Expr | None, loss: str | Expr | None) -> Expr:
     if (expr is None) == (loss is None):
         raise ConfigError("give an expression f(x, y), which is maximised, or loss=..., which is minimised: one of the two")
     if loss is None:
-        return resolve(expr)  # type: ignore[arg-type]
+        return resolve(expr)  # pyright: ignore[reportArgumentType] - one of the two is given
     return resolve(loss) if _is_name(loss) else minus(resolve(loss))
 
 

@@ -11,8 +11,9 @@ from rich.table import Table
 
 from compare.made_up import comparison_of, rows_with
 from glo.compare import ComparisonRow
+from glo.compare.config import ALL_AT_ONE
 from glo.compare.horizons import Horizon
-from glo.compare.tables import ALL_AT_ONE, comparison_table
+from glo.compare.tables import comparison_table
 from glo.errors import ConfigError
 
 COMPARED: dict[str, Any] = {

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 
 import glo
 from glo.errors import ConfigError, ReplayError, StudyError, UserCodeError
@@ -355,6 +356,14 @@ def test_compare_uses_fresh_seeds_and_the_test_score(tmp_path: Path) -> None:
     assert len(set(row.values)) == 4  # a seed each
     assert max(row.values) < 0
     assert "each trained by the objective" in str(found)
+    figure = found.plot()
+    texts = " ".join(text.get_text() for text in figure.findobj(Text))
+    assert "each trained by the objective" in texts
+    assert "test score (lower is better), 4 seeds" in texts
+    assert "steps" not in texts
+    written = found.to_dict()
+    assert written["learning_rates"] == []
+    assert written["training"] == {"class_reduction": "sum", "eps": 1e-7}
     assert "rate" not in [column.header for column in found.table().columns]
     smoothing = found.row("label_smoothing")
     assert smoothing.validation < found.row("cross_entropy").validation or smoothing.variant
@@ -370,6 +379,9 @@ def test_a_comparison_without_a_test_score_says_so(tmp_path: Path, caplog: pytes
     assert "returns no test score: its validation score with fresh seeds is compared" in caplog.text
     failed = found.row("cross_entropy")
     assert failed.failed
+    (note,) = [note for note in found.warnings if note.startswith("cross_entropy: ")]
+    assert "count as the worst that was measured" in note
+    assert "steps" not in note
     assert min(failed.values) == min(value for row in found.rows for value in row.values)  # the worst that was measured
     with pytest.raises(ConfigError, match="steps, label_noise and train_fraction do nothing"):
         mine.compare(config=glo.ComparisonConfig(repeats=2, label_noise=0.2))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glo.compare.config import ADAPTIVE_LADDER, ComparisonConfig
+from glo.compare.config import ADAPTIVE_LADDER, ALL_AT_ONE, AS_THE_OBJECTIVE, EACH_AT_ITS_OWN, ComparisonConfig
 from glo.compare.families import Family, contenders
 from glo.compare.horizons import Agreement, Horizon, agreement, flip_warnings
 from glo.compare.procedures import OnProgress, run_all
@@ -30,7 +30,7 @@ FIXED = (
     "The comparison is confounded by the scale of the gradients."
 )
 FAILED = (
-    "{name}: {count} of {trainings} trainings of {steps} steps failed, {on_test} of them on test, and count 0; "
+    "{name}: {count} of {trainings} trainings{length} failed, {on_test} of them on test, and count {worth}; "
     "the first {reason}"
 )
 EDGE = "the best learning rate found for {name}, {rate:g}, is at the edge of what was tried: give a wider --learning-rates"
@@ -85,6 +85,23 @@ class Comparison:
                 return row
         raise ConfigError(f"'{loss}' was not compared; the losses are {', '.join(row.name for row in self.rows)}")
 
+    @property
+    def metric_label(self) -> str:
+        """The name of the metric, which says so if the lower value is better."""
+        return self.metric + " (lower is better)" * (self.direction is Direction.MINIMIZE)
+
+    @property
+    def by_objective(self) -> bool:
+        """Whether an objective has trained them, in its own way."""
+        return not self.horizons[-1].steps
+
+    @property
+    def trained_how(self) -> str:
+        """At which learning rates the losses were trained, in words."""
+        if self.by_objective:
+            return AS_THE_OBJECTIVE
+        return ALL_AT_ONE if self.config.confounded else EACH_AT_ITS_OWN
+
     def table(self, steps: int | None = None) -> Table:
         """The losses, and the difference of each to the baseline, as a table for the terminal.
 
@@ -94,15 +111,13 @@ class Comparison:
         Raises:
             ConfigError: if there is no such length.
         """
-        from glo.compare.tables import ALL_AT_ONE, AS_THE_OBJECTIVE, EACH_AT_ITS_OWN, comparison_table
+        from glo.compare.tables import comparison_table
 
         lengths = {horizon.steps: horizon.rows for horizon in self.horizons}
         chosen = self.horizons[-1].steps if steps is None else steps
         if chosen not in lengths:
             raise ConfigError(f"there is no length of {chosen} steps here, only {', '.join(map(str, lengths))}")
-        rate = ALL_AT_ONE if self.config.confounded else EACH_AT_ITS_OWN
-        metric = self.metric + " (lower is better)" * (self.direction is Direction.MINIMIZE)
-        return comparison_table(lengths[chosen], metric, chosen, rate if chosen else AS_THE_OBJECTIVE)
+        return comparison_table(lengths[chosen], self.metric_label, chosen, self.trained_how)
 
     def plot(self) -> Figure:
         """A box and the single seeds of each loss, one panel for each length of training."""
@@ -128,13 +143,17 @@ class Comparison:
             "agreement": [between.to_dict() for between in self.agreement],
             "confounded": self.config.confounded,
             "warnings": list(self.warnings),
-            "learning_rates": list(self.config.ladder),
+            "learning_rates": [] if self.by_objective else list(self.config.ladder),
             "tuning_seeds": self.config.tuning_seeds,
             "repeats": self.config.repeats,
             "seed": self.config.seed,
             "label_noise": self.config.label_noise,
             "train_fraction": self.config.train_fraction,
-            "training": self.training.model_dump(mode="json", exclude={"learning_rates", "early_stop"}),
+            "training": self.training.model_dump(
+                mode="json",
+                include={"class_reduction", "eps"} if self.by_objective else None,  # the rest is the objective's affair
+                exclude={"learning_rates", "early_stop"},
+            ),
             "device": self.device,
             "cluster": self.cluster,
             "versions": dict(self.versions),
@@ -208,7 +227,7 @@ def compare_losses(
             horizons=horizons,
             agreement=agreements,
             warnings=_repeated(losses, families)
-            + _failure_warnings(horizons)
+            + _failure_warnings(horizons, loaded.free_scores)
             + _rate_warnings(config, horizons)
             + flip_warnings(agreements),
             training=trainings[-1],
@@ -246,9 +265,13 @@ def _rate_warnings(config: ComparisonConfig, horizons: Sequence[Horizon]) -> lis
     return [FIXED] * config.confounded + edges
 
 
-def _failure_warnings(horizons: Sequence[Horizon]) -> list[str]:
+def _failure_warnings(horizons: Sequence[Horizon], free_scores: bool) -> list[str]:
+    """What failed trainings count: see `glo.compare.protocol.scores_of`."""
+    worth = "as the worst that was measured" if free_scores else "0"
     return [
-        FAILED.format(name=row.name, steps=horizon.steps, **asdict(row.failures))
+        FAILED.format(
+            name=row.name, length=f" of {horizon.steps} steps" * bool(horizon.steps), worth=worth, **asdict(row.failures)
+        )
         for horizon in horizons
         for row in horizon.rows
         if row.failures.count

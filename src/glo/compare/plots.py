@@ -25,9 +25,9 @@ def comparison_figure(comparison: Comparison) -> Figure:
             axes.plot(seeds, place + offsets, "o", color=colour, markersize=4, alpha=0.8)
         axes.set_yticks(range(1, len(names) + 1), [name if len(name) <= 40 else f"{name[:37]}..." for name in names])
         axes.grid(axis="x", color="0.9")
-        axes.set_xlabel(f"test {comparison.metric}, {comparison.config.repeats} seeds")
-        axes.set_title(f"{horizon.steps:,} steps", fontsize=10)
+        axes.set_xlabel(f"test {comparison.metric_label}, {comparison.config.repeats} seeds")
+        if horizon.steps:
+            axes.set_title(f"{horizon.steps:,} steps", fontsize=10)
     figure.axes[0].invert_yaxis()  # the panels share it
-    rate = "all at one learning rate" if comparison.config.confounded else "each loss at its own best learning rate"
-    figure.suptitle(f"{comparison.task}: {rate}", fontsize=11)
+    figure.suptitle(f"{comparison.task}: {comparison.trained_how}", fontsize=11)
     return figure

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from glo.compare.config import AS_THE_OBJECTIVE, EACH_AT_ITS_OWN
 from glo.compare.rows import ComparisonRow
 
 if TYPE_CHECKING:
     from glo.compare.comparison import Comparison
 
-EACH_AT_ITS_OWN, ALL_AT_ONE = "each loss at its own best learning rate", "all at one learning rate"
-AS_THE_OBJECTIVE = "each trained by the objective"
 WIDTH = 140  # of the text, at least; wide enough for any table
 
 
@@ -26,7 +25,7 @@ def comparison_table(
     """The losses on test, and the difference of each to the first, the baseline.
 
     Args:
-        trained_how: one of the constants above.
+        trained_how: one of the constants of `glo.compare.config`.
     """
     own_rates = trained_how == AS_THE_OBJECTIVE
     trained = f" after {steps:,} steps" if steps else ""

@@ -42,6 +42,8 @@ class Search(Protocol):
         """Receive the outcomes of the expressions that `ask` returned last.
 
         Args:
-            outcomes: one for each expression, in the same order, whatever its status: a failed candidate has fitness 0.
+            outcomes: one for each expression, in the same order, whatever its status.  Higher fitness is
+                better: one that is minimised arrives with its sign changed.  A failed candidate has fitness 0, or minus
+                infinity where fitness may be any number.
         """
         ...

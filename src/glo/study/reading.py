@@ -22,10 +22,10 @@ class RecordedStudy:
 
     storage: str | Path
 
-    @property
-    def name(self) -> str:
-        """The name in the store."""
-        raise NotImplementedError
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str: ...
 
     @property
     def is_recorded(self) -> bool:

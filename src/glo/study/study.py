@@ -236,7 +236,7 @@ class Study(RecordedStudy):
             ConfigError: if the study is for a task.
 
         Example:
-            study = glo.Study(glo.own_loop, name="mine", classes=10)
+            study = glo.Study(objective, name="mine", classes=10)
             trial = study.ask()
             study.tell(trial, score(fit(trial.loss(), trial.seed)))
         """
