@@ -20,7 +20,8 @@ PATIENCE = 120.0
 # Imports glo once, then runs each command line that it reads in a process of its own: a start takes no seconds.
 STARTER = """
 import json, os, signal, sys
-import cma, glo.report, glo.study
+import cma, torch, glo.report.tables
+from glo.study import Study, recorded_result
 from glo.cli.supervisor import main
 for line in sys.stdin:
     arguments, folder, output, errors = json.loads(line)

@@ -159,6 +159,28 @@ def test_a_signal_whose_exception_is_dropped_comes_again() -> None:
     assert (child.returncode, child.stderr) == (128 + signal.SIGTERM, "")
 
 
+CONVERTED = """
+import os, signal
+def convert():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except KeyboardInterrupt:
+        raise TypeError("expected a message argument") from None
+"""
+
+
+def test_an_interrupt_that_compiled_code_turns_into_another_exception_ends_a_command(
+    starter: Starter, tmp_path: Path
+) -> None:
+    """Interrupted while it is imported, torch raises `TypeError: expected a message argument`."""
+    script = f"{CONVERTED}\nimport glo.cli.app, glo.cli.supervisor\nglo.cli.app.main = convert\nglo.cli.supervisor.main()"
+    child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (child.returncode, child.stderr) == (128 + signal.SIGTERM, "")
+    (tmp_path / "slow.py").write_text(f"{CONVERTED}\nconvert()\n")
+    assert starter.start(["search", "--task", "slow:task"]).wait(PATIENCE) == 128 + signal.SIGTERM
+    assert "TypeError" not in starter.errors.read_text()
+
+
 def test_an_interrupt_before_anything_is_recorded_names_no_study_to_resume(starter: Starter, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import pathlib, time\npathlib.Path('here').touch()\ntime.sleep(600)\n")
     command = starter.start(["search", "--task", "slow:task"])

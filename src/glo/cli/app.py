@@ -22,8 +22,9 @@ from glo.cli import (
     tune,
 )
 from glo.cli.arguments import ExpressionCommand
+from glo.cli.signals import was_interrupted
 from glo.cli.streams import check_streams, output_reserved, refuse, refuse_file_error
-from glo.errors import GloError, UserCodeError
+from glo.errors import GloError, TaskError, UserCodeError
 
 app = typer.Typer(
     name="glo",
@@ -75,6 +76,8 @@ def main() -> None:
         with output_reserved("--json" in sys.argv):
             app()
     except GloError as error:
+        if isinstance(error, TaskError) and was_interrupted():
+            raise KeyboardInterrupt from error
         if isinstance(error, UserCodeError):
             sys.stderr.write(error.trace)  # the user's own error is found by its traceback
         refuse(str(error))

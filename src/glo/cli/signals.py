@@ -55,6 +55,14 @@ def exit_code(code: str | int | None) -> str | int | None:
     return 128 + _first[0] if code == 130 and _first is not None else code
 
 
+def was_interrupted() -> bool:
+    """Whether a signal has ended this command.
+
+    Compiled code may turn its exception into another one: interrupted while it is imported, torch raises a `TypeError`.
+    """
+    return _first is not None
+
+
 @contextmanager
 def time_limited(seconds: float | None) -> Iterator[None]:
     """Raise `TimeLimitError` in the block if it takes longer; it names the line that was under way.  Not on Windows."""

@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from glo.cli.signals import exit_code, raise_interrupts
+from glo.cli.signals import exit_code, raise_interrupts, was_interrupted
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 PASSED_ON = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
@@ -64,6 +64,10 @@ def _run() -> None:
         sys.exit(exit_code(130))
     except SystemExit as end:
         sys.exit(exit_code(end.code))
+    except Exception:
+        if not was_interrupted():
+            raise
+        sys.exit(exit_code(130))
 
 
 def _wait(child: int, waited: set[signal.Signals]) -> int:
