@@ -11,13 +11,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from soak.kills import CLUSTER, MODES, WAYS, Record, soak
+from soak.kills import CLUSTER, MODES, POSTGRES, WAYS, Record, soak
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--cluster-kills", type=int, default=0, help="further kills, of studies on a local cluster")
+    parser.add_argument("--postgres-kills", type=int, default=0, help="further kills, of studies in a PostgreSQL store")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -26,8 +27,9 @@ def main() -> int:
         kills = -(-options.kills // options.processes)
         found = list(pool.map(partial(_share, kills, options.seed), shares))
     record = sum(found, Record())
-    if options.cluster_kills:
-        record += soak(CLUSTER, options.cluster_kills, options.seed, _report)
+    for modes, kills in ((CLUSTER, options.cluster_kills), (POSTGRES, options.postgres_kills)):
+        if kills:
+            record += soak(modes, kills, options.seed, _report)
     print(table(record), f"{time.monotonic() - started:.0f} seconds", sep="\n")
     return int(bool(record.faults))
 

@@ -14,8 +14,8 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from glo.errors import MissingStoreError
 from glo.store import Store
 from glo.study import recorded_result
 from starter import PATIENCE, Forked, Starter
+from store.postgres import postgres_server
 
 SEARCH = ["search", "--task", "digits", "--steps", "60", "--device", "cpu"]
 SMALL = [*SEARCH, "--generations", "5", "--population", "8"]
@@ -40,12 +41,14 @@ class Mode:
         threads: number of processes that train at once.
         more: further options of its start and of each resume.
         longest: seconds until a kill, at most.
+        postgres: the store is on a PostgreSQL server, else in a file.
     """
 
     command: list[str]
     threads: int = 1
     more: tuple[str, ...] = ()
     longest: float = 1.6
+    postgres: bool = False
 
 
 MODES = {
@@ -57,6 +60,10 @@ MODES = {
     ),
     "tuning": Mode(["tune", "baikal", *SEARCH[1:], "--iterations", "4", "--population", "6"]),
     "enumeration": Mode(["enumerate", *SEARCH[1:], "--max-depth", "1", "--repeats", "2"]),
+}
+POSTGRES = {
+    "generations, PostgreSQL": replace(MODES["generations"], postgres=True),
+    "steady state, PostgreSQL": replace(MODES["steady state"], postgres=True),
 }
 CLUSTER = {"cluster": Mode(SMALL, more=("--cluster", "local:2"), longest=12.0)}
 # Of the first process of a command, of the child that does its work, and of its whole session, as a terminal does.
@@ -85,12 +92,18 @@ class Record:
 def soak(modes: dict[str, Mode], kills: int, seed: int, report: Callable[[str], None] = lambda line: None) -> Record:
     """Kill studies of these modes by turns, until there were so many kills."""
     numbers, record = random.Random(seed), Record()  # noqa: S311 - moments, not secrets
-    with tempfile.TemporaryDirectory(prefix="glo-soak-") as name, _starters(Path(name)) as starters:
+    needed = any(each.postgres for each in modes.values())
+    with (
+        tempfile.TemporaryDirectory(prefix="glo-soak-") as name,
+        _starters(Path(name)) as starters,
+        postgres_server() if needed else nullcontext() as server,
+    ):
         whole = {mode: _uninterrupted(starters[each.threads], each) for mode, each in modes.items()}
         while record.kills.total() < kills:
             for mode, each in modes.items():
                 before = len(record.faults)
-                _study(mode, each, starters[each.threads], whole[mode], numbers, record, kills)
+                storage = server.url(server.new_schema()) if server and each.postgres else "glo.db"
+                _study(mode, each, starters[each.threads], storage, whole[mode], numbers, record, kills)
                 for fault in record.faults[before:]:
                     report(f"FAULT in {mode}: {fault}")
                 if record.kills.total() >= kills:
@@ -123,9 +136,13 @@ def _uninterrupted(starter: Starter, mode: Mode) -> dict[str, Any]:
 
 def _shown(starter: Starter, storage: str) -> dict[str, Any]:
     """What `glo runs run --json` prints."""
-    with closing(Store(starter.folder / storage, create=False)) as store:
+    with closing(_store(starter, storage)) as store:
         result = recorded_result(store, "run")
     return {**result.summary(), "history": result.history_rows()}
+
+
+def _store(starter: Starter, storage: str) -> Store:
+    return Store(storage if "://" in storage else starter.folder / storage, create=False)
 
 
 def _clear(starter: Starter, storage: str) -> None:
@@ -134,14 +151,21 @@ def _clear(starter: Starter, storage: str) -> None:
 
 
 def _study(
-    name: str, mode: Mode, starter: Starter, whole: dict[str, Any], numbers: random.Random, record: Record, kills: int
+    name: str,
+    mode: Mode,
+    starter: Starter,
+    storage: str,
+    whole: dict[str, Any],
+    numbers: random.Random,
+    record: Record,
+    kills: int,
 ) -> None:
     """One study, killed until it ends."""
     for attempt in range(200):
-        begun = _begun(starter)
+        begun = _begun(starter, storage)
         before = _files(starter)
         arguments = ["resume", "run"] if begun else [*mode.command, "--name", "run"]
-        command = starter.start([*arguments, *mode.more, "--storage", "glo.db"])
+        command = starter.start([*arguments, *mode.more, "--storage", storage])
         way = numbers.choice(list(WAYS))
         if attempt >= 12 or record.kills.total() >= kills:  # let it end
             code, killed = command.wait(PATIENCE), False
@@ -152,13 +176,14 @@ def _study(
         if killed:
             record.kills[name, way] += 1
             record.faults += [
-                f"after {way} (exit code {code}): {fault}" for fault in _faults(starter, command, way, code, whole, before)
+                f"after {way} (exit code {code}): {fault}"
+                for fault in _faults(starter, storage, command, way, code, whole, before)
             ]
         elif code != 0:
             record.faults.append(f"exit code {code}: {starter.errors.read_text()}")
             break
         else:
-            found = _shown(starter, "glo.db")
+            found = _shown(starter, storage)
             same = ("history", "history_digest", "expression", "fitness", "learning_rate", "generations")
             record.faults += [f"{key} is not that of the uninterrupted study" for key in same if found[key] != whole[key]]
             break
@@ -170,10 +195,10 @@ def _study(
 KEPT = ("tmp", "glo", "stdout", "stderr")
 
 
-def _begun(starter: Starter) -> bool:
+def _begun(starter: Starter, storage: str) -> bool:
     """Whether a generation is recorded; a study without one is started again."""
     try:
-        with closing(Store(starter.folder / "glo.db", create=False)) as store:
+        with closing(_store(starter, storage)) as store:
             return any(study.generations for study in store.studies())
     except MissingStoreError:
         return False
@@ -204,7 +229,7 @@ def _files(starter: Starter) -> set[str]:
 
 
 def _faults(
-    starter: Starter, command: Forked, way: str, code: int, whole: dict[str, Any], before: set[str]
+    starter: Starter, storage: str, command: Forked, way: str, code: int, whole: dict[str, Any], before: set[str]
 ) -> Iterator[str]:
     """What is wrong after a kill; `before` are the files that were there when the command started."""
     if code == 0:
@@ -225,8 +250,8 @@ def _faults(
     new = _files(starter) - before - {*KEPT, "glo.db", "glo.db-wal", "glo.db-shm"}
     if not killed:
         yield from (f"{name} is left" for name in sorted(new))
-    if (starter.folder / "glo.db").exists() and _begun(starter):
-        shown = _shown(starter, "glo.db")["history"]
+    if _begun(starter, storage):
+        shown = _shown(starter, storage)["history"]
         if shown != whole["history"][: len(shown)]:
             yield "the recorded generations are not those of the uninterrupted study"
 
