@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, Tenso
 from glo.errors import TaskError
 from glo.records import Link
 from glo.tasks import Split, Task, with_label_noise
-from glo.tasks.split import read_split
+from glo.tasks.reading import read_split
 
 INPUTS = np.arange(24, dtype=np.float32).reshape(8, 3)
 LABELS = np.array([0, 1, 2, 3, 0, 1, 2, 3])
@@ -129,11 +129,11 @@ def test_large_values_of_a_regression_are_kept() -> None:
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "labels are strings": ((INPUTS, np.array(list("abcdabcd"))), "train targets are strings: encode .*LabelEncoder"),
-    "labels are objects": ((INPUTS, np.array(list("abcdabcd"), object)), "train targets are strings"),
-    "labels are a Series": ((INPUTS, pd.Series(list("abcdabcd"))), "train targets are strings"),
+    "names in train alone": ((INPUTS, np.array(list("abcdabcd"))), "validation has numbers as targets, .* names"),
+    "names and numbers": ((INPUTS, ["a", 1, "b", "c"] * 2), "targets are strings, but some are int"),
+    "a missing name": ((INPUTS, pd.Series(["a", None, "b", "c"] * 2)), "targets are strings, but some are (float|NoneType)"),
     "inputs are strings": ((INPUTS.astype(str), LABELS), "train inputs are strings: encode"),
-    "missing value": ((pd.DataFrame(INPUTS).astype(object).where(INPUTS > 0, None), LABELS), "inputs contain NoneType"),
+    "missing value": ((pd.DataFrame(INPUTS).where(INPUTS > 0, None), LABELS), "column 0 has 1 missing values: fill them"),
     "pandas NA": ((INPUTS, pd.array([None, 1, 2, 3, 0, 1, 2, 3], "Int64")), "train needs finite targets: some are NaN"),
     "complex": ((INPUTS * 1j, LABELS), "inputs are complex"),
     "complex tensor": ((torch.tensor(INPUTS) * 1j, LABELS), "inputs are complex"),
@@ -146,7 +146,9 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "0-d target": ((INPUTS, torch.tensor(1)), "train is a single number"),
     "None": ((INPUTS, None), "targets must be an array of numbers, not NoneType"),
     "generator": ((iter(INPUTS), LABELS), "inputs must be an array of numbers, not .*iterator"),
-    "dict": (({"x": INPUTS}, LABELS), "inputs must be an array of numbers, not dict"),
+    "dict of nothing": (({}, LABELS), "train has no inputs"),
+    "dict of strings": (({"x": INPUTS, "city": ["a"] * 8}, LABELS), r"inputs\['city'\] are strings: encode"),
+    "strings in a column": ((pd.DataFrame({"x": range(8), "city": ["a"] * 8}), LABELS), "column 'city' has strings: encode"),
     "ragged list": (([[1.0], [1.0, 2.0]] * 4, LABELS), "inputs have rows of unequal length: pad or cut"),
     "ragged tensors": (([torch.ones(2), torch.ones(3)], LABELS), r"inputs have shape \(2,\) in item 0 and \(3,\) in item 1"),
     "huge integers": ((INPUTS, [2**70] * 8), "targets contain integers above"),
@@ -154,16 +156,20 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "fractions as classes": ((INPUTS, LABELS / 3), r"not whole numbers: .*probabilities of shape \(N, C\)"),
     "negative float class": ((INPUTS, LABELS - 1.0), "class indices .*at least 0, not -1"),
     "column of classes": ((INPUTS, LABELS[:, None].astype(float)), r"class indices of shape \(N\).*not .*\(8, 1\)"),
-    "several labels": ((INPUTS, np.ones((8, 4), int)), "sample 0 sum to 4; .*link='sigmoid'"),
+    "several labels": ((INPUTS, np.ones((8, 4), int)), "several labels, use link='sigmoid'"),
     "sum off": ((INPUTS, ONE_HOT * np.linspace(1, 0.99, 8)[:, None]), "do not sum to 1: those of sample 7 sum to 0.99"),
     "IterableDataset": (Stream(), "or a Dataset with a length, not Stream"),
     "DataLoader": (DataLoader(Items([(INPUTS[0], 0)])), r"not DataLoader; give its \.dataset"),
     "empty Dataset": (Items([]), "train has 0 inputs and 0 targets"),
     "Dataset of dicts": (Items([{"x": INPUTS[0], "y": 0}] * 8), r"items \(input, target\), but item 0 is a dict of 2"),
-    "Dataset of triples": (Items([(INPUTS[0], 0, 1.0)] * 8), r"items \(input, target\), but item 0 is a tuple of 3"),
+    "Dataset of quadruples": (Items([(INPUTS[0], 0, 1.0, 2)] * 8), r"items \(input, target\), but item 0 is a tuple of 4"),
+    "weights in some items": (Items([(INPUTS[0], 0, 1.0), (INPUTS[0], 1)]), "weights in 1 of 2 items"),
+    "one class": ((INPUTS, LABELS * 0), "all samples of train have the same class: there is nothing to learn"),
+    "too few weights": ((INPUTS, LABELS, [1.0] * 7), r"weights of shape \(7,\) for 8 samples: give one for each"),
+    "negative weights": ((INPUTS, LABELS, [-1.0] + [1.0] * 7), "weights that are finite and at least 0"),
     "Dataset of numbers": (Items([1.0] * 8), "but item 0 is a float"),
     "Dataset of images": (Items([(Image.new("L", (2, 2)), 0)] * 8), r"images as items: .*ToTensor\(\)"),
-    "Dataset of strings": (Items([(INPUTS[0], "cat")] * 8), "targets of item 0 are strings"),
+    "Dataset of strings": (Items([(INPUTS[0], "cat")] * 8), "validation has numbers as targets, .* names"),
     "ragged Dataset": (Items([(INPUTS[0], 0), (INPUTS[0, :2], 0)]), r"\(3,\) in item 0 and \(2,\) in item 1"),
     "ragged targets": (Items([(INPUTS[0], [0, 1]), (INPUTS[0], [0])]), r"targets have shape \(2,\) in item 0 and \(1,\)"),
     "broken Dataset": (Broken([1]), "train cannot be read: item 0 raises KeyError: 'input'"),

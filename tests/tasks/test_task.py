@@ -85,9 +85,9 @@ class Endless(IterableDataset):
         ({"train": (INPUTS, -values(8, 4))}, r"train has labels outside \[0, 1\]"),
         ({"link": "sigmoid", "train": (INPUTS, LABELS)}, r"labels outside \[0, 1\]"),
         ({"link": "identity", "train": (INPUTS, values(8) / 0)}, "finite targets"),
-        ({"link": "identity", "train": (INPUTS, values(8, 2, 2))}, r"targets of shape \(N\) or \(N, C\), not \(8, 2, 2\)"),
-        ({"train": INPUTS}, r"train must be \(inputs, targets\) or a Dataset.*not Tensor"),
-        ({"validation": (INPUTS, LABELS, LABELS)}, "validation must be .*not tuple"),
+        ({"link": "identity", "train": (INPUTS, values(8, 2, 2))}, r"outputs have shape \(2, 4\).*need \(2, 2, 2\)"),
+        ({"train": INPUTS}, r"train must be \(inputs, targets\), .* or a Dataset.*not Tensor"),
+        ({"validation": (INPUTS, LABELS, LABELS)}, "validation has sample weights, which no metric reads"),
         ({"train": Endless()}, "or a Dataset with a length, not Endless"),
     ],
 )

@@ -38,6 +38,7 @@ class PopulationLoss:
         class_reduction: "sum" or "mean" over classes.
         eps: bound of the clamp of y.
         device: the device of the outputs.
+        weight: a factor of the term of each class, C numbers.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class PopulationLoss:
         class_reduction: Literal["sum", "mean"] = "sum",
         eps: float = 1e-7,
         device: torch.device | str = "cpu",
+        weight: Sequence[float] | None = None,
     ) -> None:
         self._class_reduction = class_reduction
+        self._weight = None if weight is None else torch.tensor(weight, device=device).reshape(-1, 1)
         networks = range(len(expressions))
         apart = [row for row in networks if link is not Link.IDENTITY and uses_log_not_y(expressions[row])]
         others = [row for row in networks if row not in apart]
@@ -60,13 +63,14 @@ class PopulationLoss:
                 self._parts.append((slice(None) if everything else torch.tensor(rows, device=device), part))
         self._places = torch.tensor(others + apart, device=device).argsort()  # of the networks in the parts' results
 
-    def gradient(self, z: Tensor, target: Tensor, weights: Tensor | float = 1.0) -> Tensor:
+    def gradient(self, z: Tensor, target: Tensor, weights: Tensor | float = 1.0, shares: Tensor | None = None) -> Tensor:
         """Derivative of each network's loss by its outputs.
 
         Args:
             z: outputs, shape (P, N, C).
             target: class indices (N) for softmax, or labels (N, C); the same for all networks.
             weights: factor of the derivative; a tensor of shape (P, 1, 1) has one for each network.
+            shares: of each sample in the loss, shape (N); by default 1/N.  A sample of share 0 has no derivative.
 
         Returns:
             Tensor of shape (P, N, C).
@@ -74,20 +78,33 @@ class PopulationLoss:
         Raises:
             ConfigError: for a target of another shape.
         """
-        factor = -self._scale(z) * weights
+        scale = self._scale(z, shares)
 
         def gradient(part: _Part, rows: slice | Tensor) -> Tensor:
-            return part.gradient(z[rows], target, factor[rows] if isinstance(factor, Tensor) else factor)
+            factor = -scale * (weights[rows] if isinstance(weights, Tensor) else weights)
+            found = part.gradient(z[rows], target, factor)
+            return found if shares is None else found.masked_fill_((shares == 0).reshape(1, -1, 1), 0.0)
 
         return self._joined(gradient)
 
-    def value(self, z: Tensor, target: Tensor) -> Tensor:
+    def value(self, z: Tensor, target: Tensor, shares: Tensor | None = None) -> Tensor:
         """Each network's loss, shape (P); arguments as for `gradient`."""
-        return self._joined(lambda part, rows: part.value(z[rows], target)).mul_(-self._scale(z))
+        scale = self._scale(z, shares)
 
-    def _scale(self, z: Tensor) -> float:
+        def value(part: _Part, rows: slice | Tensor) -> Tensor:
+            terms = part.value(z[rows], target) * scale
+            terms = terms if shares is None else terms.masked_fill_(shares == 0, 0.0)
+            return -terms.sum((1, 2))
+
+        return self._joined(value)
+
+    def _scale(self, z: Tensor, shares: Tensor | None) -> Tensor | float:
+        """What f is multiplied by, of a shape that fits (P, C, N)."""
         _, samples, classes = z.shape
-        return 1 / (samples * (classes if self._class_reduction == "mean" else 1))
+        scale = 1 / (classes if self._class_reduction == "mean" else 1)
+        share = shares if shares is not None else 1 / samples
+        scaled = share * scale
+        return scaled if self._weight is None else self._weight * scaled
 
     def _joined(self, compute: Callable[[_Part, slice | Tensor], Tensor]) -> Tensor:
         """The results of all parts, in the order of the networks."""
@@ -116,8 +133,8 @@ class _Part:
         return predictions.pullback(tangents).transpose(1, 2)
 
     def value(self, z: Tensor, target: Tensor) -> Tensor:
-        """The sum of f over classes and samples."""
-        return self._evaluate("value", self._predict(z), target).sum((1, 2))
+        """f for each class and sample, shape (P, C, N)."""
+        return self._evaluate("value", self._predict(z), target)
 
     def _predict(self, z: Tensor) -> Predictions:
         # Inside, classes come before samples: a log-softmax over a short last dimension is 15 times slower on a CPU.

@@ -21,7 +21,7 @@ Milestones = tuple[tuple[PositiveInt, PositiveFloat], ...]
 ADAPTIVE_RATE = 0.001  # the default of optimizers other than SGD
 # The options that came later than the first stores.  At their defaults they are no part of a key (`glo.execution.key`), so
 # that what is known of a training stays known.
-LATER_OPTIONS = ("optimizer", "nesterov", "betas", "alpha", "warmup", "clip_norm")
+LATER_OPTIONS = ("optimizer", "nesterov", "betas", "alpha", "warmup", "clip_norm", "label_smoothing")
 
 
 class TrainingConfig(Config):
@@ -45,6 +45,8 @@ class TrainingConfig(Config):
             begin after it.
         clip_norm: the gradient of each network is scaled down to this total norm if it is longer, as by
             `torch.nn.utils.clip_grad_norm_`.  None: it is not.
+        label_smoothing: in [0, 1), mixes the labels with the uniform distribution, as in `nn.CrossEntropyLoss` (under the
+            sigmoid link with 1/2); not for regression.
         class_reduction: sum or mean over classes; the sum reproduces the paper's accuracies.
         eps: predictions are clamped to [eps, 1 - eps] (not inside log(y) and log(1 - y), which come from
             log-softmax or log-sigmoid).
@@ -70,6 +72,7 @@ class TrainingConfig(Config):
     schedule: Literal["constant", "cosine", "linear"] | Milestones = ()
     warmup: float = Field(default=0.0, ge=0, lt=1)
     clip_norm: Rate | None = None
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     class_reduction: Literal["sum", "mean"] = "sum"
     eps: float = Field(default=1e-7, gt=0, lt=0.5)
     early_stop: float = Field(default=0.0, ge=0, lt=1)

@@ -1,17 +1,22 @@
 from .definition import Task
 from .factory import fresh_model
+from .fitting import Data
+from .inputs import Inputs
 from .metrics import METRICS, Metric, MetricFunction
 from .objective import Objective, Scores
 from .problem import Problem, as_problem
 from .randomness import random_state_restored
 from .registry import describe_task, load_objective, load_task, task_names
+from .shapes import as_matrix, as_rows
 from .source import TaskSource
 from .split import Split
+from .stream import Stream
 from .training import training_config
 from .variants import with_first_samples, with_label_noise, with_train_fraction
 
 __all__ = [
-    "METRICS", "Metric", "MetricFunction", "Objective", "Problem", "Scores", "Split", "Task", "TaskSource", "as_problem",
-    "describe_task", "fresh_model", "load_objective", "load_task", "random_state_restored", "task_names", "training_config",
-    "with_first_samples", "with_label_noise", "with_train_fraction",
+    "METRICS", "Data", "Inputs", "Metric", "MetricFunction", "Objective", "Problem", "Scores", "Split", "Stream", "Task",
+    "TaskSource", "as_matrix", "as_problem", "as_rows", "describe_task", "fresh_model", "load_objective", "load_task",
+    "random_state_restored", "task_names", "training_config", "with_first_samples", "with_label_noise",
+    "with_train_fraction",
 ]  # fmt: skip

@@ -13,10 +13,7 @@ from torch import Tensor
 from glo.errors import RAISED, TaskError
 
 Numbers = Tensor | NDArray[Any]
-STRINGS = (
-    "strings: encode them as numbers, labels by one scikit-learn LabelEncoder for all splits, or by "
-    "np.unique(labels, return_inverse=True) before the data is split"
-)
+STRINGS = "strings: encode them as numbers, e.g. by pandas.get_dummies or a scikit-learn OneHotEncoder"
 NOT_NUMBERS = {  # by the kind of a numpy dtype
     "U": STRINGS,
     "S": STRINGS,
@@ -47,10 +44,33 @@ def read_numbers(value: object, what: str) -> Numbers:
         raise TaskError(f"{what} are sparse: give .toarray(), since a task keeps its data dense")
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise TaskError(f"{what} have masked values: fill them with .filled(...), or leave these samples out")
+    _check_columns(value, what)
     array = _as_array(value, what)
     if array.dtype.kind not in "biuf":
         _refuse(array, value, what)
     return array
+
+
+def read_labels(value: object, what: str) -> Numbers:
+    """Numbers as by `read_numbers`, or the names of classes as an array of strings of shape (N), or () for one.
+
+    Raises:
+        TaskError: if it consists neither of real numbers nor of strings.
+    """
+    if isinstance(value, Tensor):
+        return read_numbers(value, what)
+    if getattr(getattr(value, "dtype", None), "name", "") == "category":
+        value = value.astype(object)  # pyright: ignore[reportAttributeAccessIssue] - a Series of pandas
+    try:
+        array = np.asarray(value, dtype=object)
+    except RAISED:
+        return read_numbers(value, what)
+    array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    if array.ndim > 1 or array.size == 0 or not any(isinstance(part, str) for part in array.flat):
+        return read_numbers(value, what)
+    if others := sorted({type(part).__name__ for part in array.flat if not isinstance(part, str)}):
+        raise TaskError(f"{what} are strings, but some are {', '.join(others[:3])}: leave samples without a label out")
+    return array.astype(str)
 
 
 def is_floating(numbers: Numbers) -> bool:
@@ -112,6 +132,24 @@ def _check_tensor(tensor: Tensor, what: str) -> Tensor:
     if tensor.is_meta:
         raise TaskError(f"{what} are on the device 'meta', which holds no data: give the data itself")
     return tensor.as_subclass(Tensor)
+
+
+def _check_columns(value: object, what: str) -> None:
+    """Name the columns of a data frame that are not numbers, or have missing ones."""
+    columns = getattr(value, "columns", None)
+    if columns is None or not hasattr(value, "dtypes") or not hasattr(value, "isna"):  # not of pandas
+        return
+    frame: Any = value
+    for name in columns:
+        column = frame[name]
+        if (missing := int(np.asarray(column.isna()).sum())) > 0:
+            raise TaskError(
+                f"{what}: column {name!r} has {missing} missing values: fill them, e.g. by df.fillna(...), or leave these "
+                "samples out"
+            )
+        kind = getattr(np.asarray(column[:1]).dtype, "kind", "O")
+        if kind in NOT_NUMBERS or any(isinstance(part, str) for part in column.head(100)):
+            raise TaskError(f"{what}: column {name!r} has {NOT_NUMBERS[kind if kind in NOT_NUMBERS else 'U']}")
 
 
 def _as_array(value: object, what: str) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,16 @@ from torch import Tensor, nn
 
 from glo.errors import RAISED, TaskError
 from glo.records import Link
-from glo.tasks.factory import check_factory, run
+from glo.tasks.factory import check_factory, fresh_model, run
 from glo.tasks.metrics import METRICS, OF_ONE_DECISION, OF_REGRESSION
+from glo.tasks.shapes import as_rows, counted
 
 if TYPE_CHECKING:
     from glo.tasks.definition import Task
+    from glo.tasks.fitting import Data
     from glo.tasks.split import Split
+
+logger = logging.getLogger("glo")
 
 TOLERANCE = 1e-6  # of a metric that is computed in float32
 
@@ -30,29 +35,83 @@ def check_task(task: Task) -> None:
     for name in ("train", "validation", "test"):
         if (split := getattr(task, name)) is not None:
             _check_split(task, model, name, split)
+    _check_classes(task)
     _check_metric(task, model)
 
 
-def _check_split(task: Task, model: nn.Module, name: str, split: Split) -> None:
+def _check_split(task: Task, model: nn.Module, name: str, split: Data) -> None:
     """The targets of a split have the kind of the training targets, and fit the model's outputs."""
     where = f"task '{task.name}': {name}"
-    by_index = not split.targets.is_floating_point()
-    if split.targets.is_floating_point() != task.train.targets.is_floating_point():
+    first = split.first
+    by_index = not first.targets.is_floating_point()
+    if by_index == task.train.first.targets.is_floating_point():
         forms = ("class indices", "probabilities") if by_index else ("probabilities", "class indices")
         raise TaskError(f"{where} has {forms[0]} and train has {forms[1]} as targets: give all splits the same form")
-    samples = split.inputs[:2]
-    outputs = run(task, model, samples)
+    samples = split.head
+    outputs = run(task, model, samples.inputs)
     shape = tuple(outputs.shape)
+    targets = samples.targets
+    needed = int(counted(first.targets, task.ignore_index).max()) + 1 if by_index else targets.shape[1]
+    places = targets.shape[1:] if by_index else targets.shape[2:]
     outputs = outputs.unsqueeze(1) if outputs.dim() == 1 else outputs
-    needed = int(split.targets.max()) + 1 if by_index else split.targets.shape[1]
-    matches = outputs.dim() == 2 and len(outputs) == len(samples)
+    matches = outputs.dim() >= 2 and len(outputs) == len(samples) and outputs.shape[2:] == places
     if not matches or outputs.shape[1] < needed or (outputs.shape[1] > needed and not by_index):
+        several = "; if a sample may have several labels, use link='sigmoid'" if by_index and places else ""
+        wanted = ", ".join(map(str, (len(samples), needed, *places)))
         raise TaskError(
             f"task '{task.name}': the model's outputs have shape {shape} for {len(samples)} samples, "
-            f"but the targets of {name} need ({len(samples)}, {needed})"
+            f"but the targets of {name} need ({wanted}){several}"
         )
     if task.link is Link.SOFTMAX and outputs.shape[1] == 1:
         raise TaskError(f"{where}: the softmax of one output is always 1: use link='sigmoid', or one output for each class")
+    if name == "train":
+        _check_training_outputs(task, samples, shape)
+    elif split.first.weights is not None:
+        raise TaskError(f"{where} has sample weights, which no metric reads: give weights for train alone")
+
+
+def _check_training_outputs(task: Task, samples: Split, shape: tuple[int, ...]) -> None:
+    """In training mode, the outputs have the same shape as in evaluation; the rehearsal reports a model that fails there."""
+    try:
+        trained = tuple(run(task, fresh_model(task, 0).train(), samples.inputs).shape)
+    except TaskError:
+        return
+    if trained != shape:
+        raise TaskError(
+            f"task '{task.name}': the model's outputs have shape {trained} in training and {shape} in evaluation: give the "
+            "task the one that counts, e.g. by output=lambda outputs: ..."
+        )
+
+
+def _check_classes(task: Task) -> None:
+    """The training split has more than one class, and every class of the others."""
+    if task.link is Link.IDENTITY or task.streams or task.train.targets.dim() > 2:
+        return
+    found = {name: _classes(split.targets, task.ignore_index) for name, split in task.splits.items()}
+    if found["train"] is None:
+        return
+    if len(found["train"]) == 1:
+        raise TaskError(f"task '{task.name}': all samples of train have the same class: there is nothing to learn")
+    for name in ("validation", "test"):
+        classes = found.get(name) or set()
+        if unseen := sorted(classes - found["train"]):
+            some = ", ".join(str(task.class_names[each] if task.class_names else each) for each in unseen[:5])
+            logger.warning(
+                "task '%s': %s has classes that train does not have (%s): no network can learn them", task.name, name, some
+            )
+        if len(classes) == 1:
+            logger.warning(
+                "task '%s': all samples of %s have the same class, so that its metric says little", task.name, name
+            )
+
+
+def _classes(targets: Tensor, ignore_index: int | None) -> set[int] | None:
+    """The classes that occur; of labels, only those of one yes-no question count."""
+    if not targets.is_floating_point():
+        return set(counted(targets, ignore_index).unique().tolist())
+    if targets.shape[1] == 1 and bool(((targets == 0) | (targets == 1)).all()):
+        return {int(label) for label in targets.unique().tolist()}
+    return None
 
 
 def _check_metric(task: Task, model: nn.Module) -> None:
@@ -63,10 +122,11 @@ def _check_metric(task: Task, model: nn.Module) -> None:
         return
     if not callable(task.metric):
         raise TaskError(f"{where} must be a function or one of {', '.join(METRICS)}, not {task.metric!r}")
-    perfect = task.validation.targets
+    perfect = as_rows(task.validation.targets)
     if task.link is Link.SOFTMAX:
         labels = perfect.argmax(1) if perfect.is_floating_point() else perfect
-        perfect = nn.functional.one_hot(labels, run(task, model, task.validation.inputs[:2]).shape[1]).float()
+        width = run(task, model, task.validation.head.inputs).shape[1]
+        perfect = nn.functional.one_hot(labels.clamp(0, width - 1), width).float()
     score, constant = _score(task, perfect), best_constant(task)
     if task.free_scores:
         sign = task.direction.sign
@@ -109,9 +169,10 @@ def best_constant(task: Task) -> float:
 
     It is the worst infinity if the metric has no finite value for any of them.
     """
-    targets = task.validation.targets
-    constants = list(torch.eye(task.classes)) if task.link is Link.SOFTMAX else [task.train.targets.mean(0)]
-    scores = [_score(task, constant.expand(len(targets), -1)) for constant in constants]
+    samples = len(as_rows(task.validation.targets))
+    mean = as_rows(task.train.first.targets).float().mean(0)
+    constants = list(torch.eye(task.classes)) if task.link is Link.SOFTMAX else [mean]
+    scores = [_score(task, constant.expand(samples, -1)) for constant in constants]
     sign = task.direction.sign
     finite = (score for score in scores if math.isfinite(score))
     return max(finite, key=lambda score: sign * score, default=-sign * math.inf)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,11 +12,14 @@ from torch import Tensor, nn
 from glo.errors import TaskError
 from glo.records import Direction, Link, TrainingConfig
 from glo.tasks.checks import as_score, best_constant, check_task
-from glo.tasks.factory import takes_whole_numbers
+from glo.tasks.fitting import Data, class_weight_of, fit_to_model, read_splits
 from glo.tasks.identity import task_digest
+from glo.tasks.inputs import Output
 from glo.tasks.metrics import METRICS, Metric, MetricFunction
+from glo.tasks.reading import SplitLike
+from glo.tasks.shapes import as_rows, counted, unflattened
 from glo.tasks.source import TaskSource
-from glo.tasks.split import Split, SplitLike, read_split
+from glo.tasks.stream import Stream
 
 
 @dataclass(frozen=True, eq=False, init=False)  # init=False: the constructor accepts more types than the attributes have
@@ -28,12 +31,17 @@ class Task:
     Args:
         name: shown in output.
         model: makes a new, randomly initialised network at each call.  It may draw from the global generators of PyTorch,
-            NumPy and Python, which are seeded.  Its outputs are logits of shape (N, C), or (N) or (N, 1) for one output;
-            with the identity link they are the predictions.
-        train: (inputs, targets) as tensors, arrays, data frames or lists, or a `torch.utils.data.Dataset` of such pairs.
-            The data is copied.  Inputs become float32, unless they are whole numbers that the model takes, such as the ids
-            of tokens for an `nn.Embedding`.  Targets of softmax are class indices (N), also as whole numbers in floating
-            point, or probabilities (N, C); those of the other links are labels or values (N) or (N, C).
+            NumPy and Python, which are seeded.  Its outputs are logits of shape (N, C) or (N, C, d1, ...), or (N) or (N, 1)
+            for one output; with the identity link they are the predictions.
+        train: (inputs, targets) or (inputs, targets, sample weights) as tensors, arrays, data frames or lists; a
+            `torch.utils.data.Dataset` of such items; or a function that makes a `DataLoader` of such batches, which is then
+            read batch by batch (`glo.tasks.Stream`), as a `Dataset` above 2 GiB is.  Else the data is copied into memory.
+            Inputs become float32, unless they are whole numbers that the model takes, such as the ids of tokens for an
+            `nn.Embedding`.  Inputs in a tuple or a dictionary are handed to the model as `model(*inputs)` or
+            `model(**inputs)`, and whole numbers and booleans among them stay what they are.
+            Targets of softmax are class indices (N) or (N, d1, ...), also as whole numbers in floating point, names of
+            classes, or probabilities (N, C) or (N, C, d1, ...); those of the other links are labels or values (N), (N, C)
+            or (N, C, d1, ...).  Class indices from 1 to C, and names, are encoded (`class_names`).
         validation: the data that fitness is measured on; it must not overlap with train.
         test: never seen by a search; only comparisons need it.
         metric: the name of one in `glo.tasks.METRICS`, such as "accuracy", "average_precision" or "rmse", whose direction is
@@ -45,6 +53,14 @@ class Task:
         description: one line.
         version: part of the task's identity; change it when something changes that glo cannot see, such as a metric in C
             or a data file read inside the model.
+        ignore_index: the class index of samples, or of pixels or tokens, that count neither in the loss nor in a metric by
+            name.
+        class_weight: what each class counts in the loss, with the meaning of `ExpressionLoss(weight=...)`: C numbers, a
+            dictionary by class, or "balanced".  For one yes-no question it is two numbers, of which the second divided by
+            the first is `pos_weight`.
+        output: which of the model's outputs are the logits, if it returns several: the name of an attribute or key, such as
+            "logits", the place in a tuple, or a function.
+        class_names: the classes in the order of their indices; by default as they were encoded.
 
     Attributes:
         source: the arguments of `load_task` that gave this task; None if it was made in another way, for example by
@@ -56,51 +72,66 @@ class Task:
 
     name: str
     model: Callable[[], nn.Module]
-    train: Split
-    validation: Split
-    test: Split | None
+    train: Data
+    validation: Data
+    test: Data | None
     metric: str | Metric | MetricFunction
     link: Link
     training: Mapping[str, Any]
     description: str
     version: str
+    ignore_index: int | None
+    class_weight: tuple[float, ...] | None
+    output: Output | None
+    class_names: tuple[Any, ...] | None
     source: TaskSource | None = field(init=False, repr=False)
 
     def __init__(
         self,
         name: str,
         model: Callable[[], nn.Module],
-        train: SplitLike,
-        validation: SplitLike,
-        test: SplitLike | None = None,
+        train: SplitLike | Stream,
+        validation: SplitLike | Stream,
+        test: SplitLike | Stream | None = None,
         metric: str | Metric | MetricFunction | None = None,
         link: Link | str = Link.SOFTMAX,
         training: Mapping[str, Any] | None = None,
         description: str = "",
         version: str = "",
+        ignore_index: int | None = None,
+        class_weight: Sequence[float] | Mapping[Any, float] | Tensor | str | None = None,
+        output: Output | None = None,
+        class_names: Sequence[Any] | None = None,
     ) -> None:
         if link not in list(Link):
             raise TaskError(f"task '{name}': link must be one of {', '.join(Link)}, not {link!r}")
         link = Link(link)
+        if ignore_index is not None and link is not Link.SOFTMAX:
+            raise TaskError(f"task '{name}': ignore_index is for class indices: the {link} link has none")
         metric = metric or ("r2" if link is Link.IDENTITY else "accuracy")
         TrainingConfig(**(training or {}))
+        given = {"train": train, "validation": validation, **({} if test is None else {"test": test})}
+        splits, names = read_splits(given, f"task '{name}'", link, ignore_index)
         self.__dict__.update(  # a frozen dataclass sets its fields past its own __setattr__
             name=name,
             model=model,
-            train=read_split(train, f"task '{name}': train", link),
-            validation=read_split(validation, f"task '{name}': validation", link),
-            test=None if test is None else read_split(test, f"task '{name}': test", link),
+            train=splits["train"],
+            validation=splits["validation"],
+            test=splits.get("test"),
             metric=metric,
             link=link,
             training=dict(training or {}),
             description=description,
             version=version,
+            ignore_index=ignore_index,
+            class_weight=None,
+            output=output,
+            class_names=names if class_names is None else tuple(class_names),
             source=None,
         )
-        if not takes_whole_numbers(self):
-            for part in ("train", "validation", "test"):
-                split: Split | None = self.__dict__[part]
-                self.__dict__[part] = split and split.with_float_inputs()
+        fit_to_model(self)
+        if class_weight is not None:
+            self.__dict__["class_weight"] = class_weight_of(self, class_weight)
         check_task(self)
 
     def loaded_from(self, source: TaskSource) -> Task:
@@ -130,36 +161,79 @@ class Task:
         return isinstance(self.metric, Metric) or self.direction is Direction.MINIMIZE
 
     @property
+    def splits(self) -> dict[str, Data]:
+        """The splits that the task has, by name."""
+        found = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in found.items() if split is not None}
+
+    @property
+    def streams(self) -> bool:
+        """Whether some of the data is read batch by batch."""
+        return any(isinstance(split, Stream) for split in self.splits.values())
+
+    @property
     def classes(self) -> int:
         """Number of outputs C."""
-        if self.train.targets.is_floating_point():
-            return self.train.targets.shape[1]
-        splits = [split for split in (self.train, self.validation, self.test) if split is not None]
-        return int(max(split.targets.max() for split in splits)) + 1
+        if self.train.first.targets.is_floating_point():
+            return self.train.first.targets.shape[1]
+        if self.streams:
+            return self.outputs
+        found = [counted(split.targets, self.ignore_index) for split in self.splits.values()]
+        return int(max(targets.max() for targets in found)) + 1
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs of the model; with class indices it may be larger than `classes`."""
+        return int(self.__dict__["_width"])
+
+    @property
+    def loss_options(self) -> dict[str, Any]:
+        """Of `ExpressionLoss`, besides those of the trainings."""
+        found: dict[str, Any] = {} if self.ignore_index is None else {"ignore_index": self.ignore_index}
+        if self.class_weight is not None and self.link is Link.SIGMOID and self.classes == 1:
+            negative, positive = self.class_weight
+            found["pos_weight"] = [positive / negative]
+        elif self.class_weight is not None:
+            found["weight"] = list(self.class_weight)
+        return found
 
     @property
     def soft(self) -> bool:
         """Whether some labels are neither class indices nor 0 or 1."""
-        targets = self.train.targets
+        targets = self.train.first.targets
         return targets.is_floating_point() and not bool(((targets == 0) | (targets == 1)).all())
 
-    def split(self, name: str) -> Split:
+    def split(self, name: str) -> Data:
         """The split "train", "validation" or "test".
 
         Raises:
             TaskError: if the task has no such split.
         """
         split = getattr(self, name)
-        if not isinstance(split, Split):
+        if split is None:
             raise TaskError(f"task '{self.name}' has no {name} split: give Task(..., {name}=(inputs, targets))")
         return split
 
     def score(self, predictions: Tensor, targets: Tensor) -> float:
-        """The metric of predictions (N, C): outputs to which the link has been applied.
+        """The metric of predictions: outputs to which the link has been applied.
+
+        A metric by name gets predictions (N, C), with a row for each pixel or token that counts.  A function of the user's
+        gets predictions (N, C, d1, ...) and all targets, as the model and the data have them.
+
+        Args:
+            predictions: shape (N, C); of outputs (N, C, d1, ...), shape (N*d1*..., C).
+            targets: of the split.
 
         Raises:
             TaskError: if the metric does not return one number.
         """
+        if isinstance(self.metric, str):
+            targets = as_rows(targets)
+            if self.ignore_index is not None and not targets.is_floating_point():
+                counts = targets != self.ignore_index
+                predictions, targets = predictions[counts], targets[counts]
+        else:
+            predictions = unflattened(predictions, targets)
         if self.link is Link.SOFTMAX and targets.is_floating_point():
             targets = targets.argmax(1)
         return as_score(self._metric(predictions, targets), self.name)

@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 from glo.errors import RAISED, TaskError, UserCodeError
 from glo.records import derive_seed
 from glo.tasks.content import tensor_bytes
+from glo.tasks.inputs import Adapter, Inputs, shapes
 from glo.tasks.randomness import random_state_restored, seed_everything
 
 if TYPE_CHECKING:
@@ -36,14 +37,16 @@ def fresh_model(task: Task, seed: int) -> nn.Module:
         if not isinstance(model, nn.Module):
             raise TaskError(f"task '{task.name}': model() must return a torch.nn.Module, not {type(model).__name__}")
         model = model.cpu()
+        if task.output is not None or not isinstance(task.train.head.inputs, Tensor):
+            model = Adapter(model, task.output)
         if any(map(is_lazy, _tensors(model))):
             was_training = model.training
-            run(task, model.eval(), task.train.inputs[:2])
+            run(task, model.eval(), task.train.head.inputs)
             model.train(was_training)
     return model
 
 
-def run(task: Task, model: nn.Module, inputs: Tensor) -> Tensor:
+def run(task: Task, model: nn.Module, inputs: Inputs) -> Tensor:
     """The outputs of a model, as they are, without gradients.
 
     Raises:
@@ -54,29 +57,14 @@ def run(task: Task, model: nn.Module, inputs: Tensor) -> Tensor:
         with torch.no_grad():
             outputs = model(inputs)
     except RAISED as error:
-        what = f"task '{task.name}': the model fails on inputs of shape {tuple(inputs.shape)}"
+        what = f"task '{task.name}': the model fails on inputs of shape {shapes(inputs)}"
         raise UserCodeError.of(error, what) from error
     if not isinstance(outputs, Tensor):
         raise TaskError(
             f"task '{task.name}': the model returns a {type(outputs).__name__}; it must return one tensor, "
-            "the logits or predictions of a batch"
+            "the logits or predictions of a batch; say which of its outputs that is, e.g. by output='logits', or a function"
         )
     return outputs
-
-
-def takes_whole_numbers(task: Task) -> bool:
-    """Whether the inputs of all splits are whole numbers, and the model takes them as they are.
-
-    A model of layers in floating point, such as `nn.Linear`, raises an exception for integers, and gets float32 instead.
-    """
-    splits = [split for split in (task.train, task.validation, task.test) if split is not None]
-    if any(split.inputs.is_floating_point() for split in splits) or isinstance(task.model, nn.Module):
-        return False
-    try:
-        run(task, fresh_model(task, seed=0).eval(), task.train.inputs[:2])
-    except TaskError:  # of the factory, too, which `check_factory` reports
-        return False
-    return True
 
 
 def check_factory(task: Task) -> nn.Module:

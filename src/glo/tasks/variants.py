@@ -9,6 +9,7 @@ import torch
 from glo.errors import TaskError
 from glo.records import Link, derive_seed
 from glo.tasks.definition import Task
+from glo.tasks.fitting import Data
 from glo.tasks.split import Split
 
 
@@ -24,7 +25,7 @@ def with_label_noise(task: Task, fraction: float, seed: int = 0) -> Task:
     if not 0 <= fraction < 1:
         raise TaskError(f"label noise is a fraction from 0 to below 1, not {fraction}")
     generator = torch.Generator().manual_seed(derive_seed(seed, "label noise"))
-    train, classes = task.train, task.classes
+    train, classes = _resident(task, task.train), task.classes
     wrong = torch.randperm(len(train), generator=generator)[: round(fraction * len(train))]
     shifts = torch.randint(1, max(classes, 2), (len(wrong),), generator=generator)
     targets = train.targets.clone()
@@ -35,7 +36,7 @@ def with_label_noise(task: Task, fraction: float, seed: int = 0) -> Task:
         targets[wrong] = targets[wrong].gather(1, columns)
     else:
         targets[wrong] = (targets[wrong] + shifts) % classes
-    return replace(task, train=Split(train.inputs, targets))
+    return replace(task, train=Split(train.inputs, targets, train.weights))
 
 
 def with_train_fraction(task: Task, fraction: float, seed: int = 0) -> Task:
@@ -47,13 +48,13 @@ def with_train_fraction(task: Task, fraction: float, seed: int = 0) -> Task:
     _check_classification(task, "a fraction of the training data")
     if not 0 < fraction <= 1:
         raise TaskError(f"the fraction of the training data is above 0 and at most 1, not {fraction}")
-    train = task.train
+    train = _resident(task, task.train)
     count = round(fraction * len(train))
     if count < task.classes:
         raise TaskError(f"{fraction} of {len(train)} training samples are {count}: fewer than the {task.classes} classes")
     generator = torch.Generator().manual_seed(derive_seed(seed, "train fraction"))
     kept = torch.randperm(len(train), generator=generator)[:count].sort().values
-    return replace(task, train=Split(train.inputs[kept], train.targets[kept]))
+    return replace(task, train=train[kept])
 
 
 def with_first_samples(task: Task, count: int) -> Task:
@@ -64,9 +65,16 @@ def with_first_samples(task: Task, count: int) -> Task:
     """
     if count < task.classes:
         raise TaskError(f"{count} samples are fewer than the {task.classes} classes of task '{task.name}'")
-    train, validation = (Split(split.inputs[:count], split.targets[:count]) for split in (task.train, task.validation))
-    test = None if task.test is None else Split(task.test.inputs[:count], task.test.targets[:count])
-    return replace(task, train=train, validation=validation, test=test)
+    return replace(task, **{name: _resident(task, split)[:count] for name, split in task.splits.items()})
+
+
+def _resident(task: Task, split: Data) -> Split:
+    """A split in memory, with one label a sample."""
+    if not isinstance(split, Split):
+        raise TaskError(f"task '{task.name}' is read batch by batch: change its data in the source")
+    if split.targets.dim() > 2 or (split.targets.dim() == 2 and not split.targets.is_floating_point()):
+        raise TaskError(f"task '{task.name}' has a label for each pixel or token: change its data in the source")
+    return split
 
 
 def _check_classification(task: Task, what: str) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from glo.loss import LINKS
 from glo.records import BINS, Link, TrainingResult
-from glo.tasks import Split, Task
+from glo.tasks import Task
 
 EVALUATION_BATCH = 1000  # samples in one forward pass of an evaluation
 
@@ -32,8 +32,8 @@ class Measurement:
     reason: str = ""
 
 
-def measure(task: Task, split: Split, outputs: Tensor) -> Measurement:
-    """Measure one network by its outputs (N, C) on all samples of a split.
+def measure(task: Task, targets: Tensor, outputs: Tensor) -> Measurement:
+    """Measure one network by its outputs, a row for each prediction, and the targets of all samples of a split.
 
     A logit of -inf is the mask of a class, no divergence, as long as the softmax is finite.
     """
@@ -41,7 +41,7 @@ def measure(task: Task, split: Split, outputs: Tensor) -> Measurement:
     predictions = LINKS[task.link].predict(outputs, 1)
     if not bool((torch.isfinite(outputs) | masked).all() and torch.isfinite(predictions).all()):
         return Measurement(0.0, diverged=True)
-    score = task.score(predictions, split.targets)
+    score = task.score(predictions, targets)
     if not math.isfinite(score):
         return Measurement(0.0, diverged=True, reason=f"the metric is {score}")
     return Measurement(score, False, tuple(torch.histc(predictions.float(), BINS, 0, 1).long().tolist()))

@@ -55,15 +55,15 @@ def chunk_size(model: nn.Module, task: Task, config: TrainingConfig, memory: int
     sizes: list[int] = []
     leaves = [module for module in model.modules() if not list(module.children())]
     hooks = [m.register_forward_hook(lambda m, i, output: sizes.append(_numel(output))) for m in leaves]
-    samples = task.split("train").inputs[:2].to(next((p.device for p in model.parameters()), "cpu"))
+    head = task.train.head.to(next((p.device for p in model.parameters()), "cpu"))
     was_training = model.training
     with torch.no_grad():
-        sizes.append(model.eval()(samples).numel())
+        sizes.append(model.eval()(head.inputs).numel())
     model.train(was_training)
     for hook in hooks:
         hook.remove()
     evaluated = min(EVALUATION_BATCH, len(task.split("validation")))
-    per_sample = sum(sizes) / len(samples)
+    per_sample = sum(sizes) / len(head)
     weights = sum(parameter.numel() for parameter in model.parameters())
     copies = 4 + (0 if config.optimizer == "sgd" else state_tensors(config))
     numbers = copies * weights + per_sample * max(3 * config.batch_size, evaluated)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from glo.records import derive_seed
+from glo.tasks import Inputs, as_matrix
+from glo.tasks.inputs import rows
 from glo.tasks.randomness import seed_everything
 
 
@@ -14,7 +16,7 @@ def seed_dropout(seed: int) -> None:
     seed_everything(derive_seed(seed, "dropout"))
 
 
-def use_channels_last(model: nn.Module, inputs: Tensor) -> nn.Module:
+def use_channels_last(model: nn.Module, inputs: Inputs) -> nn.Module:
     """Give the weights of a model with 2D convolutions the channels-last layout, and return the model.
 
     Images then have it too, and a training is a fifth faster on a CPU (docs/decisions/0011-processes.md).  A model that
@@ -30,13 +32,12 @@ def use_channels_last(model: nn.Module, inputs: Tensor) -> nn.Module:
     try:
         model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         with torch.no_grad():
-            model.eval()(inputs[:2])
+            model.eval()(rows(inputs, slice(2)))
     except RuntimeError:
         model.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
     return model.train(was_training)
 
 
-def as_matrix(outputs: Tensor) -> Tensor:
-    """Outputs of a network in float32 as a matrix: shape (N) becomes (N, 1)."""
-    outputs = outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
-    return outputs.unsqueeze(-1) if outputs.dim() == 1 else outputs
+def as_logits(outputs: Tensor) -> Tensor:
+    """Outputs of a network in float32, as a matrix with a row for each prediction (`glo.tasks.as_matrix`)."""
+    return as_matrix(outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs)

@@ -66,6 +66,9 @@ def trains_together(task: Task, device: torch.device | str) -> bool:
 
 
 def _stacks_well(task: Task, device_type: str) -> bool:
+    if task.streams:
+        logger.info("task '%s' is read batch by batch, so its networks are trained one by one", task.name)
+        return False
     model = fresh_model(task, seed=0)
     if device_type == "cpu" and any(isinstance(module, CONVOLUTIONS) for module in model.modules()):
         return False

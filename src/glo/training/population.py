@@ -17,17 +17,19 @@ from torch import Tensor, nn
 from glo.errors import ModelError
 from glo.loss import PopulationLoss
 from glo.records import Training, TrainingConfig, TrainingResult
-from glo.tasks import Split, Task, fresh_model, random_state_restored
+from glo.tasks import Inputs, Split, Task, fresh_model, random_state_restored
+from glo.tasks.inputs import rows
 from glo.training.cuda_graph import CapturedStep
 from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, measure
 from glo.training.memory import budget, chunk_size
-from glo.training.model import as_matrix, seed_dropout, use_channels_last
+from glo.training.model import as_logits, seed_dropout, use_channels_last
 from glo.training.optimizers import StackedOptimizer, updates_in_backward
 from glo.training.parameters import SGDOptions
 from glo.training.precision import matmul_precision
 from glo.training.schedule import batches, early_stop_step, rate_factor
 from glo.training.stacked import StackedModel, VmapModel, stack
 from glo.training.state import assigned_in_forward
+from glo.training.weighting import rows_of
 
 _stackable: WeakSet[Task] = WeakSet()  # the tasks whose models are known to be stackable
 # For the check of stacking: by chance, two masks of dropout may be the same on few numbers, or hit units that are 0 anyway.
@@ -84,8 +86,9 @@ class _Population:
         self.networks = stack(self.model, len(trainings), options, dtype)
         self.optimizer = None if in_backward else StackedOptimizer(config, self.networks.parameters, rates)
         self.curves: list[list[tuple[int, float]]] = [[] for _ in trainings]
-        self.split, self.validation = task.split("train").to(device), task.split("validation").to(device)
-        self.observed = task.split(config.curve_on).to(device) if config.curve_every else self.validation
+        self.split, self.validation = (_resident(task, name).to(device) for name in ("train", "validation"))
+        self.observed = _resident(task, config.curve_on).to(device) if config.curve_every else self.validation
+        self.rows = rows_of(task, self.split, config)
         self.factor = rate_factor(config, 0)
         self._prepare()
 
@@ -98,6 +101,7 @@ class _Population:
             self.config.class_reduction,
             self.config.eps,
             self.device,
+            self.task.loss_options.get("weight"),
         )
         rates = torch.tensor([training.learning_rate for training in active], device=self.device)
         self.rates = rates.reshape(-1, 1, 1)
@@ -120,7 +124,7 @@ class _Population:
                     for position, measurement in zip(self.active, self._measure(self.observed), strict=True):
                         self.curves[position].append((step + 1, measurement.score))
             on_validation = self._measure(self.validation)
-            on_test = self._measure(self.task.split("test").to(self.device)) if test else [None] * len(on_validation)
+            on_test = self._measure(_resident(self.task, "test").to(self.device)) if test else [None] * len(on_validation)
         for row, position in enumerate(self.active):
             curve = tuple(self.curves[position])
             results[position] = final_result(on_validation[row], self.finite_losses[row], curve, on_test[row])
@@ -139,15 +143,15 @@ class _Population:
 
     def _update(self, batch: Tensor, last: bool = False) -> None:
         """Update all parameters; the gradient of a loss does not need its value, so only the last step computes that."""
-        targets = self.split.targets[batch]
+        targets, shares = self.rows.batch(batch)
 
         def output_gradient(outputs: Tensor) -> Tensor:
             labels = targets.to(outputs.dtype) if targets.is_floating_point() else targets
             if last:
-                self.finite_losses = torch.isfinite(self.loss.value(outputs, labels)).tolist()
-            return self.loss.gradient(outputs, labels, self.rates if self.optimizer is None else 1.0)
+                self.finite_losses = torch.isfinite(self.loss.value(outputs, labels, shares)).tolist()
+            return self.loss.gradient(outputs, labels, self.rates if self.optimizer is None else 1.0, shares)
 
-        self.networks.step(self.split.inputs[batch], output_gradient, self.factor)
+        self.networks.step(rows(self.split.inputs, batch), output_gradient, self.factor)
         if self.optimizer is not None:
             self.optimizer.step()
 
@@ -158,9 +162,9 @@ class _Population:
         was_training = self.model.training
         self.model.eval()
         with torch.no_grad():
-            parts = [self.networks.outputs(part) for part in split.inputs.split(EVALUATION_BATCH)]
+            parts = [self.networks.outputs(part.inputs) for part in split.parts(EVALUATION_BATCH)]
         self.model.train(was_training)
-        return [measure(self.task, split, outputs) for outputs in torch.cat(parts, 1)]
+        return [measure(self.task, split.targets, outputs) for outputs in torch.cat(parts, 1)]
 
     def _stop_early(self) -> dict[int, TrainingResult]:
         """Remove the networks that are still at chance, and return their results by position."""
@@ -176,12 +180,20 @@ class _Population:
                 results[position] = TrainingResult(early.score, early.diverged, stopped=not early.diverged, curve=curve)
         if results:
             self.active = [self.active[row] for row in kept]
-            rows = torch.tensor(kept, dtype=torch.int64, device=self.device)
-            self.networks.select(rows)
+            places = torch.tensor(kept, dtype=torch.int64, device=self.device)
+            self.networks.select(places)
             if self.optimizer is not None:
-                self.optimizer.select(rows)
+                self.optimizer.select(places)
             self._prepare()
         return results
+
+
+def _resident(task: Task, name: str) -> Split:
+    """A split that is in memory."""
+    split = task.split(name)
+    if not isinstance(split, Split):
+        raise ModelError(f"task '{task.name}': {name} is read batch by batch, so its networks are trained one by one")
+    return split
 
 
 def check_stackable(task: Task) -> None:
@@ -194,7 +206,7 @@ def check_stackable(task: Task) -> None:
     """
     if task in _stackable:
         return
-    model, inputs = fresh_model(task, seed=0), task.split("train").inputs[:SAMPLES]
+    model, inputs = fresh_model(task, seed=0), task.train.first[:SAMPLES].inputs
     if (hooked := _with_backward_hook(model)) is not None:
         raise _not_stackable(task, model, hooked, "it has a hook of the backward pass, which stacked networks do not call")
     _try_step(task, model, inputs)
@@ -221,17 +233,17 @@ def _with_backward_hook(model: nn.Module) -> str | None:
 
 
 @random_state_restored()
-def _like_alone(task: Task, seed: int, inputs: Tensor) -> bool:
+def _like_alone(task: Task, seed: int, inputs: Inputs) -> bool:
     """Whether the outputs of a stacked network in training mode are those of the network alone."""
     alone = use_channels_last(fresh_model(task, seed), inputs)
     seed_dropout(seed)
-    expected = as_matrix(alone.train()(inputs)).detach()
+    expected = as_logits(alone.train()(inputs)).detach()
     seed_dropout(seed)
     found = _training_outputs(stack(fresh_model(task, seed).train(), 2), inputs)
     return torch.allclose(found, expected, rtol=0.0, atol=TOLERANCE * float(expected.abs().max()), equal_nan=True)
 
 
-def _try_step(task: Task, model: nn.Module, inputs: Tensor) -> None:
+def _try_step(task: Task, model: nn.Module, inputs: Inputs) -> None:
     """Take a step with `torch.func` that changes nothing.
 
     Raises:
@@ -249,7 +261,7 @@ def _try_step(task: Task, model: nn.Module, inputs: Tensor) -> None:
         raise _not_stackable(task, model, running[-1] if running else "", reason) from error
 
 
-def _training_outputs(networks: StackedModel, inputs: Tensor) -> Tensor:
+def _training_outputs(networks: StackedModel, inputs: Inputs) -> Tensor:
     """Outputs of the first network in a step that changes no parameter."""
     found: list[Tensor] = []
 

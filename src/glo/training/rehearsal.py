@@ -7,14 +7,13 @@ from torch import nn
 
 from glo.catalog import STANDARD
 from glo.errors import RAISED, GloError, TaskError, UserCodeError
-from glo.loss import ExpressionLoss
 from glo.records import TrainingConfig
 from glo.tasks import Split, Task, fresh_model, random_state_restored
-from glo.training.measurement import measure
-from glo.training.model import as_matrix, seed_dropout, use_channels_last
+from glo.tasks.inputs import to_device
+from glo.training.feeding import feed
+from glo.training.model import as_logits, seed_dropout, use_channels_last
 from glo.training.precision import autocast, matmul_precision
-from glo.training.schedule import batches
-from glo.training.single import evaluate_model
+from glo.training.single import evaluate_model, make_criterion
 
 STEPS = 2
 SAMPLES = 200  # of the validation split
@@ -34,20 +33,19 @@ def rehearse(task: Task, config: TrainingConfig, device: torch.device | str = "c
     doing = "the model fails in training"
     try:
         with matmul_precision(config):
-            train = task.train.to(device)
-            model = use_channels_last(fresh_model(task, 0).to(device), train.inputs).train()
+            model = use_channels_last(fresh_model(task, 0).to(device), to_device(task.train.head.inputs, device)).train()
             if not any(parameter.requires_grad for parameter in model.parameters()):
                 raise TaskError(f"task '{task.name}': the model has no parameter that can be trained")
-            loss_function = ExpressionLoss(STANDARD[task.link], eps=config.eps, link=task.link)
+            criterion = make_criterion(task, STANDARD[task.link], config, device)
             seed_dropout(0)
-            for batch in batches(len(train), config.model_copy(update={"steps": STEPS}), 0, device):
+            for batch in feed(task.train, config.model_copy(update={"steps": STEPS}), 0, device):
                 model.zero_grad()
                 with autocast(config, device):
-                    outputs = as_matrix(model(train.inputs[batch]))
-                loss_function(outputs, train.targets[batch]).backward()
+                    outputs = as_logits(model(batch.inputs))
+                criterion(outputs, batch).backward()
                 _step(model, config.learning_rates[0])
             doing = "the metric fails"
-            _measure(task, model.eval(), task.validation.to(device))
+            _measure(task, model.eval(), device)
     except GloError:
         raise
     except RAISED as error:
@@ -55,18 +53,18 @@ def rehearse(task: Task, config: TrainingConfig, device: torch.device | str = "c
 
 
 @torch.no_grad()
-def _measure(task: Task, model: nn.Module, validation: Split) -> None:
+def _measure(task: Task, model: nn.Module, device: torch.device | str) -> None:
     """Measure the model on some samples; on all if that fails, since the metric may need a sample of each class."""
-    every = -(-len(validation) // SAMPLES)
-    some = Split(validation.inputs[::every], validation.targets[::every])
+    validation = task.validation
+    some = validation[:: -(-len(validation) // SAMPLES)] if isinstance(validation, Split) else validation.first
     try:
-        measure(task, some, as_matrix(model(some.inputs)))
+        evaluate_model(task, model, some, device)
         return
     except GloError:
         raise
     except RAISED:
         pass
-    evaluate_model(task, model, validation)
+    evaluate_model(task, model, validation, device)
 
 
 @torch.no_grad()

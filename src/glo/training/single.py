@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from glo.expr import Expr
 from glo.loss import ExpressionLoss
 from glo.records import Training, TrainingConfig, TrainingResult
-from glo.tasks import Split, Task, fresh_model, random_state_restored
+from glo.tasks import Data, Split, Task, as_rows, fresh_model, random_state_restored
+from glo.tasks.inputs import to_device
+from glo.training.feeding import feed
 from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, measure
-from glo.training.model import as_matrix, seed_dropout, use_channels_last
+from glo.training.model import as_logits, seed_dropout, use_channels_last
 from glo.training.precision import autocast, matmul_precision
-from glo.training.schedule import batches, early_stop_step, rate_factor
+from glo.training.schedule import early_stop_step, rate_factor
+from glo.training.weighting import row_weights, shares
 
 
 @random_state_restored()
@@ -37,12 +42,10 @@ def train_single(
         test: whether to measure on the test split too.
         on_step: called after each step with the number of steps done.
     """
-    train, validation = task.split("train").to(device), task.split("validation").to(device)
-    observed = task.split(config.curve_on).to(device) if config.curve_every else validation
-    model = use_channels_last(fresh_model(task, seed).to(device), train.inputs)
-    loss_function = ExpressionLoss(
-        training.expression, class_reduction=config.class_reduction, eps=config.eps, link=task.link
-    )
+    validation = task.split("validation")
+    observed = task.split(config.curve_on) if config.curve_every else validation
+    model = use_channels_last(fresh_model(task, seed).to(device), to_device(task.train.head.inputs, device))
+    criterion = make_criterion(task, training.expression, config, device)
     optimizer = make_optimizer(model, training.learning_rate, config)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(config, step))
     check_at = early_stop_step(task, config)
@@ -52,15 +55,15 @@ def train_single(
     with matmul_precision(config):
         seed_dropout(seed)
         model.train()
-        for step, batch in enumerate(batches(len(train), config, seed, device)):
+        for step, batch in enumerate(feed(task.train, config, seed, device)):
             if step == check_at:
-                early = evaluate_model(task, model, validation)
+                early = evaluate_model(task, model, validation, device)
                 if early.score <= task.chance():
                     return TrainingResult(early.score, early.diverged, stopped=not early.diverged, curve=tuple(curve))
             optimizer.zero_grad()
             with autocast(config, device):
-                outputs = as_matrix(model(train.inputs[batch]))
-            loss = loss_function(outputs, train.targets[batch])
+                outputs = as_logits(model(batch.inputs))
+            loss = criterion(outputs, batch)
             loss.backward()
             if config.clip_norm is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
@@ -68,10 +71,10 @@ def train_single(
             schedule.step()
             on_step(step + 1)
             if config.curve_every and (step + 1) % config.curve_every == 0:
-                curve.append((step + 1, evaluate_model(task, model, observed).score))
+                curve.append((step + 1, evaluate_model(task, model, observed, device).score))
 
-        on_validation = evaluate_model(task, model, validation)
-        on_test = evaluate_model(task, model, task.split("test").to(device)) if test else None
+        on_validation = evaluate_model(task, model, validation, device)
+        on_test = evaluate_model(task, model, task.split("test"), device) if test else None
     return final_result(on_validation, bool(torch.isfinite(loss)), tuple(curve), on_test)
 
 
@@ -89,13 +92,38 @@ def make_optimizer(model: nn.Module, rate: float, config: TrainingConfig) -> tor
             return torch.optim.RMSprop(parameters, rate, config.alpha, weight_decay=decay, momentum=config.momentum)
 
 
-def evaluate_model(task: Task, model: nn.Module, split: Split) -> Measurement:
+def make_criterion(
+    task: Task, expression: Expr | str, config: TrainingConfig, device: torch.device | str
+) -> Callable[[Tensor, Split], Tensor]:
+    """The loss of outputs (rows, C) for a batch: an `ExpressionLoss` with the options of the task and of the training.
+
+    With sample weights it is the weighted mean of its rows; ignored rows have none.
+    """
+    options: dict[str, Any] = {"class_reduction": config.class_reduction, "eps": config.eps, "link": task.link}
+    options |= {**task.loss_options, "label_smoothing": config.label_smoothing}
+    weighted = task.train.first.weights is not None or task.ignore_index is not None
+    loss = ExpressionLoss(expression, reduction="none" if weighted else "mean", **options).to(device)
+
+    def criterion(outputs: Tensor, batch: Split) -> Tensor:
+        found = loss(outputs, as_rows(batch.targets))
+        weights = row_weights(task, batch) if weighted else None
+        if weights is None:
+            return found
+        return (found.reshape(len(outputs), -1).mean(1) * shares(*weights)).sum()
+
+    return criterion
+
+
+def evaluate_model(task: Task, model: nn.Module, split: Data, device: torch.device | str = "cpu") -> Measurement:
     """Measure a model on a split, in evaluation mode."""
     was_training = model.training
     model.eval()
     outputs: list[Tensor] = []
+    targets: list[Tensor] = []
     with torch.no_grad():
-        for part in split.inputs.split(EVALUATION_BATCH):
-            outputs.append(as_matrix(model(part)))  # noqa: PERF401 - a plain loop reads better
+        for part in split.parts(EVALUATION_BATCH):
+            sent = part.to(device)
+            outputs.append(as_logits(model(sent.inputs)))
+            targets.append(sent.targets)
     model.train(was_training)
-    return measure(task, split, torch.cat(outputs))
+    return measure(task, torch.cat(targets), torch.cat(outputs))

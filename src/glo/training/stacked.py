@@ -20,8 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from glo.tasks import Inputs
+from glo.tasks.inputs import tensors_of
 from glo.training.layers import ACTIVATIONS, Activation, Convolution, Dropout, Flatten, Layer, Linear, MaxPool
-from glo.training.model import as_matrix
+from glo.training.model import as_logits
 from glo.training.parameters import SGDOptions, StackedParameter, stacked_copies
 
 Tensors = dict[str, Tensor]
@@ -36,11 +38,11 @@ class StackedModel(Protocol):
         """The parameters that are trained."""
         ...
 
-    def outputs(self, inputs: Tensor) -> Tensor:
+    def outputs(self, inputs: Inputs) -> Tensor:
         """Outputs (P, N, C) for the same inputs (N, ...); for evaluation."""
         ...
 
-    def step(self, inputs: Tensor, output_gradient: OutputGradient, factor: float) -> None:
+    def step(self, inputs: Inputs, output_gradient: OutputGradient, factor: float) -> None:
         """Take one step of SGD, of size `factor`, with the same inputs (N, ...) and dropout masks for all networks.
 
         Parameters whose updates are deferred only get a gradient.
@@ -88,10 +90,10 @@ class VmapModel:
     def parameters(self) -> list[StackedParameter]:
         return list(self._trained.values())
 
-    def outputs(self, inputs: Tensor) -> Tensor:
+    def outputs(self, inputs: Inputs) -> Tensor:
         return self._outputs(self._parameters(), inputs)
 
-    def step(self, inputs: Tensor, output_gradient: OutputGradient, factor: float) -> None:
+    def step(self, inputs: Inputs, output_gradient: OutputGradient, factor: float) -> None:
         parameters = {name: value.requires_grad_() for name, value in self._parameters().items()}
         with self._autocast(inputs):
             outputs = self._outputs(parameters, inputs)
@@ -110,14 +112,14 @@ class VmapModel:
     def _parameters(self) -> Tensors:
         return {name: parameter.value.detach() for name, parameter in self._trained.items()}
 
-    def _outputs(self, parameters: Tensors, inputs: Tensor) -> Tensor:
+    def _outputs(self, parameters: Tensors, inputs: Inputs) -> Tensor:
         def outputs_of_one(parameters: Tensors, fixed: Tensors) -> Tensor:
-            return as_matrix(functional_call(self.model, (parameters, fixed), (inputs,)))
+            return as_logits(functional_call(self.model, (parameters, fixed), (inputs,)))
 
         return vmap(outputs_of_one, randomness="same")(parameters, self._fixed)
 
-    def _autocast(self, inputs: Tensor) -> AbstractContextManager[Any]:
-        return nullcontext() if self._dtype is None else torch.autocast(inputs.device.type, self._dtype)
+    def _autocast(self, inputs: Inputs) -> AbstractContextManager[Any]:
+        return nullcontext() if self._dtype is None else torch.autocast(tensors_of(inputs)[0].device.type, self._dtype)
 
 
 class ChainModel:
@@ -137,19 +139,20 @@ class ChainModel:
         return [parameter for layer in self._layers for parameter in layer.parameters]
 
     @torch.no_grad()
-    def outputs(self, inputs: Tensor) -> Tensor:
-        values = self._first_values(inputs)
+    def outputs(self, inputs: Inputs) -> Tensor:
+        values = self._first_values(_one(inputs))
         for layer in self._layers:
             values = layer.forward(values)
         return values.mT
 
     @torch.no_grad()
-    def step(self, inputs: Tensor, output_gradient: OutputGradient, factor: float) -> None:
-        dtype = self._dtype or inputs.dtype
-        values = [self._first_values(inputs).to(dtype)]  # before the first layer, and after each
+    def step(self, inputs: Inputs, output_gradient: OutputGradient, factor: float) -> None:
+        given = _one(inputs)
+        dtype = self._dtype or given.dtype
+        values = [self._first_values(given).to(dtype)]  # before the first layer, and after each
         for layer in self._layers:
             values.append(layer.forward(values[-1]))
-        gradient = output_gradient(values[-1].to(inputs.dtype).mT).mT.contiguous().to(dtype)
+        gradient = output_gradient(values[-1].to(given.dtype).mT).mT.contiguous().to(dtype)
         for layer, before, after in reversed(list(zip(self._layers, values, values[1:], strict=False))):
             gradient = layer.backward(gradient, before, after, factor)
 
@@ -160,6 +163,12 @@ class ChainModel:
     def _first_values(self, inputs: Tensor) -> Tensor:
         """Images as they are; other inputs as (features, N)."""
         return inputs if self._images else inputs.flatten(1).T
+
+
+def _one(inputs: Inputs) -> Tensor:
+    """The one tensor that a chain takes; a model of several inputs is no chain."""
+    assert isinstance(inputs, Tensor)  # noqa: S101 - `Adapter` takes several
+    return inputs
 
 
 def _pooling_before_relu(modules: list[nn.Module]) -> list[nn.Module]:

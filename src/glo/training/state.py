@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from glo.tasks import Inputs
+
 Leaf = tuple[str, str, object, int]  # name of the module, attribute, value, number of in-place changes of a tensor
 CONTAINERS = (dict, list, tuple, set, frozenset)
 CODE = (type, FunctionType, MethodType, ModuleType)  # their attributes are not state
 
 
-def assigned_in_forward(model: nn.Module, inputs: Tensor) -> tuple[str, str] | None:
+def assigned_in_forward(model: nn.Module, inputs: Inputs) -> tuple[str, str] | None:
     """The first attribute that a forward pass assigns, in training or in evaluation: (name of its module, attribute).
 
     In-place changes of parameters and buffers do not count, since each network has its own.  All other attributes
