@@ -178,15 +178,15 @@ def best_constant(task: Task) -> float:
     return max(finite, key=lambda score: sign * score, default=-sign * math.inf)
 
 
-def as_score(value: object, name: str) -> float:
-    """The number that a metric returned.
+def as_score(value: object, name: str, what: str = "metric") -> float:
+    """The number that the metric of the task of this name returned, or another function of it.
 
     Raises:
         TaskError: if it is not one number.
     """
     if isinstance(value, Tensor) and value.numel() != 1:
-        raise TaskError(f"task '{name}': metric must return one number, not a tensor of shape {tuple(value.shape)}")
+        raise TaskError(f"task '{name}': {what} must return one number, not a tensor of shape {tuple(value.shape)}")
     try:
         return float(value)  # pyright: ignore[reportArgumentType] - a tensor, or a number of any kind
     except (TypeError, ValueError, RuntimeError):
-        raise TaskError(f"task '{name}': metric must return one number, not {type(value).__name__}") from None
+        raise TaskError(f"task '{name}': {what} must return one number, not {type(value).__name__}") from None

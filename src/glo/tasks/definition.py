@@ -214,7 +214,24 @@ class Task:
             raise TaskError(f"task '{self.name}' has no {name} split: give Task(..., {name}=(inputs, targets))")
         return split
 
-    def score(self, predictions: Tensor, targets: Tensor) -> float:
+    @property
+    def fits_metric(self) -> bool:
+        """Whether the metric has a number, such as a threshold, that is chosen on validation (`Metric.fit`)."""
+        return self._metric.fit is not None
+
+    def fit_metric(self, predictions: Tensor, targets: Tensor) -> float | None:
+        """The number that the metric chooses from predictions on the validation split; None if it has none.
+
+        Arguments are those of `score`.
+
+        Raises:
+            TaskError: if it does not choose one number.
+        """
+        if self._metric.fit is None:
+            return None
+        return as_score(self._metric.fit(*self._measured(predictions, targets)), self.name, "fit of the metric")
+
+    def score(self, predictions: Tensor, targets: Tensor, fitted: float | None = None) -> float:
         """The metric of predictions: outputs to which the link has been applied.
 
         A metric by name gets predictions (N, C), with a row for each pixel or token that counts.  A function of the user's
@@ -222,11 +239,18 @@ class Task:
 
         Args:
             predictions: shape (N, C); of outputs (N, C, d1, ...), shape (N*d1*..., C).
-            targets: of the split.
+            targets: of the same samples, as in a split.
+            fitted: what `fit_metric` has chosen on validation.  Give it with predictions on test: without it, a metric that
+                has such a number chooses it from these predictions.
 
         Raises:
             TaskError: if the metric does not return one number.
         """
+        fitted = self.fit_metric(predictions, targets) if fitted is None else fitted
+        return as_score(self._metric(*self._measured(predictions, targets), fitted), self.name)
+
+    def _measured(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Predictions and targets as the metric takes them; of soft labels of softmax, it sees the likeliest class."""
         if isinstance(self.metric, str):
             targets = as_rows(targets)
             if self.ignore_index is not None and not targets.is_floating_point():
@@ -236,7 +260,7 @@ class Task:
             predictions = unflattened(predictions, targets)
         if self.link is Link.SOFTMAX and targets.is_floating_point():
             targets = targets.argmax(1)
-        return as_score(self._metric(predictions, targets), self.name)
+        return predictions, targets
 
     def chance(self) -> float:
         """The best validation metric of a constant prediction, plus three standard errors of a proportion.

@@ -59,11 +59,12 @@ def _content(split: Data) -> Iterator[bytes | memoryview]:
 
 
 def _metric_identity(metric: str | Metric | MetricFunction) -> str:
-    """The name of a built-in metric, or a hash of what a metric of the user's does, and of its direction."""
+    """The name of a built-in metric, or a hash of what a metric of the user's does, its direction and its `fit`."""
     if isinstance(metric, str):
         return metric
     if isinstance(metric, Metric):
-        return _hash(describe([metric.function, metric.direction.value]))
+        fit = [] if metric.fit is None else [metric.fit]
+        return _hash(describe([metric.function, metric.direction.value, *fit]))
     return _hash(describe(metric))
 
 

@@ -17,6 +17,7 @@ from glo.errors import TaskError
 from glo.records import Direction
 
 MetricFunction = Callable[[Tensor, Tensor], float | Tensor]
+Fit = Callable[[Tensor, Tensor], float]
 ECE_BINS = 15
 
 
@@ -24,30 +25,46 @@ ECE_BINS = 15
 class Metric:
     """A metric whose values may be any numbers, with its direction.
 
+    A metric with `fit` has a number that is chosen for each network on the validation split, such as a threshold.  The test
+    split is measured with the number that was chosen on validation for the same network, also in a curve on test.  So the
+    fitness of a candidate, which is measured on validation, is slightly optimistic; comparisons, on test, are not.
+
     Attributes:
-        function: of predictions (N, C) and targets.
+        function: of predictions (N, C) and targets; with `fit` it has the chosen number as its third argument.
         direction: "maximize" or "minimize".
         name: shown in tables; by default that of the function.
+        fit: chooses a number, such as a threshold, from the predictions and targets of the validation split.
 
     Raises:
-        TaskError: if the function cannot be called, or the direction is another one.
+        TaskError: if the function or `fit` cannot be called, or the direction is another one.
     """
 
-    function: MetricFunction
+    function: Callable[..., float | Tensor]
     direction: Direction = Direction.MAXIMIZE
     name: str = ""
+    fit: Fit | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.function):
             raise TaskError(f"a metric is a function of predictions and targets, not a {type(self.function).__name__}")
+        if self.fit is not None and not callable(self.fit):
+            raise TaskError(f"fit of a metric is a function of predictions and targets, not a {type(self.fit).__name__}")
         if self.direction not in list(Direction):
             raise TaskError(f"the direction of a metric is one of {', '.join(Direction)}, not {self.direction!r}")
         object.__setattr__(self, "direction", Direction(self.direction))
         object.__setattr__(self, "name", self.name or getattr(self.function, "__name__", "metric"))
 
-    def __call__(self, predictions: Tensor, targets: Tensor) -> float | Tensor:
-        """The value for predictions (N, C)."""
-        return self.function(predictions, targets)
+    def __call__(self, predictions: Tensor, targets: Tensor, fitted: float | None = None) -> float | Tensor:
+        """The value for predictions (N, C).
+
+        Args:
+            predictions: (N, C).
+            targets: (N), or (N, C).
+            fitted: what `fit` has chosen on validation; None: it chooses from these predictions.
+        """
+        if self.fit is None:
+            return self.function(predictions, targets)
+        return self.function(predictions, targets, self.fit(predictions, targets) if fitted is None else fitted)
 
 
 def accuracy(predictions: Tensor, targets: Tensor) -> Tensor:

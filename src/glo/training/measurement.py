@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from glo.loss import LINKS
-from glo.records import BINS, Link, TrainingResult
+from glo.records import BINS, Link, TrainingConfig, TrainingResult
 from glo.tasks import Task
 
 EVALUATION_BATCH = 1000  # samples in one forward pass of an evaluation
@@ -24,27 +24,45 @@ class Measurement:
         diverged: whether its outputs or the metric are NaN or infinite.
         histogram: how many of its predictions lie in each of `BINS` equal parts of [0, 1]; empty if it diverged.
         reason: why it counts as diverged, if its outputs are finite.
+        fitted: the number that the metric was computed with, such as a threshold, if it has one.
     """
 
     score: float
     diverged: bool
     histogram: tuple[int, ...] = ()
     reason: str = ""
+    fitted: float | None = None
 
 
-def measure(task: Task, targets: Tensor, outputs: Tensor) -> Measurement:
-    """Measure one network by its outputs, a row for each prediction, and the targets of all samples of a split.
+def measure(task: Task, targets: Tensor, outputs: Tensor, validation: Measurement | None = None) -> Measurement:
+    """Measure one network by its outputs on all samples of a split.
 
     A logit of -inf is the mask of a class, no divergence, as long as the softmax is finite.
+
+    Args:
+        task: with the metric.
+        targets: of the split.
+        outputs: a row for each prediction (`glo.tasks.as_matrix`).
+        validation: for the test split, what the same network reaches on validation: a number that the metric has chosen
+            there is used here.  A network that diverged there is not measured.
     """
+    if validation is not None and validation.diverged:
+        return Measurement(0.0, diverged=True)
     masked = outputs == -torch.inf if task.link is Link.SOFTMAX else torch.zeros((), dtype=torch.bool)
     predictions = LINKS[task.link].predict(outputs, 1)
     if not bool((torch.isfinite(outputs) | masked).all() and torch.isfinite(predictions).all()):
         return Measurement(0.0, diverged=True)
-    score = task.score(predictions, targets)
+    fitted = task.fit_metric(predictions, targets) if validation is None else validation.fitted
+    score = task.score(predictions, targets, fitted)
     if not math.isfinite(score):
         return Measurement(0.0, diverged=True, reason=f"the metric is {score}")
-    return Measurement(score, False, tuple(torch.histc(predictions.float(), BINS, 0, 1).long().tolist()))
+    histogram = tuple(torch.histc(predictions.float(), BINS, 0, 1).long().tolist())
+    return Measurement(score, False, histogram, fitted=fitted)
+
+
+def fits_elsewhere(task: Task, config: TrainingConfig) -> bool:
+    """Whether each point of the curve needs a number that the metric chooses on validation, since the curve is on test."""
+    return task.fits_metric and config.curve_on == "test"
 
 
 def final_result(

@@ -20,7 +20,7 @@ from glo.records import Training, TrainingConfig, TrainingResult
 from glo.tasks import Inputs, Split, Task, fresh_model, random_state_restored
 from glo.tasks.inputs import rows
 from glo.training.cuda_graph import CapturedStep
-from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, measure
+from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, fits_elsewhere, measure
 from glo.training.memory import budget, chunk_size
 from glo.training.model import as_logits, seed_dropout, use_channels_last
 from glo.training.optimizers import StackedOptimizer, updates_in_backward
@@ -121,10 +121,13 @@ class _Population:
                         break
                 self._step(step, batch)
                 if self.config.curve_every and (step + 1) % self.config.curve_every == 0:
-                    for position, measurement in zip(self.active, self._measure(self.observed), strict=True):
+                    fitted = self._measure(self.validation) if fits_elsewhere(self.task, self.config) else None
+                    for position, measurement in zip(self.active, self._measure(self.observed, fitted), strict=True):
                         self.curves[position].append((step + 1, measurement.score))
             on_validation = self._measure(self.validation)
-            on_test = self._measure(_resident(self.task, "test").to(self.device)) if test else [None] * len(on_validation)
+            on_test: Sequence[Measurement | None] = [None] * len(on_validation)
+            if test:
+                on_test = self._measure(_resident(self.task, "test").to(self.device), on_validation)
         for row, position in enumerate(self.active):
             curve = tuple(self.curves[position])
             results[position] = final_result(on_validation[row], self.finite_losses[row], curve, on_test[row])
@@ -155,8 +158,8 @@ class _Population:
         if self.optimizer is not None:
             self.optimizer.step()
 
-    def _measure(self, split: Split) -> list[Measurement]:
-        """Measure each active network on a split."""
+    def _measure(self, split: Split, validation: Sequence[Measurement] | None = None) -> list[Measurement]:
+        """Measure each active network on a split; after `validation`, if that is given (`measure`)."""
         if not self.active:
             return []
         was_training = self.model.training
@@ -164,7 +167,8 @@ class _Population:
         with torch.no_grad():
             parts = [self.networks.outputs(part.inputs) for part in split.parts(EVALUATION_BATCH)]
         self.model.train(was_training)
-        return [measure(self.task, split.targets, outputs) for outputs in torch.cat(parts, 1)]
+        earlier = [None] * len(self.active) if validation is None else validation
+        return [measure(self.task, split.targets, *each) for each in zip(torch.cat(parts, 1), earlier, strict=True)]
 
     def _stop_early(self) -> dict[int, TrainingResult]:
         """Remove the networks that are still at chance, and return their results by position."""

@@ -14,7 +14,7 @@ from glo.records import Training, TrainingConfig, TrainingResult
 from glo.tasks import Data, Split, Task, as_rows, fresh_model, random_state_restored
 from glo.tasks.inputs import to_device
 from glo.training.feeding import feed
-from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, measure
+from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, fits_elsewhere, measure
 from glo.training.model import as_logits, seed_dropout, use_channels_last
 from glo.training.precision import autocast, matmul_precision
 from glo.training.schedule import early_stop_step, rate_factor
@@ -71,10 +71,11 @@ def train_single(
             schedule.step()
             on_step(step + 1)
             if config.curve_every and (step + 1) % config.curve_every == 0:
-                curve.append((step + 1, evaluate_model(task, model, observed, device).score))
+                fitted = evaluate_model(task, model, validation, device) if fits_elsewhere(task, config) else None
+                curve.append((step + 1, evaluate_model(task, model, observed, device, fitted).score))
 
         on_validation = evaluate_model(task, model, validation, device)
-        on_test = evaluate_model(task, model, task.split("test"), device) if test else None
+        on_test = evaluate_model(task, model, task.split("test"), device, on_validation) if test else None
     return final_result(on_validation, bool(torch.isfinite(loss)), tuple(curve), on_test)
 
 
@@ -114,8 +115,14 @@ def make_criterion(
     return criterion
 
 
-def evaluate_model(task: Task, model: nn.Module, split: Data, device: torch.device | str = "cpu") -> Measurement:
-    """Measure a model on a split, in evaluation mode."""
+def evaluate_model(
+    task: Task,
+    model: nn.Module,
+    split: Data,
+    device: torch.device | str = "cpu",
+    validation: Measurement | None = None,
+) -> Measurement:
+    """Measure a model on a split, in evaluation mode; `validation` is that of `measure`."""
     was_training = model.training
     model.eval()
     outputs: list[Tensor] = []
@@ -126,4 +133,4 @@ def evaluate_model(task: Task, model: nn.Module, split: Data, device: torch.devi
             outputs.append(as_logits(model(sent.inputs)))
             targets.append(sent.targets)
     model.train(was_training)
-    return measure(task, torch.cat(targets), torch.cat(outputs))
+    return measure(task, torch.cat(targets), torch.cat(outputs), validation)
