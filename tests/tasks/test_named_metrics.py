@@ -18,6 +18,7 @@ from glo.tasks import METRICS, Task
 torchmetrics = pytest.importorskip("torchmetrics", reason="pip install 'glo[integrations]'")
 GENERATOR = torch.Generator().manual_seed(3)
 CLASSES = torch.rand(60, 4, generator=GENERATOR).softmax(1), torch.randint(4, (60,), generator=GENERATOR)
+MISSING = (CLASSES[0] * torch.tensor([1.0, 1.0, 0.0, 1.0]), CLASSES[1].where(CLASSES[1] != 2, 1))  # class 2 never occurs
 TWO = torch.rand(60, 2, generator=GENERATOR).softmax(1), torch.randint(2, (60,), generator=GENERATOR)
 YES = torch.rand(60, 1, generator=GENERATOR), torch.randint(2, (60, 1), generator=GENERATOR).float()
 LABELS = torch.rand(60, 3, generator=GENERATOR), torch.randint(2, (60, 3), generator=GENERATOR).float()
@@ -30,6 +31,10 @@ def value(name: str, data: tuple[Tensor, Tensor]) -> float:
 
 def one_hot(data: tuple[Tensor, Tensor]) -> np.ndarray:
     return nn.functional.one_hot(data[1], data[0].shape[1]).numpy()
+
+
+def jaccard(true: Tensor, decided: Tensor) -> float:
+    return float(sk.jaccard_score(true, decided, average="macro", zero_division=0))
 
 
 EXPECTED = {
@@ -52,6 +57,24 @@ EXPECTED = {
     "cohen_kappa of classes": (
         value("cohen_kappa", CLASSES), sk.cohen_kappa_score(CLASSES[1], CLASSES[0].argmax(1), weights="quadratic"),
     ),
+    "iou of classes": (value("iou", CLASSES), jaccard(CLASSES[1], CLASSES[0].argmax(1))),
+    "iou of classes of which one is missing": (value("iou", MISSING), jaccard(MISSING[1], MISSING[0].argmax(1))),
+    "iou of classes, torchmetrics": (
+        value("iou", MISSING), float(torchmetrics.functional.jaccard_index(*MISSING, task="multiclass", num_classes=4)),
+    ),
+    "iou of yes": (value("iou", YES), float(sk.jaccard_score(YES[1].flatten(), YES[0].flatten() > 0.5))),
+    "iou of yes, torchmetrics": (
+        value("iou", YES), float(torchmetrics.functional.jaccard_index(YES[0], YES[1].int(), task="binary")),
+    ),
+    "iou of labels": (value("iou", LABELS), jaccard(LABELS[1], LABELS[0] > 0.5)),
+    "iou of no label": (value("iou", (LABELS[0] / 2, LABELS[1] * 0)), 0.0),
+    "dice of classes": (value("dice", MISSING), sk.f1_score(MISSING[1], MISSING[0].argmax(1), average="macro")),
+    "dice of classes, torchmetrics": (
+        value("dice", CLASSES),
+        float(torchmetrics.functional.f1_score(*CLASSES, task="multiclass", num_classes=4, average="macro")),
+    ),
+    "dice of yes": (value("dice", YES), sk.f1_score(YES[1].flatten(), YES[0].flatten() > 0.5)),
+    "dice of labels": (value("dice", LABELS), sk.f1_score(LABELS[1], LABELS[0] > 0.5, average="macro")),
     "rmse": (value("rmse", VALUES), sk.mean_squared_error(VALUES[1], VALUES[0]) ** 0.5),
     "mae": (value("mae", VALUES), sk.mean_absolute_error(VALUES[1], VALUES[0])),
     "brier of yes": (value("brier", YES), sk.brier_score_loss(YES[1].flatten(), YES[0].flatten().numpy())),

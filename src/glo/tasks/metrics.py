@@ -81,17 +81,43 @@ def balanced_accuracy(predictions: Tensor, targets: Tensor) -> Tensor:
 
 
 def f1_macro(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Mean F1 score over the classes that occur as a label or as a decision; of several yes-no labels, over the labels."""
-    if targets.is_floating_point() and targets.shape[1] > 1:
+    """Mean F1 score over the classes that occur as a label or as a decision; of several yes-no labels, over the labels.
+
+    The two answers of one yes-no output are two classes.
+    """
+    if targets.is_floating_point() and targets.shape[1] == 1:
+        decided, true = _decisions(predictions, targets)
+        return dice(nn.functional.one_hot(decided, 2), true)
+    return dice(predictions, targets)
+
+
+def dice(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Mean Dice coefficient, which is the F1 score, over the classes that occur as a label or as a decision.
+
+    Of yes-no outputs, it is that of the answer yes, and the mean over the outputs.
+    """
+    hits, sizes = _overlaps(predictions, targets)
+    return (2 * hits / sizes.clamp_min(1)).mean()
+
+
+def iou(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Mean intersection over union, the Jaccard index, over the same classes or outputs as `dice`."""
+    hits, sizes = _overlaps(predictions, targets)
+    return (hits / (sizes - hits).clamp_min(1)).mean()
+
+
+def _overlaps(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each class that occurs, or of each yes-no output: the right decisions for it (K), and decisions plus labels (K).
+
+    Both are 0 for an output that is never yes and never has the label, which then scores 0 as in scikit-learn.
+    """
+    if targets.is_floating_point():
         decided, true = predictions > 0.5, targets > 0.5
-        hits, counted = (decided & true).sum(0), decided.sum(0) + true.sum(0)
-        return (2 * hits / counted.clamp_min(1)).mean()  # 0 for a label that is neither true nor decided, as in scikit-learn
-    decided, true = _decisions(predictions, targets)
-    scores: list[Tensor] = []
-    for label in torch.cat([true, decided]).unique():
-        hits = ((decided == label) & (true == label)).sum()
-        scores.append(2 * hits / ((decided == label).sum() + (true == label).sum()))
-    return torch.stack(scores).mean()
+        return (decided & true).sum(0), decided.sum(0) + true.sum(0)
+    decided, classes = predictions.argmax(1), predictions.shape[1]
+    hits = targets[decided == targets].bincount(minlength=classes)
+    sizes = decided.bincount(minlength=classes) + targets.bincount(minlength=classes)
+    return hits[sizes > 0], sizes[sizes > 0]
 
 
 def r2(predictions: Tensor, targets: Tensor) -> Tensor:
@@ -196,8 +222,10 @@ METRICS: dict[str, Metric] = {
     "balanced_accuracy": Metric(balanced_accuracy),
     "brier": Metric(brier, Direction.MINIMIZE),
     "cohen_kappa": Metric(cohen_kappa),
+    "dice": Metric(dice),
     "ece": Metric(ece, Direction.MINIMIZE),
     "f1_macro": Metric(f1_macro),
+    "iou": Metric(iou),
     "log_loss": Metric(log_loss, Direction.MINIMIZE),
     "mae": Metric(mae, Direction.MINIMIZE),
     "mcc": Metric(mcc),
