@@ -12,11 +12,12 @@ from .study import (
     load_study,
     tune_coefficients,
 )
-from .tasks import Metric, Task, load_task
+from .tasks import Metric, Task, cost_metric, f_beta_metric, load_task, pinball_metric
 from .version import __version__ as __version__
 
 __all__ = [
     "Callback", "Comparison", "ComparisonConfig", "Expr", "ExpressionLoss", "Metric", "Study", "StudyResult", "Task",
-    "Trial", "__version__", "catalog", "compare_losses", "discover", "enumerate_losses", "errors", "expr", "load_study",
-    "load_task", "loss", "objective", "parse", "tasks", "testing", "tune_coefficients",
+    "Trial", "__version__", "catalog", "compare_losses", "cost_metric", "discover", "enumerate_losses", "errors", "expr",
+    "f_beta_metric", "load_study", "load_task", "loss", "objective", "parse", "pinball_metric", "tasks", "testing",
+    "tune_coefficients",
 ]  # fmt: skip

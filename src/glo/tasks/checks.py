@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from glo.errors import RAISED, TaskError
 from glo.records import Link
 from glo.tasks.factory import check_factory, fresh_model, run
-from glo.tasks.metrics import METRICS, OF_ONE_DECISION, OF_REGRESSION
+from glo.tasks.named_metrics import NAMES, OF_ONE_DECISION, OF_REGRESSION, OF_TWO_CLASSES, named_metric
 from glo.tasks.shapes import as_rows, counted
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _check_metric(task: Task, model: nn.Module) -> None:
         _check_named_metric(task, task.metric, where)
         return
     if not callable(task.metric):
-        raise TaskError(f"{where} must be a function or one of {', '.join(METRICS)}, not {task.metric!r}")
+        raise TaskError(f"{where} must be a function or one of {NAMES}, not {task.metric!r}")
     perfect = as_rows(task.validation.targets)
     if task.link is Link.SOFTMAX:
         labels = perfect.argmax(1) if perfect.is_floating_point() else perfect
@@ -145,13 +145,18 @@ def _check_metric(task: Task, model: nn.Module) -> None:
 
 
 def _check_named_metric(task: Task, metric: str, where: str) -> None:
-    if metric not in METRICS:
-        raise TaskError(f"{where} must be a function or one of {', '.join(METRICS)}, not {metric!r}")
-    if (metric in OF_REGRESSION) != (task.link is Link.IDENTITY) and (task.link, metric) != (Link.SIGMOID, "r2"):
-        fitting = "accuracy" if metric in OF_REGRESSION else "r2 or rmse"
+    try:
+        named_metric(metric)
+    except TaskError as error:
+        raise TaskError(f"task '{task.name}': {error}") from None
+    kind = metric.partition(":")[0]
+    if (kind in OF_REGRESSION) != (task.link is Link.IDENTITY) and (task.link, kind) != (Link.SIGMOID, "r2"):
+        fitting = "accuracy" if kind in OF_REGRESSION else "r2 or rmse"
         raise TaskError(f"{where} '{metric}' does not fit the {task.link} link: use {fitting}, or a function of your own")
-    if metric in OF_ONE_DECISION and task.link is Link.SIGMOID and task.classes > 1:
+    if kind in OF_ONE_DECISION and task.link is Link.SIGMOID and task.classes > 1:
         raise TaskError(f"{where} '{metric}' is for one decision a sample, not for {task.classes}: use f1_macro")
+    if kind in OF_TWO_CLASSES and task.classes > (1 if task.link is Link.SIGMOID else 2):
+        raise TaskError(f"{where} '{metric}' is for two classes or one yes-no output, not for {task.classes}: use f1_macro")
 
 
 def _score(task: Task, predictions: Tensor) -> float:

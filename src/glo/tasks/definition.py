@@ -15,7 +15,8 @@ from glo.tasks.checks import as_score, best_constant, check_task
 from glo.tasks.fitting import Data, class_weight_of, fit_to_model, read_splits
 from glo.tasks.identity import task_digest
 from glo.tasks.inputs import Output
-from glo.tasks.metrics import METRICS, Metric, MetricFunction
+from glo.tasks.metrics import Metric, MetricFunction
+from glo.tasks.named_metrics import named_metric
 from glo.tasks.reading import SplitLike
 from glo.tasks.shapes import as_rows, counted, unflattened
 from glo.tasks.source import TaskSource
@@ -44,10 +45,11 @@ class Task:
             or (N, C, d1, ...).  Class indices from 1 to C, and names, are encoded (`class_names`).
         validation: the data that fitness is measured on; it must not overlap with train.
         test: never seen by a search; only comparisons need it.
-        metric: the name of one in `glo.tasks.METRICS`, such as "accuracy", "average_precision" or "rmse", whose direction is
-            known; a function of (predictions y, targets) -> float, of which higher is better and 0 means useless; or a
-            `glo.Metric(function, direction="minimize", name=...)`, whose values may be any numbers.  A metric that does not
-            prefer perfect predictions is refused.  The default is "r2" for the identity link, else "accuracy".
+        metric: the name of one in `glo.tasks.METRICS`, such as "accuracy", "average_precision", "f_beta:2" or "rmse", whose
+            direction is known; a function of (predictions y, targets) -> float, of which higher is better and 0 means
+            useless; or a `glo.Metric(function, direction="minimize", name=...)`, whose values may be any numbers, such as
+            `glo.cost_metric(matrix)`.  A metric that does not prefer perfect predictions is refused.  The default is "r2"
+            for the identity link, else "accuracy".
         link: "softmax", "sigmoid" (yes-no questions) or "identity" (regression).
         training: this task's defaults for `TrainingConfig`, e.g. {"steps": 600}.
         description: one line.
@@ -147,8 +149,8 @@ class Task:
 
     @property
     def _metric(self) -> Metric:
-        metric = METRICS.get(self.metric) if isinstance(self.metric, str) else self.metric
-        return metric if isinstance(metric, Metric) else Metric(metric or METRICS["accuracy"].function)
+        metric = named_metric(self.metric) if isinstance(self.metric, str) else self.metric
+        return metric if isinstance(metric, Metric) else Metric(metric)
 
     @property
     def direction(self) -> Direction:

@@ -214,24 +214,3 @@ def _ranked(predictions: Tensor, targets: Tensor) -> tuple[Any, Any]:
 def _classes(predictions: Tensor, targets: Tensor) -> tuple[Any, Any]:
     decided, true = _decisions(predictions, targets)
     return true.cpu().numpy(), decided.cpu().numpy()
-
-
-METRICS: dict[str, Metric] = {
-    "accuracy": Metric(accuracy),
-    "average_precision": Metric(average_precision),
-    "balanced_accuracy": Metric(balanced_accuracy),
-    "brier": Metric(brier, Direction.MINIMIZE),
-    "cohen_kappa": Metric(cohen_kappa),
-    "dice": Metric(dice),
-    "ece": Metric(ece, Direction.MINIMIZE),
-    "f1_macro": Metric(f1_macro),
-    "iou": Metric(iou),
-    "log_loss": Metric(log_loss, Direction.MINIMIZE),
-    "mae": Metric(mae, Direction.MINIMIZE),
-    "mcc": Metric(mcc),
-    "r2": Metric(r2),
-    "rmse": Metric(rmse, Direction.MINIMIZE),
-    "roc_auc": Metric(roc_auc),
-}
-OF_REGRESSION = ("mae", "r2", "rmse")
-OF_ONE_DECISION = ("balanced_accuracy", "cohen_kappa", "mcc")  # a sample
