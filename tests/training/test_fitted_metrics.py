@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from sklearn.metrics import fbeta_score
+from torch import Tensor, nn
 
 from glo.catalog import NAMED
 from glo.errors import TaskError
 from glo.records import Training, TrainingConfig, TrainingResult
-from glo.tasks import Metric, Task
+from glo.tasks import Metric, Task, fresh_model
 from glo.training import rehearse, train_population, train_single
+from glo.training.schedule import batches
 from training_tasks import classification, mlp
 
 Train = Callable[[Task, Training, TrainingConfig], TrainingResult]
@@ -80,6 +82,51 @@ def test_nothing_is_chosen_on_test_if_validation_diverged(train: Train) -> None:
     result = train(task, MEMBER, config)
     assert (result.diverged, result.test, result.curve) == (True, 0.0, ((3, 0.0), (6, 0.0)))
     assert seen == {len(task.validation)}
+
+
+def positives(samples: int, seed: int) -> tuple[Tensor, Tensor]:
+    """A rare second class; that of other seeds is as rare, but its samples lie elsewhere."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = (torch.arange(samples) % 5 == 0).long()
+    return torch.randn(samples, 6, generator=generator) + 0.7 * labels[:, None], labels
+
+
+@ENGINES
+@pytest.mark.parametrize("link", ["softmax", "sigmoid"])
+def test_f_beta_on_test_has_the_threshold_of_validation(train: Train, link: str) -> None:
+    """Both engines reach what a plain loop and scikit-learn do."""
+    parts = [positives(samples, seed) for seed, samples in enumerate((60, 45, 40))]
+    splits = [(inputs, labels if link == "softmax" else labels.float()) for inputs, labels in parts]
+    outputs = 2 if link == "softmax" else 1
+    task = Task("rare", lambda: mlp(outputs=outputs), *splits, metric="f_beta:2", link=link)
+    config = TrainingConfig(steps=12, batch_size=20, curve_every=12, curve_on="test")
+    member = Training(NAMED["cross_entropy" if link == "softmax" else "binary_cross_entropy"], 0.1)
+    on_validation, on_test = scores_of_a_plain_loop(task, config, member.learning_rate)
+
+    def f2(scores: Tensor, labels: Tensor, threshold: float) -> float:
+        return float(fbeta_score(labels, scores >= threshold, beta=2))
+
+    thresholds = sorted(on_validation.tolist(), key=lambda each: f2(on_validation, parts[1][1], each))
+    result = train(task, member, config)
+    expected = f2(on_test, parts[2][1], thresholds[-1])
+    assert result.validation == pytest.approx(f2(on_validation, parts[1][1], thresholds[-1]))
+    assert result.test == pytest.approx(expected)
+    assert result.curve == ((12, pytest.approx(expected)),)
+    assert expected < max(f2(on_test, parts[2][1], each) for each in on_test.tolist())  # test has another best threshold
+
+
+def scores_of_a_plain_loop(task: Task, config: TrainingConfig, rate: float) -> list[Tensor]:
+    """Predictions of the second class, or of yes, on validation and test."""
+    model = fresh_model(task, seed=4)
+    loss = nn.CrossEntropyLoss() if task.link == "softmax" else nn.BCEWithLogitsLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    for batch in batches(len(task.train), config, seed=4):
+        optimizer.zero_grad()
+        loss(model(task.train.inputs[batch]), task.train.targets[batch]).backward()
+        optimizer.step()
+    with torch.no_grad():
+        logits = [model(task.split(name).inputs) for name in ("validation", "test")]
+    return [each.softmax(1)[:, 1] if task.link == "softmax" else each[:, 0].sigmoid() for each in logits]
 
 
 def test_a_choice_must_be_one_number() -> None:
