@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from glo.catalog import NAMED
 from glo.expr import parse
 from glo.records import Link, Training, TrainingConfig
-from glo.tasks import Split, Task
+from glo.tasks import Data, Split, Task
 
 CLASSES = 3
 
@@ -173,7 +173,7 @@ TASKS: dict[str, Callable[[], Task]] = {
 def soft(task: Task) -> Task:
     """The same task with soft labels."""
 
-    def softened(split: Split) -> Split:
+    def softened(split: Data) -> Split:
         return Split(split.inputs, 0.8 * nn.functional.one_hot(split.targets, CLASSES) + 0.2 / CLASSES)
 
     splits = {name: softened(task.split(name)) for name in ("train", "validation", "test")}

@@ -34,6 +34,8 @@ class Case:
         fits: whether the targets fit the outputs; if not, the task may be refused.
         trainings: losses and rates.
         config: of the training.
+        options: class_weight and ignore_index of the task.
+        weights: of the training samples, or None.
     """
 
     seed: int
@@ -45,12 +47,22 @@ class Case:
     fits: bool
     trainings: list[Training]
     config: TrainingConfig
+    options: dict[str, Any]
+    weights: NDArray[np.float64] | None
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the loss of a batch is more than the mean of `ExpressionLoss` over its samples."""
+        return bool(self.options) or self.weights is not None or self.config.label_smoothing > 0
 
     def task(self, model: Callable[[], nn.Module] | None = None) -> Task:
         """The task, or the same one with another model."""
         train, validation, test = self.splits["train"], self.splits["validation"], self.splits["test"]
         named = self.metric if isinstance(self.metric, str) else None
-        task = Task(f"case {self.seed}", model or self.model, train, validation, test, metric=named, link=self.link)
+        given = train if self.weights is None else (*train, self.weights)
+        task = Task(
+            f"case {self.seed}", model or self.model, given, validation, test, metric=named, link=self.link, **self.options
+        )
         vars(task)["metric"] = self.metric or task.metric  # a projection prefers nothing, and would be refused
         return task
 
@@ -58,7 +70,7 @@ class Case:
         rows = [f"case {self.seed}: {self.kind}, link {self.link}, metric {getattr(self.metric, '__name__', self.metric)}"]
         for name, (inputs, targets) in self.splits.items():
             rows.append(f"{name}: inputs {_described(inputs)}, targets {_described(targets)}")
-        rows += [repr(self.model()), repr(self.config)]
+        rows += [repr(self.model()), repr(self.config), f"{self.options}, weights {self.weights}"]
         rows += [
             f"[{i}] {training.expression} at rate {training.learning_rate:.4g}" for i, training in enumerate(self.trainings)
         ]
@@ -90,7 +102,35 @@ def make_case(seed: int) -> Case:
     config = _config(rng)
     if config.optimizer != "sgd":  # a step is about as long as the rate, whatever the gradient
         trainings = [Training(each.expression, each.learning_rate / 30) for each in trainings]
-    return Case(seed, kind, link, model, splits, metric, fits, trainings, config)
+    # Drawn apart, so that a seed has the case that it had before there were weights.
+    config, options, weights = _weighting(np.random.default_rng([seed, 1]), link, classes, splits, config)
+    return Case(seed, kind, link, model, splits, metric, fits, trainings, config, options, weights)
+
+
+def _weighting(
+    rng: Generator, link: Link, classes: int, splits: dict[str, tuple[Any, Any]], config: TrainingConfig
+) -> tuple[TrainingConfig, dict[str, Any], NDArray[np.float64] | None]:
+    """Class weights, ignored labels, sample weights and label smoothing of a third of the cases."""
+    options: dict[str, Any] = {}
+    if rng.random() < 2 / 3:
+        return config, options, None
+    targets = splits["train"][1]
+    hard = link is Link.SOFTMAX and targets.ndim == 1
+    if hard and classes > 1 and rng.random() < 0.5:
+        options["ignore_index"] = int(pick(rng, [0, 100, 255]))
+        for name, (inputs, labels) in splits.items():
+            holes = rng.random(len(labels)) < 0.3
+            holes[:classes] = False
+            kept = np.asarray(labels).astype(np.int64)
+            splits[name] = (inputs, np.where(holes, options["ignore_index"], kept))
+    binary = link is Link.SIGMOID and classes == 1
+    weighable = bool(np.isin(np.asarray(targets), (0, 1)).all()) if binary else classes > 1 and link is not Link.IDENTITY
+    if weighable and rng.random() < 0.6:
+        options["class_weight"] = rng.uniform(0.2, 5.0, 2 if binary else classes).tolist()
+    if link is not Link.IDENTITY and rng.random() < 0.5:
+        config = config.model_copy(update={"label_smoothing": float(pick(rng, [0.05, 0.3]))})
+    weights = rng.uniform(0.0, 2.0, len(targets)) if rng.random() < 0.5 else None
+    return config, options, weights
 
 
 def projection(predictions: Tensor, targets: Tensor) -> Tensor:

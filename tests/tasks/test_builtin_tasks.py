@@ -13,7 +13,7 @@ from torch import Tensor
 from glo.catalog import NAMED
 from glo.errors import TaskError
 from glo.records import Training, TrainingConfig
-from glo.tasks import Split, Task, describe_task, load_task, task_names
+from glo.tasks import Data, Task, describe_task, load_task, task_names
 from glo.training import train_single
 
 WITHOUT_FILES = ["breast-cancer", "diabetes", "digits", "noisy-digits"]
@@ -26,7 +26,7 @@ def tasks() -> dict[str, Task]:
     return {name: load_task(name) for name in WITHOUT_FILES}
 
 
-def rows(split: Split) -> set[bytes]:
+def rows(split: Data) -> set[bytes]:
     return {row.numpy().tobytes() for row in split.inputs}
 
 

@@ -196,6 +196,7 @@ def test_a_pickled_task_is_the_same_and_computes_its_own_digest() -> None:
     original = task(model=wide, test=(INPUTS, LABELS)).loaded_from(TaskSource("mine", {"a": 1}, None))
     before = pickle.dumps(original)
     digest = original.digest()
+    assert isinstance(original.train, Split)
     original.train.to("meta")
     assert pickle.dumps(original) == before
     copy = pickle.loads(before)  # noqa: S301 - written two lines above

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from glo.errors import TaskError
-from glo.tasks import Split, Task, with_label_noise, with_train_fraction
+from glo.tasks import Data, Task, with_label_noise, with_train_fraction
 from search.frequencies import assert_drawn_from
 
 FRACTIONS = st.floats(0, 1, exclude_max=True)
@@ -57,7 +57,7 @@ def regression() -> Task:
 TASKS = {"classes": classification, "probabilities": soft, "yes-no": yes_no}
 
 
-def train(task: Task) -> Split:
+def train(task: Task) -> Data:
     return task.split("train")
 
 

@@ -10,7 +10,7 @@ import typer
 
 from glo.cli import options
 from glo.cli.launch import refuse_given
-from glo.cli.losses import choose_loss
+from glo.cli.losses import ChosenLoss, choose_loss
 
 
 class Form(StrEnum):
@@ -76,6 +76,7 @@ def export(
         refuse_given(f"for {form.value}", hessian=hessian)
     chosen = choose_loss(expr, study, storage or options.DEFAULT_STORAGE)
     applied = chosen.options(link and link.value, class_reduction and class_reduction.value, eps)
+    _check_exportable(chosen)
     if form is Form.latex:
         text = latex(chosen.expression) + "\n"
     elif form in BOOSTING:
@@ -95,3 +96,22 @@ def export(
     from glo.report.files import write_text
 
     write_text(output, text)
+
+
+def _check_exportable(chosen: ChosenLoss) -> None:
+    """Refuse what the source would leave out.
+
+    Raises:
+        ConfigError: for a study whose loss has class weights, ignored labels or label smoothing.
+    """
+    from glo.errors import ConfigError
+
+    if chosen.result is None:
+        return
+    training, task = chosen.result.config.training, chosen.result.config.task
+    left_out = [*task.loss_options, *(["label_smoothing"] if training.label_smoothing else [])]
+    if left_out:
+        raise ConfigError(
+            f"the search computed this loss with {', '.join(left_out)}, which exported source does not have: use "
+            f"glo.load_study(...).loss(), or export the expression alone: glo export '{chosen.expression}'"
+        )

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from glo.expr import HARD, REAL, SOFT, Expr, ProbePoints, probed_slopes
-from glo.records import Link
+from glo.records import Link, TrainingConfig
+from glo.tasks import Problem
 
 # For each expression, why it is not worth a training, or None.
 Check = Callable[[Sequence[Expr]], list[str | None]]
@@ -18,6 +19,11 @@ def probe_points(link: Link, soft: bool) -> ProbePoints:
     if link is Link.IDENTITY:
         return REAL
     return SOFT if soft else HARD
+
+
+def points_of(task: Problem, training: TrainingConfig) -> ProbePoints:
+    """The points for the labels of a task; label smoothing makes them soft."""
+    return probe_points(task.link, task.soft or training.label_smoothing > 0)
 
 
 def structure(expressions: Sequence[Expr]) -> list[str | None]:

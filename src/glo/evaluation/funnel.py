@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from glo.evaluation.cache import REUSABLE, Cache, MemoryCache
-from glo.evaluation.checks import Check, finite_derivative, probe_points, structure
+from glo.evaluation.checks import Check, finite_derivative, points_of, structure
 from glo.evaluation.descent import DescentProbe
 from glo.evaluation.protocol import Key
 from glo.evaluation.training import TrainingEvaluator
@@ -46,7 +46,7 @@ class Funnel:
         max_failures: int | None = None,
     ) -> None:
         self.counts = new_counts() if counts is None else counts
-        self.points = probe_points(task.link, task.soft)
+        self.points = points_of(task, training)
         self._cache = MemoryCache() if cache is None else cache
         self._checks: list[tuple[Stage, Check]] = []
         if config.derivative:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from glo.evaluation.checks import probe_points
+from glo.evaluation.checks import points_of
 from glo.evaluation.failures import FAILED, RepeatedFailures
 from glo.evaluation.protocol import Key
 from glo.execution import Batch, Executor
@@ -60,7 +60,7 @@ class TrainingEvaluator:
     ) -> None:
         self._task, self._training, self._executor = task, training, executor
         self._counts = new_counts() if counts is None else counts
-        self._points = probe_points(task.link, task.soft)
+        self._points = points_of(task, training)
         self._failures = RepeatedFailures(max_failures)
         self._earlier: dict[int, list[float]] = {}  # what trials of an objective have reported, by step
         self._pending: dict[int, _Pending] = {}

@@ -29,6 +29,7 @@ class TaskConfig(Config):
         digest: of its data, model and metric (`Task.digest`).
         link: of the task; a loss that is handed out needs it.
         by_name: whether the task can be loaded by its name; a `Task` object of a script cannot.
+        loss_options: weight, pos_weight and ignore_index of `ExpressionLoss`, as the task has them.
         objective: whether it is an objective, which has classes, a direction and perhaps a version.
     """
 
@@ -39,6 +40,7 @@ class TaskConfig(Config):
     by_name: bool = True
     objective: bool = False
     classes: int = 0
+    loss_options: dict[str, Any] = Field(default_factory=dict)
     direction: Direction = Direction.MAXIMIZE
     version: str = ""
 
@@ -150,6 +152,7 @@ SET_ELSEWHERE = {
     "task.name": "--task, in Python the argument task",
     "task.digest": "the task itself",
     "task.link": "the task itself",
+    "task.loss_options": "the task itself",
     "task.by_name": "the task itself",
 }
 
@@ -282,7 +285,7 @@ def task_config(task: Problem) -> TaskConfig:
     options = dict(task.source.options) if task.source else {}
     return TaskConfig(
         name=name, options=options, digest=task.digest(), link=task.link, by_name=task.source is not None,
-        direction=task.direction,
+        direction=task.direction, loss_options=task.loss_options,
     )  # fmt: skip
 
 

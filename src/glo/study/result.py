@@ -170,21 +170,23 @@ class StudyResult:
     def loss(self, weight: torch.Tensor | None = None, *, trial: FrozenTrial | None = None) -> ExpressionLoss:
         """The best loss as a module, in place of `nn.CrossEntropyLoss`.
 
-        It computes the loss as the search did: with the task's link and the search's eps and class reduction.  Other options
-        of the trainings are not part of a loss: the learning rate is in the trial; batch size, momentum, weight decay,
-        schedule, steps and precision (such as bfloat16) are in `config.training`.
+        It computes the loss as the search did: with the task's link, class weights and ignore_index, and the search's eps,
+        class reduction and label smoothing.  Other options of the trainings are not part of a loss: the learning rate is in
+        the trial; batch size, momentum, weight decay, schedule, steps and precision (such as bfloat16) are in
+        `config.training`.
 
         Args:
-            weight: of each class, shape (C).
+            weight: of each class, shape (C), instead of the task's.
             trial: another candidate of this study than the best, such as `finalists(3)[1]`.
         """
-        return (trial or self.best).loss(weight=weight)
+        return (trial or self.best).loss(**({} if weight is None else {"weight": weight}))
 
     @property
     def _loss_options(self) -> dict[str, Any]:
         """Of `ExpressionLoss`, with which the study computes its losses."""
-        training = self.config.training
-        return {"class_reduction": training.class_reduction, "eps": training.eps, "link": self.config.task.link}
+        training, task = self.config.training, self.config.task
+        found = {"class_reduction": training.class_reduction, "eps": training.eps, "link": task.link, **task.loss_options}
+        return {**found, "label_smoothing": training.label_smoothing} if training.label_smoothing else found
 
     @property
     def funnel(self) -> FunnelCounts:

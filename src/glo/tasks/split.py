@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glo.tasks.inputs import Inputs, count, each, rows, tensors_of, to_device
+from glo.tasks.inputs import count, each, rows, tensors_of, to_device
 
 logger = logging.getLogger("glo")
 LARGEST_WHOLE = 2.0**24  # below it, float32 has every whole number
@@ -28,7 +28,7 @@ class Split:
         weights: of the samples in the loss, shape (N); None if each counts the same.
     """
 
-    inputs: Inputs
+    inputs: Any  # an `Inputs`; with that type, to index a task's inputs would need a cast
     targets: Tensor
     weights: Tensor | None = None
     _copies: dict[str, Split] = field(default_factory=dict, init=False, repr=False)

@@ -23,6 +23,7 @@ from glo.tasks.split import Split
 
 logger = logging.getLogger("glo")
 RESIDENT_BYTES = 2 * 2**30  # a larger data set is read batch by batch
+EVALUATED_BYTES = 64 * 2**20  # of a batch in an evaluation
 FIRST = 64  # samples that stand for all where all would have to be read
 TRIED = 8  # items of a Dataset that count in its identity
 
@@ -61,6 +62,15 @@ class Stream:
         return self.first.is_whole
 
     @property
+    def inputs(self) -> Any:
+        """There are none in memory.
+
+        Raises:
+            TaskError: always.
+        """
+        raise TaskError(f"{self.where} is read batch by batch, so not all of its inputs are in memory: see .parts(size)")
+
+    @property
     def head(self) -> Split:
         """The first two samples, on which a model is tried."""
         return self.first[:2]
@@ -82,9 +92,14 @@ class Stream:
         with random_state_restored():
             seed_everything(0)
             if isinstance(self.source, Dataset):
-                yield from self._read(DataLoader(self.source, batch_size=size))
+                yield from self._read(DataLoader(self.source, batch_size=min(size, self._fitting), generator=_own()))
             else:
                 yield from self._read(self._loader())
+
+    @cached_property
+    def _fitting(self) -> int:
+        """How many items of a `Dataset` are evaluated at once."""
+        return max(1, EVALUATED_BYTES // _bytes_of(read_item(cast("Dataset[Any]", self.source), 0, self.where)))
 
     def batches(self, order: Iterator[Tensor], steps: int) -> Iterator[Split]:
         """The batches of a training.
@@ -98,7 +113,7 @@ class Stream:
         """
         if isinstance(self.source, Dataset):
             indices = (batch.tolist() for batch in order)
-            yield from self._read(DataLoader(self.source, batch_sampler=cast("Any", indices)))
+            yield from self._read(DataLoader(self.source, batch_sampler=cast("Any", indices), generator=_own()))
             return
         done = 0
         while done < steps:
@@ -186,6 +201,11 @@ def streamed(data: object, where: str, link: Link, ignore_index: int | None) -> 
         logger.info("%s is read batch by batch: it is given by a function that makes a DataLoader", where)
         return Stream(cast("Callable[[], Iterable[Any]]", data), where, link, ignore_index)
     return None
+
+
+def _own() -> torch.Generator:
+    """A generator for a `DataLoader`, which else draws a number from the global one, that of dropout."""
+    return torch.Generator().manual_seed(0)
 
 
 def _bytes_of(item: object) -> int:
