@@ -27,8 +27,10 @@ PREDICT = {
 
 def module_loss(case: Case, training: Training) -> LossFunction:
     """`ExpressionLoss`, called with outputs and targets as the model and the data give them."""
-    config = case.config
-    return ExpressionLoss(training.expression, class_reduction=config.class_reduction, eps=config.eps, link=case.link)
+    config, ignored = case.config, {name: number for name, number in case.options.items() if name == "ignore_index"}
+    return ExpressionLoss(
+        training.expression, class_reduction=config.class_reduction, eps=config.eps, link=case.link, **ignored
+    )
 
 
 def exported_loss(case: Case, training: Training) -> LossFunction:

@@ -61,12 +61,14 @@ class DescentProbe:
     def _descend(self, expressions: list[Expr]) -> Tensor:
         """The best score of each candidate, shape (P), on the way down from decisions that are mostly wrong."""
         loss = PopulationLoss(expressions, self._link, self._training.class_reduction, self._training.eps)
-        z = self._start.expand(len(expressions), -1, -1).clone()
+        # In memory, classes come before samples, as in the gradient.
+        z = self._start.T.repeat(len(expressions), 1, 1).transpose(1, 2)
+        compute = loss.repeated_gradient(z, self._target)
         best = self._score(z)
         for step in range(STEPS):
-            gradient = loss.gradient(z, self._target)
-            length = gradient.square().mean((1, 2), keepdim=True).sqrt().clamp_min(1e-30)
-            z -= STEP_SIZE * torch.nan_to_num(gradient / length)
+            gradient = compute()
+            length = gradient.square().mean((1, 2), keepdim=True).sqrt_().clamp_min_(1e-30)
+            z -= gradient.div_(length).nan_to_num_().mul_(STEP_SIZE)
             if step % 10 == 9:
                 best = torch.maximum(best, self._score(z))
         return best

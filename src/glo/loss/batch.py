@@ -22,6 +22,7 @@ from glo.expr.dual import uses_log_not_y
 from glo.loss.graph import Graph, SymbolFunctions
 from glo.loss.links import LINKS, LINKS_WITH_LOG_NOT_Y, LinkFunctions, Predictions
 from glo.loss.program import Program
+from glo.loss.repeated import SoftmaxGradient
 from glo.records import Link
 
 INPUTS = ("y", "dy", "log_y", "dlog_y", "log_not_y", "dlog_not_y")  # of a program, by the names of `Predictions`
@@ -87,6 +88,18 @@ class PopulationLoss:
 
         return self._joined(gradient)
 
+    def repeated_gradient(self, z: Tensor, target: Tensor) -> Callable[[], Tensor]:
+        """A function that returns `gradient(z, target)` for the values that z has when it is called.
+
+        It may overwrite what it has returned before.  It is fast for few outputs with classes before samples in memory.
+        """
+        scale = self._scale(z, None)
+        if len(self._parts) == 1 and isinstance(scale, float):
+            found = self._parts[0][1].repeated_gradient(z.transpose(1, 2), target, -scale)
+            if found is not None:
+                return lambda: found().transpose(1, 2)
+        return lambda: self.gradient(z, target)
+
     def value(self, z: Tensor, target: Tensor, shares: Tensor | None = None) -> Tensor:
         """Each network's loss, shape (P); arguments as for `gradient`."""
         scale = self._scale(z, shares)
@@ -101,10 +114,9 @@ class PopulationLoss:
     def _scale(self, z: Tensor, shares: Tensor | None) -> Tensor | float:
         """What f is multiplied by, of a shape that fits (P, C, N)."""
         _, samples, classes = z.shape
-        scale = 1 / (classes if self._class_reduction == "mean" else 1)
-        share = shares if shares is not None else 1 / samples
-        scaled = share * scale
-        return scaled if self._weight is None else self._weight * scaled
+        divisor = classes if self._class_reduction == "mean" else 1
+        scale = 1 / (samples * divisor) if shares is None else shares / divisor
+        return scale if self._weight is None else self._weight * scale
 
     def _joined(self, compute: Callable[[_Part, slice | Tensor], Tensor]) -> Tensor:
         """The results of all parts, in the order of the networks."""
@@ -131,6 +143,15 @@ class _Part:
         predictions = self._predict(z)
         tangents = self._evaluate("tangent", predictions, target).mul_(factor)
         return predictions.pullback(tangents).transpose(1, 2)
+
+    def repeated_gradient(self, z: Tensor, target: Tensor, factor: float) -> SoftmaxGradient | None:
+        """`gradient` as a `SoftmaxGradient`, or None if that is for other losses, outputs or targets; z: (P, C, N)."""
+        fits = self._functions is LINKS[Link.SOFTMAX] and not target.is_floating_point()
+        if not (fits and z.is_contiguous() and z.dtype == torch.float32 and z.device.type == "cpu"):
+            return None
+        inputs = frozenset(("y", "dy", "log_y"))
+        programs = self._compile("tangent", 0.0, inputs, z.dtype), self._compile("tangent", 1.0, inputs, z.dtype)
+        return SoftmaxGradient(programs, z, target, self._eps, factor)
 
     def value(self, z: Tensor, target: Tensor) -> Tensor:
         """f for each class and sample, shape (P, C, N)."""

@@ -6,6 +6,7 @@ second time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -64,15 +65,15 @@ class Graph:
 
     def input(self, name: str, row: int, positive: bool = False) -> Symbol:
         """Row `row` of the input `name`; with `positive`, the caller promises that all its values are above 0."""
-        symbol = self._intern(Node(name, row=row))
+        symbol = self._intern(name, row=row)
         self._finite.add(symbol.index)
         if positive:
             self._positive.add(symbol.index)
         return symbol
 
     def constant(self, value: float) -> Symbol:
-        symbol = self._intern(Node("constant", constant=float(value)))
-        if np.isfinite(value):
+        symbol = self._intern("constant", constant=float(value))
+        if math.isfinite(value):
             self._finite.add(symbol.index)
             if value > 0:
                 self._positive.add(symbol.index)
@@ -82,7 +83,7 @@ class Graph:
         """Add an operation; constant arguments give a constant, and 1*a, a/1, 0*a and 0/a are simplified."""
         symbols = [a if isinstance(a, Symbol) else self.constant(a) for a in arguments]
         operands = [self.nodes[symbol.index] for symbol in symbols]
-        if all(operand.op == "constant" for operand in operands):
+        if operands[0].op == operands[-1].op == "constant":
             with np.errstate(all="ignore"):
                 return self.constant(PRIMITIVES[op][1](*(np.float64(operand.constant) for operand in operands)))
         if op == "mul":
@@ -93,8 +94,11 @@ class Graph:
                     return symbols[one]
         if op == "div" and (operands[1] == ONE or (operands[0] == ZERO and symbols[1].index in self._positive)):
             return symbols[0]
-        result = self._intern(Node(op, tuple(symbol.index for symbol in symbols)))
-        self._infer(op, result.index, {symbol.index for symbol in symbols}, symbols[-1].index)
+        arguments_of_node = tuple([symbol.index for symbol in symbols])
+        known = len(self.nodes)
+        result = self._intern(op, arguments_of_node)
+        if result.index == known:
+            self._infer(op, known, set(arguments_of_node), symbols[-1].index)
         return result
 
     def _infer(self, op: str, result: int, arguments: set[int], last: int) -> None:
@@ -106,13 +110,14 @@ class Graph:
         if positive and op in ("add", "mul", "div", "sqrt", "abs"):
             self._positive.add(result)
 
-    def _intern(self, node: Node) -> Symbol:
+    def _intern(self, op: str, arguments: tuple[int, ...] = (), row: int = -1, constant: float = 0.0) -> Symbol:
         # repr distinguishes 0.0 from -0.0, and makes NaN equal to itself.
-        key = (node.op, node.arguments, node.row, repr(node.constant))
-        if key not in self._indices:
-            self._indices[key] = len(self.nodes)
-            self.nodes.append(node)
-        return Symbol(self, self._indices[key])
+        key = (op, arguments, row, repr(constant) if op == "constant" else "")
+        index = self._indices.get(key)
+        if index is None:
+            index = self._indices[key] = len(self.nodes)
+            self.nodes.append(Node(op, arguments, row, constant))
+        return Symbol(self, index)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

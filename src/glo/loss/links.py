@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from torch.nn.functional import logsigmoid
 from glo.expr.dual import LOG_ZERO
 from glo.records import Link
 
+hardtanh_backward = torch.ops.aten.hardtanh_backward
 LOWEST = -3e38  # below every logarithm in float32, and finite, in case there is no other class
 SMALLEST_LOG = -87.0  # exp of a smaller number is subnormal in float32, which takes a CPU ten times as long
 
@@ -68,14 +70,19 @@ def _where_inside(slope: Tensor, raw: Tensor, eps: float) -> Tensor:
     One kernel, nine times faster on a CPU than a comparison and `torch.where`.  Its bounds are exclusive, so it gets the
     next floating-point numbers outside.
     """
-    kind = np.float64 if raw.dtype == torch.float64 else np.float32
-    low, high = np.nextafter(kind(eps), kind(-1)), np.nextafter(kind(1 - eps), kind(2))
-    return torch.ops.aten.hardtanh_backward(slope, raw, float(low), float(high))
+    return hardtanh_backward(slope, raw, *bounds_outside(eps, raw.dtype == torch.float64))
+
+
+@lru_cache
+def bounds_outside(eps: float, double: bool) -> tuple[float, float]:
+    """The next numbers outside [eps, 1 - eps], in float64 or float32."""
+    kind = np.float64 if double else np.float32
+    return float(np.nextafter(kind(eps), kind(-1))), float(np.nextafter(kind(1 - eps), kind(2)))
 
 
 def _unless_clamped(gradient: Tensor, z: Tensor, high: float = torch.inf) -> Tensor:
     """The gradient, in place, with 0 for the logits that were clamped to `LOG_ZERO`, as autograd has it."""
-    return torch.ops.aten.hardtanh_backward.grad_input(gradient, z, LOG_ZERO, high, grad_input=gradient)
+    return hardtanh_backward.grad_input(gradient, z, LOG_ZERO, high, grad_input=gradient)
 
 
 def _softmax_differentiable(z: Tensor, eps: float, dim: int) -> tuple[Tensor, Tensor, None]:

@@ -13,10 +13,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from glo.loss.graph import PRIMITIVES, Graph, Symbol
+
+# IEEE 754 defines the result of these to the bit, so numpy, whose calls cost less, computes them on the register's memory.
+# Others, such as log and sqrt, round differently in numpy and PyTorch; so does the sign of NaN.
+EXACT = ("add", "sub", "mul", "div", "neg", "abs")
+SMALL = 2**15  # elements up to which PyTorch uses one thread for an operation, as numpy does
 
 
 @dataclass(frozen=True)
@@ -24,13 +30,13 @@ class Instruction:
     """One call of a function on rows of the register.
 
     Attributes:
-        function: of torch, with an argument `out`.
+        op: one of `PRIMITIVES`.
         operands: a slice for each operand if all are consecutive rows; else one index of the rows to gather, those of the
             first operand first.
         out: the rows of the result, which are consecutive.
     """
 
-    function: Callable[..., Any]
+    op: str
     operands: tuple[slice, ...] | Tensor
     out: slice
 
@@ -78,9 +84,30 @@ class Program:
             self._allocate(columns)
         for name, rows, place in self._inputs:
             torch.index_select(inputs[name], 0, rows, out=self._register[place])
-        for step in self._steps:
-            step()
+        with np.errstate(all="ignore"):
+            for step in self._steps:
+                step()
         return self._register.index_select(0, self._outputs)
+
+    def calls(self, inputs: dict[str, Tensor], out: Tensor, columns: Tensor | None = None) -> list[Callable[[], Any]]:
+        """What `run` does, as calls that are bound to their tensors, in float32 or float64 on a CPU.
+
+        Args:
+            inputs: of shape (networks, columns), contiguous; the calls read them.
+            out: of shape (rows, columns); the calls write it.
+            columns: use only these columns of the inputs.
+        """
+        self._allocate(out.shape[1])
+        register = self._register.numpy()
+        calls: list[Callable[[], Any]] = []
+        for name, rows, place in self._inputs:
+            source, index = inputs[name].numpy(), rows.numpy()
+            if columns is None:
+                calls.append(partial(source.take, index, 0, register[place], "clip"))  # "clip" only saves a copy
+            else:
+                flat = index[:, None] * source.shape[1] + columns.numpy()
+                calls.append(partial(source.take, flat, None, register[place], "clip"))
+        return [*calls, *self._steps, partial(register.take, self._outputs.numpy(), 0, out.numpy(), "clip")]
 
     def _allocate(self, columns: int) -> None:
         """Allocate the register and a buffer for gathered operands, and bind each instruction to views of them."""
@@ -89,17 +116,26 @@ class Program:
         place, values = self._constants
         self._register[place] = torch.tensor(values, **self._options).reshape(-1, 1)
         longest = max((len(i.operands) for i in self.instructions if isinstance(i.operands, Tensor)), default=0)
-        buffer = torch.empty(longest, columns, **self._options)
+        tensors = self._register, torch.empty(longest, columns, **self._options)  # the register and gathered operands
+        in_numpy = self._register.device.type == "cpu" and self._register.dtype in (torch.float32, torch.float64)
+        arrays = (tensors[0].numpy(), tensors[1].numpy()) if in_numpy else None
         self._steps = []
         for instruction in self.instructions:
-            rows, out = instruction.operands, self._register[instruction.out]
+            rows, size = instruction.operands, instruction.out.stop - instruction.out.start
+            small = arrays if size * columns <= SMALL else None
             if isinstance(rows, Tensor):
-                gathered = buffer[: len(rows)]
-                self._steps.append(partial(torch.index_select, self._register, 0, rows, out=gathered))
-                operands = gathered.split(len(out))
+                if small:
+                    self._steps.append(partial(small[0].take, rows.numpy(), 0, small[1][: len(rows)], "clip"))
+                else:
+                    self._steps.append(partial(torch.index_select, tensors[0], 0, rows, out=tensors[1][: len(rows)]))
+            exact = small if instruction.op in EXACT else None
+            register, gathered = exact or tensors
+            if isinstance(rows, Tensor):
+                operands = [gathered[start : start + size] for start in range(0, len(rows), size)]
             else:
-                operands = tuple(self._register[operand] for operand in rows)
-            self._steps.append(partial(instruction.function, *operands, out=out))
+                operands = [register[operand] for operand in rows]
+            function = PRIMITIVES[instruction.op][1 if exact else 0]
+            self._steps.append(partial(function, *operands, out=register[instruction.out]))
 
     def _needed(self, outputs: Sequence[Symbol]) -> list[int]:
         """The outputs and all nodes that they depend on, in topological order."""
@@ -157,7 +193,7 @@ class Program:
         columns = [[self._rows[i] for i in column] for column in zip(*(arguments[i] for i in ordered), strict=True)]
         slices = tuple(consecutive for column in columns if (consecutive := _as_slice(column)))
         operands = slices if len(slices) == len(columns) else self._index([row for column in columns for row in column])
-        return Instruction(PRIMITIVES[op][0], operands, self._place(ordered))
+        return Instruction(op, operands, self._place(ordered))
 
     def _index(self, rows: Sequence[int]) -> Tensor:
         return torch.tensor(rows, dtype=torch.int64, device=self._options["device"])
