@@ -240,3 +240,28 @@ def test_different_losses_share_operator_calls(hard: bool) -> None:
     many = [parse(form.format(1.25 + number / 16)) for number in range(9) for form in forms]
     assert calls(many, hard) <= 1.5 * calls(few, hard)
     assert calls(many, hard) < sum(calls([one], hard) for one in many) / 10
+
+
+@given(POPULATIONS, st.integers(0, 5), st.sampled_from([0.1, 2.0, 60.0]))
+@settings(max_examples=50, deadline=None)
+def test_a_repeated_gradient_is_the_gradient_to_the_bit(population: list[Expr], seed: int, scale: float) -> None:
+    outputs, target = draw(seed, Link.SOFTMAX, len(population), hard=True, scale=scale)
+    z = outputs.float().transpose(1, 2).contiguous().transpose(1, 2)
+    loss = PopulationLoss(population)
+    compute = loss.repeated_gradient(z, target)
+    for _ in range(3):
+        expected = loss.gradient(z, target)
+        assert torch.equal(compute().nan_to_num(), expected.nan_to_num())
+        z -= expected.nan_to_num().clamp(-1, 1)
+
+
+@given(POPULATIONS)
+@settings(max_examples=50, deadline=None)
+def test_numpy_and_pytorch_compute_the_same_gradient(population: list[Expr]) -> None:
+    """A small register is computed in part by numpy, a large one by PyTorch."""
+    outputs, target = draw(0, Link.SOFTMAX, len(population), hard=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("glo.loss.program.SMALL", 0)
+        expected = PopulationLoss(population).gradient(outputs.float(), target)
+    found = PopulationLoss(population).gradient(outputs.float(), target)
+    assert torch.equal(found.nan_to_num(), expected.nan_to_num())

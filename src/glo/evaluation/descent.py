@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,14 +64,20 @@ class DescentProbe:
         loss = PopulationLoss(expressions, self._link, self._training.class_reduction, self._training.eps)
         # In memory, classes come before samples, as in the gradient.
         z = self._start.T.repeat(len(expressions), 1, 1).transpose(1, 2)
+        outputs = z.numpy()
         compute = loss.repeated_gradient(z, self._target)
         best = self._score(z)
-        for step in range(STEPS):
-            gradient = compute()
-            length = gradient.square().mean((1, 2), keepdim=True).sqrt_().clamp_min_(1e-30)
-            z -= gradient.div_(length).nan_to_num_().mul_(STEP_SIZE)
-            if step % 10 == 9:
-                best = torch.maximum(best, self._score(z))
+        with np.errstate(all="ignore"):
+            for step in range(STEPS):
+                gradient = compute()
+                array = gradient.numpy()  # numpy's calls cost less, and these are exact
+                length = torch.from_numpy(np.square(array)).mean((1, 2), keepdim=True).sqrt_()
+                array /= np.maximum(length.numpy(), 1e-30)
+                gradient.nan_to_num_()
+                array *= STEP_SIZE
+                outputs -= array
+                if step % 10 == 9:
+                    best = torch.maximum(best, self._score(z))
         return best
 
     def _score(self, z: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from glo.expr.dual import LOG_ZERO
-from glo.loss.links import SMALLEST_LOG, bounds_outside, hardtanh_backward
+from glo.loss.links import SMALLEST_LOG, bounds_outside
 from glo.loss.program import Program
 
 
@@ -38,21 +38,29 @@ class SoftmaxGradient:
         inputs = {"y": y, "dy": dy, "log_y": log_y}
         inputs = {name: tensor.view(networks, classes * samples) for name, tensor in inputs.items()}
         slopes = self._result.view(networks, classes * samples)
+        outside, above = np.empty(z.shape, bool), np.empty(z.shape, bool)
+        low, high = (np.array(bound, np.float32) for bound in bounds_outside(eps, False))
+        lowest, smallest, zero = (np.array(number, np.float32) for number in (LOG_ZERO, SMALLEST_LOG, 0))
         right = target * samples + torch.arange(samples)
         self._calls: list[Callable[[], Any]] = [
-            partial(np.maximum, z.numpy(), np.float32(LOG_ZERO), out=clamped.numpy()),
+            partial(np.maximum, z.numpy(), lowest, out=clamped.numpy()),
             partial(torch.log_softmax, clamped, 1, out=log_y),
-            partial(np.maximum, log_y.numpy(), np.float32(SMALLEST_LOG), out=raw.numpy()),
+            partial(np.maximum, log_y.numpy(), smallest, out=raw.numpy()),
             partial(torch.exp, raw, out=raw),
             partial(torch.clamp, raw, eps, 1 - eps, out=y),
-            partial(hardtanh_backward.grad_input, y, raw, *bounds_outside(eps, False), grad_input=dy),
+            partial(np.less_equal, raw.numpy(), low, out=outside),
+            partial(np.greater_equal, raw.numpy(), high, out=above),
+            partial(np.logical_or, outside, above, out=outside),
+            partial(np.copyto, dy.numpy(), y.numpy()),
+            partial(np.copyto, dy.numpy(), zero, where=outside),
             *programs[0].calls(inputs, slopes),
             *programs[1].calls(inputs, right_slopes, right),
             partial(slopes.numpy().__setitem__, (slice(None), right.numpy()), right_slopes.numpy()),
-            partial(np.multiply, slopes.numpy(), np.float32(factor), out=slopes.numpy()),
+            partial(np.multiply, slopes.numpy(), np.array(factor, np.float32), out=slopes.numpy()),
             partial(torch.sum, self._result, 1, True, out=total),
             partial(torch.addcmul, self._result, raw, total, value=-1, out=self._result),
-            partial(hardtanh_backward.grad_input, self._result, clamped, LOG_ZERO, torch.inf, grad_input=self._result),
+            partial(np.less_equal, clamped.numpy(), lowest, out=outside),
+            partial(np.copyto, self._result.numpy(), zero, where=outside),
         ]
 
     def __call__(self) -> Tensor:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import accumulate
 
 from numpy.random import Generator
 
 from glo.expr import OPERATORS, Expr
+
+shared_leaf = lru_cache(maxsize=1000)(Expr)  # trees share their leaves, since most nodes of random trees are leaves
 
 
 class Elements:
@@ -32,7 +35,7 @@ class Elements:
         return symbols[bisect_right(cumulative, rng.random())] if symbols else None
 
     def leaf(self, rng: Generator) -> Expr:
-        return Expr(self.draw(rng, arity=0) or "x")
+        return shared_leaf(self.draw(rng, arity=0) or "x")
 
     def tree(self, rng: Generator, max_depth: int) -> Expr:
         """A random tree; at the maximum depth, a leaf."""
@@ -43,10 +46,10 @@ class Elements:
     def grown(self, rng: Generator, symbol: str, max_depth: int) -> Expr:
         """A node with the given symbol and random subtrees, which are leaves if `max_depth` is 1."""
         if symbol not in OPERATORS:
-            return Expr(symbol)
+            return shared_leaf(symbol)
         operator = OPERATORS[symbol]
         children = [
-            Expr(str(rng.integers(2, 5))) if position in operator.constant_arguments else self.tree(rng, max_depth - 1)
+            shared_leaf(str(rng.integers(2, 5))) if position in operator.constant_arguments else self.tree(rng, max_depth - 1)
             for position in range(operator.arity)
         ]
         return Expr(symbol, tuple(children))
