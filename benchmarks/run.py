@@ -1,6 +1,6 @@
 """Run the benchmarks: a table on the terminal, JSON with provenance in benchmarks/results/.
 
-    python -m benchmarks.run [engine] [adamw] [loss] [images] [search] [tune] [start] [gpu]
+    python -m benchmarks.run [engine] [adamw] [text] [loss] [images] [search] [tune] [trials] [start] [gpu]
 
 Each benchmark measures glo and its peers in turn and repeatedly, in one process; the results are medians and ratios.
 """
@@ -26,6 +26,8 @@ from rich.table import Table
 from benchmarks.gpu import gpu
 from benchmarks.measuring import Row, median_seconds, row, viable_losses
 from benchmarks.peers import dataloader, deap_glo, plain
+from benchmarks.text import text
+from benchmarks.trials import trials
 from glo import discover, tune_coefficients
 from glo.execution import Batch, local_executor, train
 from glo.expr import parse
@@ -210,10 +212,12 @@ def start(repeats: int) -> list[Row]:
 PARTS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "engine": (engine, 5),
     "adamw": (adamw, 5),
+    "text": (text, 5),
     "loss": (loss, 15),
     "images": (images, 5),
     "search": (search, 3),
     "tune": (tune, 3),
+    "trials": (trials, 5),
     "start": (start, 9),
     "gpu": (gpu, 2),
 }
