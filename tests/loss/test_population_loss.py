@@ -15,7 +15,7 @@ from glo.catalog import NAMED
 from glo.errors import ConfigError
 from glo.expr import OPERATORS, Dual, Expr, evaluate_dual, parse
 from glo.expr.dual import uses_log_not_y
-from glo.loss import LINKS, ExpressionLoss, PopulationLoss
+from glo.loss import LINKS, ExpressionLoss, PopulationLoss, program
 from glo.loss.links import LINKS_WITH_LOG_NOT_Y
 from glo.records import Link
 from strategies import expressions, moderate_constants
@@ -261,7 +261,7 @@ def test_numpy_and_pytorch_compute_the_same_gradient(population: list[Expr]) -> 
     """A small register is computed in part by numpy, a large one by PyTorch."""
     outputs, target = draw(0, Link.SOFTMAX, len(population), hard=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("glo.loss.program.SMALL", 0)
+        patch.setattr(program, "SMALL", 0)
         expected = PopulationLoss(population).gradient(outputs.float(), target)
     found = PopulationLoss(population).gradient(outputs.float(), target)
     assert torch.equal(found.nan_to_num(), expected.nan_to_num())

@@ -49,7 +49,9 @@ class Elements:
             return shared_leaf(symbol)
         operator = OPERATORS[symbol]
         children = [
-            shared_leaf(str(rng.integers(2, 5))) if position in operator.constant_arguments else self.tree(rng, max_depth - 1)
+            shared_leaf(str(rng.integers(2, 5)))
+            if position in operator.constant_arguments
+            else self.tree(rng, max_depth - 1)
             for position in range(operator.arity)
         ]
         return Expr(symbol, tuple(children))
