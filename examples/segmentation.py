@@ -14,19 +14,14 @@ images = truth.unsqueeze(1) + 0.7 * torch.randn(300, 1, 16, 16)
 labels = truth.masked_fill((edges.abs() < 0.5).any(0), 255)  # no label at an edge
 
 
-def objective(trial: glo.Trial) -> dict[str, torch.Tensor]:
-    torch.manual_seed(trial.seed)
-    model = nn.Sequential(nn.Conv2d(1, 8, 5, padding=2), nn.ReLU(), nn.Conv2d(8, 3, 5, padding=2))  # (N, C, H, W)
-    optimizer, loss = torch.optim.AdamW(model.parameters(), lr=0.01), trial.loss(ignore_index=255)
-    for batch in torch.randint(100, (60, 20)):
-        optimizer.zero_grad()
-        loss(model(images[batch]), labels[batch]).backward()
-        optimizer.step()
-    found, true = (nn.functional.one_hot(k, 3).reshape(3, -1, 3).bool() for k in (model(images).argmax(1), truth))
-    _, validation, test = ((found & true).sum(1) / (found | true).sum(1)).mean(1)
-    return {"validation": validation, "test": test}
+def model():
+    return nn.Sequential(nn.Conv2d(1, 8, 5, padding=2), nn.ReLU(), nn.Conv2d(8, 3, 5, padding=2))  # (N, C, H, W)
 
 
-study = glo.Study(objective, name="segmentation", classes=3)
-study.search(trials=20)
-print(study.compare(config=glo.ComparisonConfig(repeats=3, tuning_seeds=1, smoothings=(0.1,))))
+train, validation, test = ((images[part], labels[part]) for part in (slice(100), slice(100, 200), slice(200, 300)))
+training = {"optimizer": "adamw", "learning_rates": [0.003, 0.01], "steps": 60, "batch_size": 20}
+task = glo.Task("discs", model, train, validation, test, metric="iou", ignore_index=255, training=training)
+
+study = glo.Study(task)
+study.search(generations=2, population=8)
+print(study.compare(config=glo.ComparisonConfig(repeats=3, tuning_seeds=1, smoothings=(0.1,), learning_rates=[0.003, 0.01])))

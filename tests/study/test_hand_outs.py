@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from glo.cli.app import app
+from glo.errors import ConfigError
 from glo.expr import parse
 from glo.loss import LINKS, ExpressionLoss
 from glo.records import Link, Training, derive_seed
 from glo.search import Shortlist
-from glo.study import Study, StudyResult
+from glo.study import Study, StudyResult, load_study
 from glo.tasks import Task
 from glo.training import train_single
 from glo.training.schedule import batches
@@ -157,3 +158,35 @@ def test_a_loss_without_the_options_of_the_search_trains_otherwise(searched: Sea
     defaults = (link, training.class_reduction, training.eps) == (Link.SOFTMAX, "sum", 1e-7)
     scores = searched.plain_loop(automatic(ExpressionLoss(searched.result.expression)))
     assert (scores == pytest.approx(searched.oracle(searched.result.expression), abs=1e-3)) is defaults
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_handed_out_loss_has_the_weights_of_the_task(binary: bool, tmp_path: Path) -> None:
+    """Also where only the record of the study is known, and other options than the task's may be given."""
+    inputs = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+    labels = (inputs[:, 0] > 0).long()
+    options: dict[str, Any] = {"class_weight": [1.0, 3.0]}
+    if binary:
+        options["link"] = "sigmoid"
+    else:
+        labels[::7] = -100
+        options["ignore_index"] = -100
+    task = Task("weighted", lambda: nn.Linear(4, 2 - binary), (inputs, labels), (inputs, labels), **options)
+    settings = ["training.early_stop=0", "training.label_smoothing=0.2"]
+    study = Study(task, name="weighted", storage=tmp_path / "glo.db", settings=settings)
+    study.search(generations=1, population=4, steps=20)
+    for loss in (study.loss(), study.best.loss(), load_study("weighted", tmp_path / "glo.db", task=task).loss()):
+        assert loss.label_smoothing == 0.2
+        if binary:
+            assert loss.pos_weight is not None
+            assert loss.pos_weight.tolist() == [3.0]
+        else:
+            assert loss.weight is not None
+            assert (loss.weight.tolist(), loss.ignore_index) == ([1.0, 3.0], -100)
+    if not binary:
+        other = study.loss(weight=torch.tensor([2.0, 1.0])).weight
+        assert other is not None
+        assert other.tolist() == [2.0, 1.0]
+    refused = CliRunner().invoke(app, ["export", "--study", "weighted", "--storage", str(tmp_path / "glo.db")])
+    assert isinstance(refused.exception, ConfigError)
+    assert "label_smoothing, which exported source does not have: use glo.load_study(...).loss()" in str(refused.exception)
