@@ -153,9 +153,24 @@ except KeyboardInterrupt:
 """
 
 
-def test_a_signal_whose_exception_is_dropped_comes_again() -> None:
+# The signal comes again while the hook still runs: its thread is slow to start.
+SLOW_HOOK = """
+import threading, time
+start = threading.Timer.start
+def slow(timer):
+    start(timer)
+    threading.Timer.start = start
+    time.sleep(0.2)
+threading.Timer.start = slow
+"""
+
+
+@pytest.mark.parametrize("before", ["", SLOW_HOOK], ids=["at once", "while the hook runs"])
+def test_a_signal_whose_exception_is_dropped_comes_again(before: str) -> None:
     """Python drops an exception that is raised in the callback of a weak reference, of which imports have many."""
-    child = subprocess.run([sys.executable, "-c", DROPPED], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    child = subprocess.run(
+        [sys.executable, "-c", before + DROPPED], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert (child.returncode, child.stderr) == (128 + signal.SIGTERM, "")
 
 

@@ -149,8 +149,10 @@ def test_a_training_whose_process_dies_is_crashed(two_workers: DaskExecutor) -> 
     assert_only_the_wrong_one_failed(results, Failure(Status.CRASHED, "its process was killed by SIGKILL"))
 
 
-def test_a_training_that_kills_its_workers_is_crashed_after_some_attempts() -> None:
-    with open_executor(LocalConfig(workers=2, allowed_failures=1), "cpu") as executor:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_training_that_kills_its_workers_is_crashed_after_some_attempts(workers: int) -> None:
+    """Others that were on the same workers are trained again, alone."""
+    with open_executor(LocalConfig(workers=workers, allowed_failures=1), "cpu") as executor:
         results = trained(misbehaving.killing_workers(), executor)
     assert_only_the_wrong_one_failed(results, Failure(Status.CRASHED, "2 workers died while training it"))
 

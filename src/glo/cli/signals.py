@@ -33,6 +33,9 @@ def raise_interrupts() -> None:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     global _first
+    if _is_reporting(frame):  # an exception would be dropped there too
+        _send_later(number)
+        return
     if _first is None:
         _first = number, time.monotonic()
         raise KeyboardInterrupt
@@ -45,9 +48,23 @@ def _unraisable(lost: sys.UnraisableHookArgs) -> None:
     global _first
     if lost.exc_type is KeyboardInterrupt and _first is not None:
         number, _first = _first[0], None
-        threading.Timer(SECONDS_TO_RETRY, os.kill, (os.getpid(), number)).start()
+        _send_later(number)
     else:
         sys.__unraisablehook__(lost)
+
+
+def _is_reporting(frame: FrameType | None) -> bool:
+    """Whether `_unraisable` is running."""
+    while frame is not None:
+        if frame.f_code is _unraisable.__code__:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _send_later(number: int) -> None:
+    """Send this process a signal in a moment."""
+    threading.Timer(SECONDS_TO_RETRY, os.kill, (os.getpid(), number)).start()
 
 
 def exit_code(code: str | int | None) -> str | int | None:

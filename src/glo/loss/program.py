@@ -25,6 +25,11 @@ EXACT = ("add", "sub", "mul", "div", "neg", "abs")
 SMALL = 2**15  # elements up to which PyTorch uses one thread for an operation, as numpy does
 
 
+def has_arrays(tensor: Tensor) -> bool:
+    """Whether numpy may compute in the memory of a tensor; not where calls are recorded, as in a CUDA graph."""
+    return tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64)
+
+
 @dataclass(frozen=True)
 class Instruction:
     """One call of a function on rows of the register.
@@ -117,8 +122,7 @@ class Program:
         self._register[place] = torch.tensor(values, **self._options).reshape(-1, 1)
         longest = max((len(i.operands) for i in self.instructions if isinstance(i.operands, Tensor)), default=0)
         tensors = self._register, torch.empty(longest, columns, **self._options)  # the register and gathered operands
-        in_numpy = self._register.device.type == "cpu" and self._register.dtype in (torch.float32, torch.float64)
-        arrays = (tensors[0].numpy(), tensors[1].numpy()) if in_numpy else None
+        arrays = (tensors[0].numpy(), tensors[1].numpy()) if has_arrays(self._register) else None
         self._steps = []
         for instruction in self.instructions:
             rows, size = instruction.operands, instruction.out.stop - instruction.out.start

@@ -6,6 +6,7 @@ import hashlib
 import queue
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,12 +36,14 @@ class _Attempt:
     Attributes:
         retries: how many times it was sent before, because its process had crashed or timed out.
         workers: addresses of the only workers that may take it; empty for any worker.
+        alone: whether nothing else was under way when it was sent.
     """
 
     part: Part
     future: Future
     retries: int
     workers: frozenset[str]
+    alone: bool
 
 
 class DaskExecutor:
@@ -48,7 +51,8 @@ class DaskExecutor:
 
     If the child process of a part crashes or times out, its networks are trained again one by one; a network that fails
     alone is sent to another worker, up to `config.retries` times, and is then a `Failure`.  If a worker is lost, dask itself
-    gives its parts to others.
+    gives its parts to others.  A part that has lost too many workers may only have been on the same workers as a training
+    that kills them: it is trained again when nothing else is under way, and fails if its workers die then too.
 
     Args:
         client: of the cluster.
@@ -72,6 +76,7 @@ class DaskExecutor:
         self._versions = versions()
         self._tasks: WeakKeyDictionary[Problem, tuple[TaskSpec, Future | None]] = WeakKeyDictionary()
         self._attempts: dict[str, _Attempt] = {}  # under way, by the key of their future
+        self._suspects: deque[Part] = deque()  # have lost too many workers, perhaps because of others
         self._replies: queue.SimpleQueue[tuple[str, WorkerReport | BaseException]] = queue.SimpleQueue()
         self._slots, self._asked = 1, -LOOK_AROUND
 
@@ -83,13 +88,15 @@ class DaskExecutor:
         return self._slots
 
     def submit(self, key: Key, batch: Batch) -> None:
-        if any(attempt.part.key == key for attempt in self._attempts.values()):
+        if any(part.key == key for part in (*(attempt.part for attempt in self._attempts.values()), *self._suspects)):
             raise ValueError(f"a batch with the key {key!r} is under way")
         for part in parts_of(key, batch, self.device, max(1, self.slots - len(self._attempts))):
             self._send(part)
 
     def next(self) -> tuple[Key, dict[int, Result]]:
-        while self._attempts:
+        while self._attempts or self._suspects:
+            if not self._attempts:
+                self._send(self._suspects.popleft(), alone=True)
             sent, reply = self._next_reply()
             attempt = self._attempts.pop(sent, None)
             if attempt is None:  # it was cancelled
@@ -98,11 +105,13 @@ class DaskExecutor:
             found, worker = self._unpacked(attempt.future, reply)
             if not isinstance(found, Failure):
                 return part.key, part.by_position(found)
-            if len(part.positions) > 1:
+            if worker is None and not attempt.alone:
+                self._suspects += part.one_by_one()
+            elif len(part.positions) > 1:
                 for one in part.one_by_one():
                     self._send(one)
             elif worker is not None and attempt.retries < self._config.retries:
-                self._send(part, attempt.retries + 1, avoid=worker)
+                self._send(part, attempt.retries + 1, worker, attempt.alone)
             else:
                 return part.key, part.by_position([found])
         raise RuntimeError("nothing is under way")
@@ -111,8 +120,9 @@ class DaskExecutor:
         if self._attempts and self._client.status == "running":
             self._client.cancel([attempt.future for attempt in self._attempts.values()])
         self._attempts.clear()
+        self._suspects.clear()
 
-    def _send(self, part: Part, retries: int = 0, avoid: str | None = None) -> None:
+    def _send(self, part: Part, retries: int = 0, avoid: str | None = None, alone: bool = False) -> None:
         """Send a part to a worker.
 
         Args:
@@ -127,7 +137,7 @@ class DaskExecutor:
             self._config.time_limit, batch.earlier,
         )  # fmt: skip
         future = self._submit(self._work, job, pickled, workers=others or None)
-        self._attempts[str(future.key)] = _Attempt(part, future, retries, frozenset(others))
+        self._attempts[str(future.key)] = _Attempt(part, future, retries, frozenset(others), alone)
         self._client.loop.add_callback(self._fetch, future)
 
     def _task(self, task: Problem) -> tuple[TaskSpec, Future | None]:
@@ -180,7 +190,7 @@ class DaskExecutor:
             if attempt.workers.isdisjoint(workers):
                 del self._attempts[sent]
                 self._client.cancel([attempt.future])
-                self._send(attempt.part, attempt.retries)
+                self._send(attempt.part, attempt.retries, alone=attempt.alone)
 
     def _workers(self) -> dict[str, int]:
         """The slots of each worker that is there now, by address."""
