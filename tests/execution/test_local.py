@@ -13,7 +13,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from glo.execution import Batch, Executor, ForkingExecutor, InlineExecutor, Key, can_fork, in_order, local_executor, train
+from glo.execution import (
+    Batch,
+    Executor,
+    ForkingExecutor,
+    InlineExecutor,
+    Key,
+    can_fork,
+    in_order,
+    local_executor,
+    rehearse_for,
+    train,
+)  # fmt: skip
 from glo.execution.children import in_processes
 from glo.expr import parse
 from glo.records import Failure, Result, Status, Training, TrainingConfig, TrainingResult
@@ -243,3 +254,10 @@ def test_a_child_process_has_no_children_of_its_own() -> None:
         return kind(local_executor())
 
     assert dict(in_processes(of, [3], 1)) == {0: ("InlineExecutor", 1, "cpu")}
+
+
+def test_a_batch_that_is_all_of_the_data_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    small = batch(batch_size=10_000)
+    with caplog.at_level("INFO", logger="glo"):
+        rehearse_for(InlineExecutor(), small.task, small.config)
+    assert "fewer than training.batch_size=10000, so each batch is all of them" in caplog.text

@@ -117,6 +117,8 @@ def test_funnel_table() -> None:
         assert f"{200 + n}" in line
         assert f"{30.5 + n:.1f}" in line
         assert (f"{4000.5 + n:,.1f}" in line) == (stage is not Stage.TRAINING)
+    assert "above chance" in text(funnel_counts_table(rows))
+    assert "above chance" not in text(funnel_counts_table(rows, objective=True))
 
 
 def confirmation(candidate: str, **changes: Any) -> dict[str, Any]:

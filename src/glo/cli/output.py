@@ -210,7 +210,7 @@ def print_result(result: StudyResult, storage: str, as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
-    print_table(funnel_counts_table(summary["funnel"]))
+    print_table(funnel_counts_table(summary["funnel"], result.config.task.objective))
     if atlas:
         print_table(atlas_table(atlas, ATLAS_ROWS))
     if result.tuning:

@@ -18,8 +18,12 @@ STAGE_TEXT = {
 }
 
 
-def funnel_counts_table(funnel: Mapping[str, Mapping[str, float]]) -> Table:
+BY_MEDIAN = {"early stop": "not in the worse half of its step"}  # of an objective, whose trials report
+
+
+def funnel_counts_table(funnel: Mapping[str, Mapping[str, float]], objective: bool = False) -> Table:
     """The stages of the funnel: candidates, rejected candidates, seconds spent, seconds of training saved."""
+    texts = STAGE_TEXT | BY_MEDIAN if objective else STAGE_TEXT
     table = Table(title="The funnel: cheap checks before a training")
     table.add_column("stage")
     table.add_column("passes if")
@@ -28,7 +32,7 @@ def funnel_counts_table(funnel: Mapping[str, Mapping[str, float]]) -> Table:
     for stage, row in funnel.items():
         saved = f"{row['saved']:,.1f}" if row["saved"] else ""
         counts = [f"{row['candidates']:,.0f}", f"{row['rejected']:,.0f}", f"{row['seconds']:,.1f}"]
-        table.add_row(stage, STAGE_TEXT[stage], *counts, saved)
+        table.add_row(stage, texts[stage], *counts, saved)
     return table
 
 
