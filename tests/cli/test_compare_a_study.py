@@ -92,7 +92,10 @@ def test_the_best_of_a_study_is_compared_as_it_was_searched(glo: Glo, tmp_path: 
         (["x", "--task", "digits"], "'x' cannot train a network: it does not use y"),
         (["x + y - y", "--task", "digits"], "cannot train a network: .*derivative is zero"),
         (["mae", "--task", "diabetes", "--smoothings", "0.1"], "--smoothings does nothing here: .*regression"),
-        (["baikal", "x*y", "--task", "digits", "--no-baselines", "--smoothings", "0.1"], "--no-baselines leaves out"),
+        (
+            ["baikal", "x*y", "--task", "digits", "--no-baselines", "--smoothings", "0.1"],
+            "without baselines there is no label smoothing",
+        ),
         (["baikal", "--task", "digits", "--set", "seed=3"], "'seed' does nothing here"),
         (["baikal", "--task", "digits", "--set", "genetic.crossover=1"], "'genetic.crossover' does nothing here"),
         (["baikal", "--task", "digits", "--set", "training.early_stop=0"], "early_stop' does nothing.*stops no training"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,6 +18,15 @@ from glo.cli.streams import dump, print_json, say
 if TYPE_CHECKING:
     from glo.compare import Comparison
     from glo.tasks import Problem, Task
+
+
+class Baselines(StrEnum):
+    """What a comparison always has."""
+
+    standard = "standard"
+    shelf = "shelf"
+    none = "none"
+
 
 UNUSED = {  # of the training, in a comparison
     "training.learning_rates": "--learning-rates is the ladder of a comparison",
@@ -48,9 +58,12 @@ def compare(
     smoothings: Annotated[
         str | None, typer.Option(metavar="S,S,...", help="Amounts of label smoothing; validation chooses one.")
     ] = None,
+    baselines: Annotated[
+        Baselines | None,
+        typer.Option(help="What else is compared: cross-entropy and label smoothing, all losses of the shelf, or nothing."),
+    ] = None,
     no_baselines: Annotated[
-        bool,
-        typer.Option("--no-baselines", help="Leave out cross-entropy and label smoothing; compare with the first EXPR."),
+        bool, typer.Option("--no-baselines", help="The same as --baselines none: compare with the first EXPR.")
     ] = False,
     label_noise: Annotated[float, typer.Option(help="Fraction of the training labels to make wrong.")] = 0.0,
     train_fraction: Annotated[float, typer.Option(help="Fraction of the training data to keep.")] = 1.0,
@@ -77,13 +90,13 @@ def compare(
     from glo.study import compose, load_study
 
     given = {
-        "steps": _whole(read_numbers(steps, "--steps", "300,1000")),
-        "learning_rates": _rates(learning_rate, read_numbers(learning_rates, "--learning-rates")),
+        "steps": whole(read_numbers(steps, "--steps", "300,1000")),
+        "learning_rates": rates(learning_rate, read_numbers(learning_rates, "--learning-rates")),
         "smoothings": read_numbers(smoothings, "--smoothings"),
     }
     how = ComparisonConfig(
-        tuning_seeds=tuning_seeds, repeats=repeats, seed=seed, baselines=not no_baselines, label_noise=label_noise,
-        train_fraction=train_fraction, **{key: values for key, values in given.items() if values is not None},
+        tuning_seeds=tuning_seeds, repeats=repeats, seed=seed, label_noise=label_noise, train_fraction=train_fraction,
+        baselines=_chosen(baselines, no_baselines), **{key: values for key, values in given.items() if values is not None},
     )  # fmt: skip
     losses, where = expr or [], Where(device, cluster, insecure, None, time_limit, data_dir).of_study()
     with folder_for_output(out), Progress() as progress:
@@ -104,10 +117,18 @@ def compare(
             run = partial(
                 compare_losses, loaded, training=training, device=device, cluster=where["cluster"], time_limit=time_limit
             )
-        _check_smoothings(smoothings, loaded, no_baselines)
+        check_smoothings(smoothings, loaded, how.baselines == "none")
         comparison = run(losses, how, on_progress=progress.show)
-    _write(comparison, out)
-    _print(comparison, out, json)
+    write(comparison, out)
+    show(comparison, out, json)
+
+
+def _chosen(baselines: Baselines | None, no_baselines: bool) -> Literal["standard", "shelf", "none"]:
+    from glo.errors import ConfigError
+
+    if no_baselines and baselines not in (None, Baselines.none):
+        raise ConfigError("--no-baselines is the same as --baselines none: give one of the two")
+    return "none" if no_baselines else (baselines or Baselines.standard).value
 
 
 def _loaded(task: str | None, losses: list[str], task_option: list[str] | None, data_dir: Path | None) -> Task:
@@ -119,7 +140,8 @@ def _loaded(task: str | None, losses: list[str], task_option: list[str] | None, 
     return load_task(task, read_task_options(task_option), data_dir)
 
 
-def _write(comparison: Comparison, out: Path) -> None:
+def write(comparison: Comparison, out: Path) -> None:
+    """Write comparison.json and the figure."""
     from glo.report import save, write_text
 
     write_text(out / "comparison.json", dump(comparison.to_dict()))
@@ -128,7 +150,8 @@ def _write(comparison: Comparison, out: Path) -> None:
         save(figure, out / f"comparison.{ending}")
 
 
-def _print(comparison: Comparison, out: Path, as_json: bool) -> None:
+def show(comparison: Comparison, out: Path, as_json: bool) -> None:
+    """Print the tables and notes, or all of it as JSON."""
     from glo.compare.tables import notes
 
     if as_json:
@@ -141,17 +164,17 @@ def _print(comparison: Comparison, out: Path, as_json: bool) -> None:
     say(f"Written to {out}/: comparison.json, comparison.png, comparison.svg")
 
 
-def _check_smoothings(smoothings: str | None, task: Problem, no_baselines: bool) -> None:
+def check_smoothings(smoothings: str | None, task: Problem, no_baselines: bool) -> None:
     """Label smoothing is a baseline, and only of classification."""
     from glo.errors import ConfigError
     from glo.records import Link
 
     if smoothings is not None and (no_baselines or task.link is Link.IDENTITY):
-        reason = "--no-baselines leaves out label smoothing" if no_baselines else f"task '{task.name}' is a regression"
+        reason = "without baselines there is no label smoothing" if no_baselines else f"task '{task.name}' is a regression"
         raise ConfigError(f"--smoothings does nothing here: {reason}")
 
 
-def _whole(numbers: list[float] | None) -> list[int] | None:
+def whole(numbers: list[float] | None) -> list[int] | None:
     from glo.errors import ConfigError
 
     if numbers is not None and not all(number.is_integer() and number > 0 for number in numbers):
@@ -159,7 +182,7 @@ def _whole(numbers: list[float] | None) -> list[int] | None:
     return None if numbers is None else [int(number) for number in numbers]
 
 
-def _rates(fixed: float | None, ladder: list[float] | None) -> list[float] | None:
+def rates(fixed: float | None, ladder: list[float] | None) -> list[float] | None:
     from glo.errors import ConfigError
 
     if fixed is not None and ladder is not None:

@@ -35,6 +35,8 @@ FAILED = (
 )
 EDGE = "the best learning rate found for {name}, {rate:g}, is at the edge of what was tried: give a wider --learning-rates"
 
+GRID = "the best parameter found for {name}, {variant}, is at the end of what was tried, {tried}"
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -229,12 +231,27 @@ def compare_losses(
             warnings=_repeated(losses, families)
             + _failure_warnings(horizons, loaded.free_scores)
             + _rate_warnings(config, horizons)
+            + _grid_warnings(families, horizons)
             + flip_warnings(agreements),
             training=trainings[-1],
             device=executor.device,
             direction=loaded.direction,
             cluster=not isinstance(executor, (InlineExecutor, ForkingExecutor)),
         )
+
+
+def _grid_warnings(families: Mapping[str, Family], horizons: Sequence[Horizon]) -> list[str]:
+    """The losses whose parameter is the last that was tried, of three or more: one beyond might be better.
+
+    Before the first there is mostly another loss of the shelf, such as cross-entropy for no label smoothing.
+    """
+    found: list[str] = []
+    for horizon in horizons:
+        for row in horizon.rows:
+            tried = list(families[row.name])
+            if len(tried) > 2 and "," not in row.variant and row.variant == tried[-1]:
+                found.append(GRID.format(name=row.name, variant=row.variant, tried=f"{tried[0]} to {tried[-1]}"))
+    return list(dict.fromkeys(found))
 
 
 def _changed(task: Problem, config: ComparisonConfig) -> Problem:

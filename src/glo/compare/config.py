@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveInt, model_validator
+from typing import Any, Literal
 
+from pydantic import PositiveInt, field_validator, model_validator
+
+from glo.catalog.shelf import SMOOTHINGS
 from glo.records import Config
 
 LADDER = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 ADAPTIVE_LADDER = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)  # for optimizers other than SGD
-SMOOTHINGS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 
 # How the losses of a comparison are trained, in the words of its table and figure.
 EACH_AT_ITS_OWN, ALL_AT_ONE = "each loss at its own best learning rate", "all at one learning rate"
@@ -26,7 +28,8 @@ class ComparisonConfig(Config):
         repeats: fresh seeds of the measurement on test.
         seed: from which all others are derived.
         smoothings: amounts of label smoothing, of which validation chooses the best.
-        baselines: whether cross-entropy and label smoothing are always among the losses.
+        baselines: what is always among the losses: "standard" for cross-entropy and label smoothing (squared error for a
+            regression), "shelf" for all published losses of `glo.catalog.shelf`, "none".
         label_noise: fraction of the training labels that are made wrong.
         train_fraction: fraction of the training data that is kept.
 
@@ -40,9 +43,15 @@ class ComparisonConfig(Config):
     repeats: int = 10
     seed: int = 0
     smoothings: tuple[float, ...] = SMOOTHINGS
-    baselines: bool = True
+    baselines: Literal["standard", "shelf", "none"] = "standard"
     label_noise: float = 0.0
     train_fraction: float = 1.0
+
+    @field_validator("baselines", mode="before")
+    @classmethod
+    def _named(cls, baselines: Any) -> Any:
+        """Earlier comparisons had true or false."""
+        return {True: "standard", False: "none"}.get(baselines, baselines) if isinstance(baselines, bool) else baselines
 
     @model_validator(mode="after")
     def _check(self) -> ComparisonConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from glo.catalog import (
     smoothed_binary_cross_entropy,
     smoothed_cross_entropy,
 )
-from glo.compare.config import SMOOTHINGS, ComparisonConfig
+from glo.catalog.shelf import SMOOTHINGS, shelf
+from glo.compare.config import ComparisonConfig
 from glo.errors import ConfigError
 from glo.evaluation import probe_points, structure
 from glo.expr import Expr, probed_slopes
@@ -35,13 +36,18 @@ def contenders(task: Problem, losses: Sequence[str | Expr], config: ComparisonCo
     for name, family in given.items():
         if (reason := why_constant(family[""], task)) is not None:
             raise ConfigError(f"'{name}' cannot train a network: it {reason}")
-    standard = baselines(task, config.smoothings) if config.baselines else {}
+    standard = BASELINES[config.baselines](task, config.smoothings)
     known = [family[""] for family in standard.values() if "" in family]
-    families = standard | {name: family for name, family in given.items() if family[""] not in known}
+    families = {**standard, **{name: family for name, family in given.items() if family[""] not in known}}
     if len(families) < 2:
         same = "".join(f" ({name} is {next(iter(standard))})" for name in given if name not in families)
         raise ConfigError(f"there is only one loss{same}: give another to compare it with, or leave the baselines in")
     return families
+
+
+def shelf_of(task: Problem, smoothings: Sequence[float] = SMOOTHINGS) -> dict[str, Family]:
+    """The published losses for the task's link, cross-entropy or squared error first."""
+    return dict(shelf(task.link.value, max(2, task.classes), smoothings))
 
 
 def why_constant(loss: Expr, task: Problem) -> str | None:
@@ -62,3 +68,10 @@ def baselines(task: Problem, smoothings: Sequence[float] = SMOOTHINGS) -> dict[s
         return {"binary_cross_entropy": {"": binary_cross_entropy}, "label_smoothing": smoothed}
     smoothed = {f"{s:g}": smoothed_cross_entropy(s, task.classes) for s in smoothings}
     return {"cross_entropy": {"": cross_entropy}, "label_smoothing": smoothed}
+
+
+BASELINES: dict[str, Callable[[Problem, Sequence[float]], dict[str, Family]]] = {
+    "standard": baselines,
+    "shelf": shelf_of,
+    "none": lambda task, smoothings: {},
+}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 from distributed import Nanny, Scheduler, Worker
@@ -29,3 +31,12 @@ class QuietNanny(Nanny):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, worker_class=QuietWorker, **options)
+
+    async def start_unsafe(self) -> Any:
+        """Start it.  If the scheduler has gone in the meantime, as after Ctrl-C, there is one line and no traceback."""
+        try:
+            return await super().start_unsafe()
+        except OSError as error:
+            sys.stderr.write(f"a worker cannot reach its scheduler: {error}\n")
+            sys.stderr.flush()
+            os._exit(1)  # it has no child yet, and asyncio would print where it was
