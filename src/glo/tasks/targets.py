@@ -132,7 +132,9 @@ def _are_names(targets: Any) -> bool:
 
 
 def _two_labels(targets: Numbers) -> Names | None:
-    """The two labels of a yes-no question that are not 0 and 1."""
+    """The two labels of one yes-no question that are not 0 and 1."""
+    if targets.ndim > 1 and tuple(targets.shape[1:]) != (1,):
+        return None
     found = torch.unique(to_tensor(targets, torch.float32, copy=False))
     return next((pair for pair in BINARY if found.tolist() == list(pair)), None)
 
