@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -39,6 +40,10 @@ def dense(*layers: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Linear(12, 8), *layers, nn.ReLU(), nn.Linear(8, 3))
 
 
+def bag_of_tokens(**options: Any) -> nn.Module:
+    return nn.Sequential(nn.EmbeddingBag(50, 8, **options), nn.Linear(8, 8), nn.ReLU(), nn.Dropout(0.1), nn.Linear(8, 3))
+
+
 def attention() -> nn.Module:
     return nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, dropout=0.0)
 
@@ -49,6 +54,7 @@ KINDS: dict[str, tuple[Tensor, Callable[[], nn.Module]]] = {
     "LayerNorm": (VALUES, lambda: dense(nn.LayerNorm(8))),
     "BatchNorm": (VALUES, lambda: dense(nn.BatchNorm1d(8))),
     "Embedding": (TOKENS, Text),
+    "EmbeddingBag": (TOKENS, lambda: bag_of_tokens(padding_idx=7)),
     "TransformerEncoderLayer": (TOKENS, lambda: Text(attention())),
     "LSTM": (TOKENS, lambda: Text(nn.LSTM(8, 8, batch_first=True))),
     "GRU": (TOKENS, lambda: Text(nn.GRU(8, 8, batch_first=True))),
@@ -80,3 +86,41 @@ def test_a_kind_is_trained_as_the_guide_says(kind: str) -> None:
             alone = train_single(task, training, config, seed=0)
             assert isinstance(found, TrainingResult)
             assert found.validation == pytest.approx(alone.validation, abs=2 / 60)
+
+
+BAGS: dict[str, Callable[[], nn.Module]] = {
+    "mean": bag_of_tokens,
+    "sum": lambda: bag_of_tokens(mode="sum"),
+    "padding": lambda: bag_of_tokens(padding_idx=7),
+    "bag alone": lambda: nn.Sequential(nn.EmbeddingBag(50, 3, mode="sum", padding_idx=0)),
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "momentum and decay": {"momentum": 0.9, "weight_decay": 0.01},
+    "nesterov": {"momentum": 0.9, "nesterov": True},
+    "adam": {"optimizer": "adam", "weight_decay": 0.01},
+    "clipped": {"optimizer": "adamw", "weight_decay": 0.01, "clip_norm": 0.5},
+    "early stop": {"early_stop": 0.3},
+    "bfloat16": {"precision": "bfloat16"},
+}
+TOKENS_ARE_REPEATED = TOKENS % 9  # a token is often several times in a text
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("bag", BAGS)
+def test_an_embedding_bag_agrees_with_the_oracle(bag: str, settings: str) -> None:
+    inputs = TOKENS_ARE_REPEATED
+    labels = inputs[:, :2].sum(1) % 3
+    stops = "early_stop" in SETTINGS[settings]
+    task = Task("bag", BAGS[bag], (inputs, labels), (inputs, labels), metric="accuracy" if stops else "log_loss")
+    config = TrainingConfig(steps=20, batch_size=20, **SETTINGS[settings])
+    rate = 0.01 if config.optimizer != "sgd" else 0.1
+    trainings = [Training(parse(text), rate) for text in ("x*log(y)", "-x*log(y)", "x*y")]
+    found = train_population(task, trainings, config, seed=0)
+    alone = [train_single(task, training, config, seed=0) for training in trainings]
+    tolerance = 0.02 if settings == "bfloat16" else 1e-4
+    for together, single in zip(found, alone, strict=True):
+        assert (together.stopped, together.diverged) == (single.stopped, single.diverged)
+        assert together.validation == pytest.approx(single.validation, rel=tolerance)
+    assert len({result.validation for result in found}) > 1
+    assert any(result.stopped for result in found) is stops

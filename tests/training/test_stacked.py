@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from glo.training.layers import dense_shares, sparse_shares
 from glo.training.parameters import SGDOptions
 from glo.training.stacked import ChainModel, StackedModel, VmapModel, is_chain, stack
 
@@ -58,6 +59,10 @@ CHAINS = {
     ),
     "one activation twice": nn.Sequential(nn.Linear(6, 5), TANH, nn.Linear(5, 4), TANH, nn.Linear(4, 2)),
     "activations": nn.Sequential(nn.Linear(6, 4), nn.GELU(), nn.SiLU(), nn.ELU(), nn.Softplus(), nn.Linear(4, 2)),
+    "mean of tokens": nn.Sequential(nn.EmbeddingBag(5, 4), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)),
+    "sum of tokens": nn.Sequential(nn.EmbeddingBag(5, 4, mode="sum"), nn.ReLU(), nn.Dropout(0.4), nn.Linear(4, 2)),
+    "padded tokens": nn.Sequential(nn.EmbeddingBag(5, 4, padding_idx=2), nn.Tanh(), nn.Linear(4, 2, bias=False)),
+    "tokens alone": nn.Sequential(nn.EmbeddingBag(5, 3, mode="sum", padding_idx=0)),
 }  # fmt: skip
 IMAGES = ("convolutions", "pooling", "left over", "overlapping")
 SHAPES = {"flattened": (2, 3), **dict.fromkeys(IMAGES, (2, 4, 6))}
@@ -79,8 +84,16 @@ OTHERS = {
     "frozen": with_frozen(nn.Linear(6, 6)),
     "with a hook": with_hook(nn.Sequential(nn.Linear(6, 3))),
     "not sequential": nn.Linear(6, 3),
+    "largest of tokens": nn.Sequential(nn.EmbeddingBag(5, 4, mode="max"), nn.Linear(4, 2)),
+    "tokens of a largest norm": nn.Sequential(nn.EmbeddingBag(5, 4, max_norm=1.0), nn.Linear(4, 2)),
+    "scaled by frequency": nn.Sequential(nn.EmbeddingBag(5, 4, scale_grad_by_freq=True), nn.Linear(4, 2)),
+    "sparse gradients": nn.Sequential(nn.EmbeddingBag(5, 4, sparse=True), nn.Linear(4, 2)),
+    "tokens later": nn.Sequential(nn.Flatten(), nn.EmbeddingBag(5, 4), nn.Linear(4, 2)),
 }
 
+
+# PyTorch warns that it lacks a batching rule: `VmapModel` takes an `EmbeddingBag` network by network.
+slow_by_vmap = pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
 
 OPTIONS = {
     "plain": SGDOptions(),
@@ -101,17 +114,25 @@ def seeded() -> None:
     """Make weights and inputs the same in every run and in any order of tests."""
     torch.manual_seed(20200719)
     for module in (module for model in CHAINS.values() for module in model.modules()):
-        if isinstance(module, nn.Linear | nn.Conv2d):
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.EmbeddingBag):
             module.reset_parameters()
 
 
+def inputs_of(name: str, samples: int) -> torch.Tensor:
+    """Random inputs; a token may be several times in a sample, and a sample may have padding only."""
+    if isinstance(CHAINS[name][0], nn.EmbeddingBag):
+        return torch.randint(5, (samples, 4)) * (torch.arange(samples) > 0).unsqueeze(1)
+    return torch.randn(samples, *SHAPES.get(name, (6,)))
+
+
+@slow_by_vmap
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("name", CHAINS)
 def test_chain_agrees_with_vmap(name: str, options: str) -> None:
     model = CHAINS[name]
     assert is_chain(model)
     assert isinstance(stack(model, 2), ChainModel)
-    inputs = torch.randn(9, *SHAPES.get(name, (6,)))
+    inputs = inputs_of(name, 9)
     chain: StackedModel = ChainModel(model, 4, OPTIONS[options])
     vmapped: StackedModel = VmapModel(model, 4, OPTIONS[options])
     for step in range(4):
@@ -136,10 +157,11 @@ def outputs_of(model: nn.Module, both: tuple[StackedModel, StackedModel], inputs
     return outputs
 
 
+@slow_by_vmap
 @pytest.mark.parametrize(("copies", "samples"), [(1, 9), (3, 1), (1, 1)])
 @pytest.mark.parametrize("name", CHAINS)
 def test_chain_agrees_with_vmap_for_one_network_or_one_sample(name: str, copies: int, samples: int) -> None:
-    model, inputs = CHAINS[name], torch.randn(samples, *SHAPES.get(name, (6,)))
+    model, inputs = CHAINS[name], inputs_of(name, samples)
     both: tuple[StackedModel, StackedModel] = ChainModel(model, copies, SGDOptions()), VmapModel(model, copies, SGDOptions())
     for networks in both:
         torch.manual_seed(1)
@@ -157,7 +179,7 @@ def test_a_chain_in_bfloat16_is_close(name: str) -> None:
     model, errors = CHAINS[name], list[float]()
     for draw in range(9):
         torch.manual_seed(draw)
-        inputs = torch.randn(9, *SHAPES.get(name, (6,)))
+        inputs = inputs_of(name, 9)
         both: tuple[StackedModel, StackedModel] = (
             ChainModel(model, 3, SGDOptions(), torch.bfloat16),
             ChainModel(model, 3, SGDOptions()),
@@ -182,3 +204,16 @@ def test_hooks_run() -> None:
     assert not is_chain(model)
     inputs = torch.randn(5, 6)
     torch.testing.assert_close(stack(model, 3).outputs(inputs), model(inputs).expand(3, 5, 3))
+
+
+def test_an_unknown_token_is_an_error() -> None:
+    networks = stack(CHAINS["mean of tokens"], 3)
+    for token in (-1, 5):
+        with pytest.raises(RuntimeError):
+            networks.outputs(torch.tensor([[0, token]]))
+
+
+def test_sparse_shares_are_blocks_of_dense_ones() -> None:
+    ids, shares = torch.randint(5, (6, 4)), torch.rand(6, 4)
+    blocks = torch.block_diag(*[dense_shares(ids, shares, 5)] * 3)
+    torch.testing.assert_close(sparse_shares(ids, shares, 5, 3).to_dense(), blocks)

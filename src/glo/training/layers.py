@@ -2,7 +2,7 @@
 
 Values between layers have shape (P, features, N), features before samples.  Images have shape (N, P * channels, height,
 width), with the channels of all networks one after the other, as a grouped convolution expects them.  The inputs of the
-networks are the same for all, without P: (features, N) or (N, channels, height, width).
+networks are the same for all, without P: (features, N), (N, channels, height, width), or token ids (N, tokens).
 
 Layers compute in the dtype of the values; parameters are in float32.
 """
@@ -10,12 +10,14 @@ Layers compute in the dtype of the values; parameters are in float32.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, max_pool2d_with_indices, max_unpool2d
+from torch.nn.functional import conv2d, embedding_bag, max_pool2d_with_indices, max_unpool2d
 
 from glo.training.parameters import SGDOptions, StackedParameter
 
@@ -132,6 +134,93 @@ class Convolution:
     def _groups(self, inputs: Tensor) -> int:
         """P, or 1 where the inputs are the same for all networks."""
         return inputs.shape[1] // self._channels
+
+
+class EmbeddingBag:
+    """Token ids (N, tokens) -> (P, features, N), the sum or mean of their rows in each table; only as the first layer.
+
+    One call reads the tables of all networks, as if they were one table of P * vocabulary rows.  An id that is not in the
+    vocabulary is an error, since the large table does not have it either, for the first network or for the last one.
+    """
+
+    def __init__(self, module: nn.EmbeddingBag, copies: int, options: SGDOptions) -> None:
+        self.weight = StackedParameter(module.weight, copies, options)  # (P, vocabulary, features)
+        self.parameters: Sequence[StackedParameter] = (self.weight,)
+        self._mean, self._padding = module.mode == "mean", module.padding_idx
+        self._shares = torch.empty(0)  # (N, tokens), the factor of each token in its sum
+        _silence_beta_warning()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        copies, vocabulary, _ = self.weight.value.shape
+        self._shares = self._shares_of(inputs)
+        starts = torch.arange(0, copies * vocabulary, vocabulary, dtype=torch.int32, device=inputs.device)
+        rows = (inputs.int() + starts.reshape(-1, 1, 1)).flatten(0, 1)
+        shares = self._shares.expand(copies, -1, -1).flatten(0, 1)
+        sums = embedding_bag(rows, self.weight.value.flatten(0, 1), mode="sum", per_sample_weights=shares)
+        return sums.unflatten(0, (copies, -1)).mT
+
+    def backward(self, grad_output: Tensor, inputs: Tensor, outputs: Tensor, factor: float) -> Tensor:  # noqa: ARG002
+        copies, vocabulary, _ = self.weight.value.shape
+        gradient = grad_output.mT.to(self._shares.dtype)
+        if inputs.device.type == "cpu":
+            shares = sparse_shares(inputs, self._shares, vocabulary, copies)
+            self.weight.update_by_product(shares, gradient.flatten(0, 1), factor)
+        else:  # a CUDA graph cannot hold a matrix whose size depends on the batch
+            shares = dense_shares(inputs, self._shares, vocabulary)
+            self.weight.update_by_product(shares.expand(copies, -1, -1), gradient, factor)
+        return grad_output
+
+    def select(self, rows: Tensor) -> None:
+        self.weight.select(rows)
+
+    def _shares_of(self, ids: Tensor) -> Tensor:
+        dtype = self.weight.value.dtype
+        counted = ids.new_ones(ids.shape, dtype=dtype) if self._padding is None else (ids != self._padding).to(dtype)
+        return counted / counted.sum(1, keepdim=True).clamp_(min=1) if self._mean else counted
+
+
+def dense_shares(ids: Tensor, shares: Tensor, vocabulary: int) -> Tensor:
+    """Sum the shares of each token in each sample.
+
+    Args:
+        ids: the tokens, shape (N, tokens).
+        shares: of the same shape.
+        vocabulary: the number of different tokens.
+
+    Returns:
+        A matrix of shape (vocabulary, N).
+    """
+    return shares.new_zeros(len(ids), vocabulary).scatter_add_(1, ids.long(), shares).T
+
+
+def sparse_shares(ids: Tensor, shares: Tensor, vocabulary: int, copies: int) -> Tensor:
+    """Return the matrix of `dense_shares`, repeated P times as the blocks of a sparse block-diagonal matrix.
+
+    Its shape is (P * vocabulary, P * N).
+    """
+    samples, networks = len(ids), torch.arange(copies, dtype=torch.int32).unsqueeze(1)
+    # A pair of a token and a sample is one number; a token may be several times in one sample.
+    pairs, order = (ids.long() * samples + torch.arange(samples).unsqueeze(1)).flatten().sort()
+    pairs, places = torch.unique_consecutive(pairs, return_inverse=True)
+    values = shares.new_zeros(len(pairs)).index_add_(0, places, shares.flatten()[order])
+    tokens = torch.div(pairs, samples, rounding_mode="floor")
+    ends = torch.bincount(tokens, minlength=vocabulary).cumsum(0).int() + networks * len(pairs)
+    columns = (pairs - tokens * samples).int() + networks * samples
+    return torch.sparse_csr_tensor(
+        torch.cat([ends.new_zeros(1), ends.flatten()]),
+        columns.flatten(),
+        values.repeat(copies),
+        (copies * vocabulary, copies * samples),
+        check_invariants=False,
+    )
+
+
+@cache
+def _silence_beta_warning() -> None:
+    """Make PyTorch give its warning of sparse matrices, which it gives once in a process, where nobody sees it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state", UserWarning)
+        torch.sparse_csr_tensor([0, 0], [], [], (1, 1), check_invariants=False)
 
 
 class StatelessLayer:

@@ -45,6 +45,7 @@ class StackedParameter:
         self._velocity = None if options.plain else torch.zeros_like(self.value)
         self._deferred = options.deferred
         self.gradient: Tensor | None = None
+        self._gradient_buffer: Tensor | None = None  # of a sparse product
 
     def update(self, gradient: Tensor, factor: float) -> None:
         """Take a step of size `factor` against a gradient; keep the gradient if updates are deferred."""
@@ -60,10 +61,15 @@ class StackedParameter:
         """Take a step against the gradient `left @ right`; where it can, the matrix product itself adds the gradient.
 
         Shape:
-            left (P, a, N) and right (P, N, b) or (N, b), for a parameter (P, a, b).
+            left (P, a, N) and right (P, N, b) or (N, b), or left (P * a, M), perhaps sparse, and right (M, b), for a
+            parameter (P, a, b).
         """
-        if self._deferred or left.dtype != self.value.dtype:  # a product in reduced precision cannot add to float32
-            product = torch.bmm(left, right) if right.dim() == 3 else torch.mm(left.flatten(0, 1), right)
+        if self._deferred and left.layout != torch.strided:  # a sparse product makes a new tensor twenty times as slowly
+            self._gradient_buffer = torch.zeros_like(self.value) if self._gradient_buffer is None else self._gradient_buffer
+            _add_product(self._gradient_buffer, left, right, 0, 1)
+            self.gradient = self._gradient_buffer
+        elif self._deferred or left.dtype != self.value.dtype:  # a product in reduced precision cannot add to float32
+            product = torch.bmm(left, right) if right.dim() == 3 else torch.mm(_matrix(left), right)
             self.update(product.view_as(self.value), factor)
         elif self._velocity is None:
             _add_product(self.value, left, right, 1, -factor)
@@ -76,6 +82,7 @@ class StackedParameter:
         self.value = self.value[rows]
         self._velocity = None if self._velocity is None else self._velocity[rows]
         self._decay = None if self._decay is None else self._decay[rows]
+        self._gradient_buffer = None
 
     def _add_decay(self, velocity: Tensor) -> Tensor:
         """Add the weight decay to the velocity, in place."""
@@ -89,7 +96,11 @@ def _add_product(target: Tensor, left: Tensor, right: Tensor, beta: float, alpha
     if right.dim() == 3:
         target.baddbmm_(left, right, beta=beta, alpha=alpha)
     else:  # one product for all networks
-        target.flatten(0, 1).addmm_(left.flatten(0, 1), right, beta=beta, alpha=alpha)
+        target.flatten(0, 1).addmm_(_matrix(left), right, beta=beta, alpha=alpha)
+
+
+def _matrix(left: Tensor) -> Tensor:
+    return left if left.dim() == 2 else left.flatten(0, 1)
 
 
 def stacked_copies(tensor: Tensor, copies: int) -> Tensor:

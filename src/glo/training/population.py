@@ -27,7 +27,7 @@ from glo.training.optimizers import StackedOptimizer, updates_in_backward
 from glo.training.parameters import SGDOptions
 from glo.training.precision import matmul_precision
 from glo.training.schedule import batches, early_stop_step, rate_factor
-from glo.training.stacked import StackedModel, VmapModel, stack
+from glo.training.stacked import StackedModel, VmapModel, is_chain, stack
 from glo.training.state import assigned_in_forward
 from glo.training.weighting import rows_of
 
@@ -248,18 +248,22 @@ def _like_alone(task: Task, seed: int, inputs: Inputs) -> bool:
 
 
 def _try_step(task: Task, model: nn.Module, inputs: Inputs) -> None:
-    """Take a step with `torch.func` that changes nothing.
+    """Compute gradients: by `torch.func`, or for a chain, which does not need that, by autograd, which may refuse a model.
 
     Raises:
         ModelError: if the step is not possible; the message names the module in which it fails.
     """
+    chain = is_chain(model)  # with the hooks below it is none
     running: list[str] = []  # names of the modules whose forward has started and not ended
     for name, module in model.named_modules():
         module.register_forward_pre_hook(_push(running, name))
         module.register_forward_hook(_pop(running))
     try:
         with random_state_restored():
-            _training_outputs(VmapModel(model.train(), 2, SGDOptions()), inputs)
+            if chain:
+                as_logits(model.train()(inputs)).sum().backward()
+            else:
+                _training_outputs(VmapModel(model.train(), 2, SGDOptions()), inputs)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise _not_stackable(task, model, running[-1] if running else "", reason) from error

@@ -22,7 +22,7 @@ from torch.func import functional_call, vmap
 
 from glo.tasks import Inputs
 from glo.tasks.inputs import tensors_of
-from glo.training.layers import ACTIVATIONS, Activation, Convolution, Dropout, Flatten, Layer, Linear, MaxPool
+from glo.training.layers import ACTIVATIONS, Activation, Convolution, Dropout, EmbeddingBag, Flatten, Layer, Linear, MaxPool
 from glo.training.model import as_logits
 from glo.training.parameters import SGDOptions, StackedParameter, stacked_copies
 
@@ -128,7 +128,7 @@ class ChainModel:
     def __init__(self, model: nn.Sequential, copies: int, options: SGDOptions, dtype: torch.dtype | None = None) -> None:
         self._dtype = dtype
         modules = list(model)
-        self._images = type(modules[0]) is nn.Conv2d
+        self._samples_first = type(modules[0]) in (nn.Conv2d, nn.EmbeddingBag)
         self._layers: list[Layer] = []
         for module in _pooling_before_relu(modules[1:] if type(modules[0]) is nn.Flatten else modules):
             in_place = bool(self._layers) and isinstance(self._layers[-1], Linear | Convolution | MaxPool)
@@ -148,11 +148,13 @@ class ChainModel:
     @torch.no_grad()
     def step(self, inputs: Inputs, output_gradient: OutputGradient, factor: float) -> None:
         given = _one(inputs)
-        dtype = self._dtype or given.dtype
-        values = [self._first_values(given).to(dtype)]  # before the first layer, and after each
+        tokens = not given.is_floating_point()
+        full = self.parameters[0].value.dtype if tokens else given.dtype
+        dtype = self._dtype or full
+        values = [self._first_values(given).to(given.dtype if tokens else dtype)]  # before the first layer, and after each
         for layer in self._layers:
-            values.append(layer.forward(values[-1]))
-        gradient = output_gradient(values[-1].to(given.dtype).mT).mT.contiguous().to(dtype)
+            values.append(layer.forward(values[-1]).to(dtype))  # an embedding's outputs are in float32
+        gradient = output_gradient(values[-1].to(full).mT).mT.contiguous().to(dtype)
         for layer, before, after in reversed(list(zip(self._layers, values, values[1:], strict=False))):
             gradient = layer.backward(gradient, before, after, factor)
 
@@ -161,8 +163,8 @@ class ChainModel:
             layer.select(rows)
 
     def _first_values(self, inputs: Tensor) -> Tensor:
-        """Images as they are; other inputs as (features, N)."""
-        return inputs if self._images else inputs.flatten(1).T
+        """Images and token ids as they are; other inputs as (features, N)."""
+        return inputs if self._samples_first else inputs.flatten(1).T
 
 
 def _one(inputs: Inputs) -> Tensor:
@@ -203,6 +205,15 @@ LAYER_RULES: dict[type[nn.Module], LayerRule] = {
         lambda m, copies, options, in_place: Convolution(m, copies, options),
         lambda m: m.groups == 1 and m.padding_mode == "zeros" and not isinstance(m.padding, str),
     ),
+    nn.EmbeddingBag: LayerRule(
+        "E",
+        lambda m, copies, options, in_place: EmbeddingBag(m, copies, options),
+        lambda m: (
+            m.mode in ("sum", "mean")
+            and m.max_norm is None
+            and not (m.scale_grad_by_freq or m.sparse or m.include_last_offset)
+        ),
+    ),
     nn.MaxPool2d: LayerRule("P", lambda m, copies, options, in_place: MaxPool(m), lambda m: not m.return_indices),
     nn.Flatten: LayerRule(
         "F", lambda m, copies, options, in_place: Flatten(copies), lambda m: (m.start_dim, m.end_dim) == (1, -1)
@@ -215,8 +226,9 @@ LAYER_RULES: dict[type[nn.Module], LayerRule] = {
 def is_chain(model: nn.Module) -> bool:
     """Whether a model is a `Sequential` that `ChainModel` supports.
 
-    Such a model consists of linear layers, or of convolutions and pooling followed by a `Flatten` and linear layers, with
-    activations and dropout between them.  It has no hooks, no shared parameters and no frozen ones.
+    Such a model consists of linear layers, perhaps after an `EmbeddingBag`, or of convolutions and pooling followed by a
+    `Flatten` and linear layers, with activations and dropout between them.  It has no hooks, no shared parameters and no
+    frozen ones.
     """
     layers = list(model) if type(model) is nn.Sequential else []
     parameters = [parameter for layer in layers for parameter in layer.parameters()]
@@ -228,7 +240,7 @@ def is_chain(model: nn.Module) -> bool:
         return False
     rules = [LAYER_RULES.get(type(layer)) for layer in layers]
     kinds = "".join(rule.kind if rule and rule.supports(layer) else "?" for rule, layer in zip(rules, layers, strict=True))
-    return re.fullmatch(r"F?L[La]*|C[CPa]*F[La]*L[La]*", kinds) is not None
+    return re.fullmatch(r"F?L[La]*|E[La]*|C[CPa]*F[La]*L[La]*", kinds) is not None
 
 
 def _has_hooks(module: nn.Module) -> bool:
