@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 from glo.records import TrainingConfig
-from glo.tasks import load_task
+from glo.tasks import Task, load_task
 from glo.training.memory import ASSUMED_FREE, budget, chunk_size, free_memory
 
 GIB = 2**30
@@ -61,6 +62,13 @@ def test_a_chunk_has_at_least_one_network_and_grows_with_memory() -> None:
     sizes = [chunk_size(model, task, config, memory) for memory in (0, GIB // 4, GIB // 2)]
     assert sizes[0] == 1
     assert 2 * sizes[1] <= sizes[2] <= 2 * sizes[1] + 1
+
+
+def test_a_chunk_has_room_for_the_tokens_of_an_embedding_bag() -> None:
+    tokens, config = torch.zeros(1000, 500, dtype=torch.int64), TrainingConfig()
+    data = tokens, torch.arange(1000) % 2
+    task = Task("bag", lambda: nn.Sequential(nn.EmbeddingBag(3, 2)), data, data)
+    assert chunk_size(task.model(), task, config, 40 * 1000 * 2 * 4 * 500) <= 40
 
 
 # Not ru_maxrss, which a process inherits from its parent.

@@ -50,11 +50,11 @@ def chunk_size(model: nn.Module, task: Task, config: TrainingConfig, memory: int
 
     The estimate counts a network's parameters four times (with gradient, velocity and update) for SGD, and for another
     optimizer four times and once for each number it keeps; and the outputs of its modules three times (with gradients and
-    intermediate results).
+    intermediate results), with two numbers for each token of an `EmbeddingBag`: its row and its share.
     """
     sizes: list[int] = []
     leaves = [module for module in model.modules() if not list(module.children())]
-    hooks = [m.register_forward_hook(lambda m, i, output: sizes.append(_numel(output))) for m in leaves]
+    hooks = [m.register_forward_hook(lambda m, i, output: sizes.append(_numbers(m, i, output))) for m in leaves]
     head = task.train.head.to(next((p.device for p in model.parameters()), "cpu"))
     was_training = model.training
     with torch.no_grad():
@@ -70,6 +70,11 @@ def chunk_size(model: nn.Module, task: Task, config: TrainingConfig, memory: int
     return max(1, int(memory / (4 * numbers)))
 
 
+def _numbers(module: nn.Module, inputs: object, output: object) -> int:
+    """Numbers that a stacked module makes for one network."""
+    return _numel(output) + (2 * _numel(inputs) if isinstance(module, nn.EmbeddingBag) else 0)
+
+
 def _numel(output: object) -> int:
-    """Numbers in all tensors of a module's output, which may be nested."""
+    """Numbers in all tensors of a module's inputs or output, which may be nested."""
     return sum(leaf.numel() for leaf in tree_leaves(output) if isinstance(leaf, Tensor))
