@@ -230,6 +230,25 @@ def test_population_is_single_for_each(name: str, optimizer: str, schedule: str,
     assert len({result.validation for result in expected}) == len(members) % 2 + len(members) - 1
 
 
+@pytest.mark.parametrize("clipping", CLIPPING)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_parts_of_a_large_parameter_are_updated_alike(
+    optimizer: str, clipping: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, rates = config_of(optimizer, clipping=clipping, steps=3), torch.tensor([0.1, 0.2, 0.3])
+    found: list[Tensor] = []
+    for part in (8, 10**6):  # two of three networks, and all of them
+        monkeypatch.setattr("glo.training.optimizers.PART", part)
+        parameter = StackedParameter(torch.ones(4), 3, SGDOptions(deferred=True))
+        stepped = StackedOptimizer(config, [parameter], rates)
+        for step in range(3):
+            parameter.update(torch.linspace(-1, 1, 12).reshape(3, 4) + step, 1.0)
+            stepped.begin_step(step)
+            stepped.step()
+        found.append(parameter.value)
+    assert torch.equal(*found)
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_results_one_by_one_are_those_of_a_population(optimizer: str) -> None:
     task, config = with_projection("cnn, a chain"), config_of(optimizer, "cosine", "clipped")

@@ -22,6 +22,7 @@ from glo.training.schedule import depends_on_length, rate_factor
 
 EPSILON = 1e-8  # of Adam and RMSprop, as in PyTorch
 CLIP_EPSILON = 1e-6  # of `clip_grad_norm_`
+PART = 2**17  # numbers of a parameter that a CPU updates at once, so that intermediate results stay in its cache
 State = Sequence[Tensor]  # of the shape of the parameter, and updated in place
 
 
@@ -139,24 +140,27 @@ class StackedOptimizer:
         clip = None if self._config.clip_norm is None else clip_factors(gradients, self._config.clip_norm)
         sizes, shrink = self._rates * self._scalars.size, 1 - self._rates * self._scalars.decay
         for parameter, state in zip(self._parameters, self._states, strict=True):
-            if parameter.gradient is not None:
-                gradient = parameter.gradient if clip is None else parameter.gradient * _each(clip, parameter)
-                self._update(parameter, gradient, state, sizes, shrink)
-                parameter.gradient = None
+            if parameter.gradient is None:
+                continue
+            for part in _parts(parameter.value):
+                gradient = parameter.gradient[part]
+                gradient = gradient if clip is None else gradient * _each(clip[part], gradient)
+                self._update(parameter.value[part], gradient, [s[part] for s in state], sizes[part], shrink[part])
+            parameter.gradient = None
 
     def select(self, rows: Tensor) -> None:
         """Keep only the networks at these indices; the parameters have been reduced to them already."""
         self._rates = self._rates[rows]
         self._states = [[tensor[rows] for tensor in state] for state in self._states]
 
-    def _update(self, parameter: StackedParameter, gradient: Tensor, state: State, sizes: Tensor, shrink: Tensor) -> None:
-        config, value = self._config, parameter.value
+    def _update(self, value: Tensor, gradient: Tensor, state: State, sizes: Tensor, shrink: Tensor) -> None:
+        config = self._config
         if config.weight_decay and config.optimizer == "adamw":
-            value.mul_(_each(shrink, parameter))
+            value.mul_(_each(shrink, value))
         elif config.weight_decay:
             gradient = gradient.add(value, alpha=config.weight_decay)
         direction = DIRECTIONS[config.optimizer](config, gradient, state, self._scalars)
-        value.addcmul_(direction, _each(sizes, parameter), value=-1)
+        value.addcmul_(direction, _each(sizes, value), value=-1)
 
 
 def clip_factors(gradients: Sequence[Tensor], largest: float) -> Tensor:
@@ -171,6 +175,13 @@ def clip_factors(gradients: Sequence[Tensor], largest: float) -> Tensor:
     return (largest / (total + CLIP_EPSILON)).clamp_(max=1.0)
 
 
-def _each(numbers: Tensor, parameter: StackedParameter) -> Tensor:
+def _parts(value: Tensor) -> list[slice]:
+    """The networks of a parameter (P, ...) in parts that are updated one after the other; one part on a GPU."""
+    networks = len(value)
+    size = PART * networks // max(1, value.numel()) if value.device.type == "cpu" else networks
+    return [slice(start, start + max(1, size)) for start in range(0, networks, max(1, size))]
+
+
+def _each(numbers: Tensor, value: Tensor) -> Tensor:
     """A number for each network, in a shape that multiplies a parameter of shape (P, ...)."""
-    return numbers.reshape(-1, *[1] * (parameter.value.dim() - 1))
+    return numbers.reshape(-1, *[1] * (value.dim() - 1))
