@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from glo.errors import ConfigError, TaskError
 from glo.expr import parse
 from glo.records import Training, TrainingConfig
-from glo.tasks import Task, fresh_model
+from glo.tasks import Task, fresh_model, with_label_noise
 from glo.training import train_population, train_single
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -217,6 +217,69 @@ def test_ignore_index_is_for_class_indices() -> None:
         Task("none", lambda: nn.Linear(3, 3), (NUMBERS, LABELS * 0 - 100), (NUMBERS, LABELS), ignore_index=-100)
     with pytest.raises(TaskError, match="at least 0, not -100; if those do not count, give ignore_index=-100"):
         Task("none", lambda: nn.Linear(3, 3), (NUMBERS, LABELS * 0 - 100), (NUMBERS, LABELS))
+
+
+def test_an_ignored_class_is_not_moved_onto_another() -> None:
+    """Classes 1 to 3 with 0 for what does not count: a model with 3 outputs has no place for them."""
+    labels = torch.where(NUMBERS[:, 2] > 0.5, 0, LABELS + 1)
+    with pytest.raises(TaskError, match=r"ignore_index=0 is one of them: give the model 4 outputs, or subtract 1"):
+        Task("void", lambda: nn.Linear(3, 3), (NUMBERS, labels), (NUMBERS, labels), ignore_index=0)
+    task = Task("void", lambda: nn.Linear(3, 3), (NUMBERS, labels - 1), (NUMBERS, labels - 1), ignore_index=-1)
+    assert int((task.validation.targets == -1).sum()) == int((labels == 0).sum())
+
+
+def test_class_names_are_the_order_of_the_classes() -> None:
+    names = ("eel", "cat", "dog")
+    data = (NUMBERS, NAMES)
+    task = Task("pets", lambda: nn.Linear(3, 3), data, data, class_names=names, class_weight={"eel": 5.0})
+    assert [names[target] for target in task.train.targets] == NAMES.tolist()
+    assert task.class_weight == (5.0, 1.0, 1.0)
+    with pytest.raises(TaskError, match="train has classes that train does not have: eel; the classes are cat, dog"):
+        Task("pets", lambda: nn.Linear(3, 3), data, data, class_names=names[1:])
+    with pytest.raises(TaskError, match="there are 4 class names for 3 classes"):
+        Task("pets", lambda: nn.Linear(3, 3), data, data, class_names=(*names, "emu"))
+    options: dict[str, Any] = {"class_names": 3}
+    with pytest.raises(TaskError, match="class_names is a list of the classes, not 3"):
+        Task("pets", lambda: nn.Linear(3, 3), data, data, **options)
+
+
+def test_a_replaced_split_is_encoded_as_the_others() -> None:
+    shifted = Task("shifted", lambda: nn.Linear(3, 3), (NUMBERS, LABELS + 1), (NUMBERS, LABELS + 1))
+    low = LABELS < 2
+    again = replace(shifted, train=(NUMBERS[low], LABELS[low] + 1))
+    assert again.train.targets.tolist() == LABELS[low].tolist()
+    pets = Task("pets", lambda: nn.Linear(3, 3), (NUMBERS, NAMES), (NUMBERS, NAMES))
+    assert replace(pets, validation=(NUMBERS, NAMES)).validation.targets.tolist() == LABELS.tolist()
+    with pytest.raises(TaskError, match="train has classes that train does not have: ant"):
+        replace(pets, train=(NUMBERS, ["ant"] * 40))
+    signs = (NUMBERS, [1 if one else -1 for one in low])
+    question = Task("q", lambda: nn.Linear(3, 1), signs, signs, link="sigmoid")
+    assert question.class_names == (-1.0, 1.0)
+
+
+def test_label_noise_leaves_what_is_ignored() -> None:
+    labels = LABELS.masked_fill(NUMBERS[:, 2] > 0, 255)
+    task = Task("holes", lambda: nn.Linear(3, 3), (NUMBERS, labels), (NUMBERS, LABELS), ignore_index=255)
+    noisy = with_label_noise(task, 0.5)
+    assert ((noisy.train.targets == 255) == (labels == 255)).all()
+    assert int((noisy.train.targets != labels).sum()) == round(0.5 * int((labels != 255).sum()))
+
+
+def test_chance_counts_decisions_and_not_images() -> None:
+    task = Task("masks", Pixels, (IMAGES, HOLES), (IMAGES, HOLES), ignore_index=255)
+    counted = HOLES[HOLES != 255]
+    share = counted.bincount().max().item() / len(counted)
+    assert task.chance() == pytest.approx(share + 3 * (share * (1 - share) / len(counted)) ** 0.5)
+
+
+def test_tags_that_look_like_labels_of_each_class() -> None:
+    """One positive token in each text, and tags in floating point."""
+    tags = nn.functional.one_hot(torch.arange(40) % 5, 5)
+    tagger = lambda: nn.Sequential(nn.Linear(3, 10), nn.Unflatten(1, (2, 5)))  # noqa: E731
+    task = Task("tags", tagger, (NUMBERS, tags), (NUMBERS, tags))
+    assert (task.train.targets.dtype, tuple(task.train.targets.shape)) == (torch.int64, (40, 5))
+    of_floats = Task("tags", tagger, (NUMBERS, (tags + 1 - tags).float() * tags.float()), (NUMBERS, tags))
+    assert of_floats.train.targets.dtype == torch.int64
 
 
 def test_label_smoothing_is_not_for_regression() -> None:

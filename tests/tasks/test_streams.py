@@ -111,6 +111,59 @@ def test_a_study_of_streamed_data(tmp_path: Path) -> None:
     assert other.digest() != task.digest()
 
 
+def test_what_a_loader_is_like_counts_in_the_digest() -> None:
+    weights = torch.rand(50, generator=GENERATOR)
+    made: list[Any] = [
+        lambda: DataLoader(TensorDataset(INPUTS, LABELS), batch_size=8),
+        lambda: DataLoader(TensorDataset(INPUTS, LABELS), batch_size=10),
+        lambda: DataLoader(TensorDataset(INPUTS, LABELS), batch_size=8, shuffle=True),
+        lambda: DataLoader(TensorDataset(INPUTS, LABELS, weights), batch_size=8),
+        lambda: DataLoader(TensorDataset(INPUTS, LABELS, weights * 2), batch_size=8),
+    ]
+    digests = [Task("loader", model, make, (INPUTS, LABELS)).digest() for make in made]
+    assert len(set(digests)) == len(made)
+
+
+def test_a_generator_of_the_loader_repeats_with_the_seed() -> None:
+    generator = torch.Generator()
+    make = lambda: DataLoader(TensorDataset(INPUTS, LABELS), batch_size=8, shuffle=True, generator=generator)  # noqa: E731
+    task = Task("loader", model, make, (INPUTS, LABELS))
+    config = CONFIG.model_copy(update={"curve_every": 1})
+    first, again, other = (train_single(task, TRAINING, config, seed=seed).curve for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_batches_without_a_label_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And tags that are one-hot in one batch only: a stream is read as the data in memory is."""
+    holes = LABELS.masked_fill(torch.rand(50, generator=GENERATOR) < 0.8, -1)
+    tags = (INPUTS > 0.3).long()
+    tagger = lambda: nn.Sequential(nn.Linear(4, 8), nn.Unflatten(1, (2, 4)))  # noqa: E731
+    small = CONFIG.model_copy(update={"batch_size": 2})
+    cases: list[tuple[Any, Any, dict[str, Any]]] = [(model, holes, {"ignore_index": -1}), (tagger, tags, {})]
+    for factory, targets, options in cases:
+        data = TensorDataset(INPUTS, targets)
+        monkeypatch.setattr(stream, "RESIDENT_BYTES", 2**31)
+        resident = Task("resident", factory, data, data, **options)
+        monkeypatch.setattr(stream, "RESIDENT_BYTES", 0)
+        task = Task("streamed", factory, data, data, **options)
+        found, expected = (train_single(each, TRAINING, small, seed=3) for each in (task, resident))
+        assert found == expected
+
+
+def test_whole_numbers_become_floats_in_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "RESIDENT_BYTES", 0)
+    data = TensorDataset((INPUTS * 50).to(torch.int16), LABELS)
+    assert train_single(Task("streamed", model, data, data), TRAINING, CONFIG, seed=0).validation > 0
+
+
+def test_names_are_not_encoded_beside_a_stream() -> None:
+    names = [("a", "b", "c")[label] for label in LABELS]
+    for train, validation in ((loader(), (INPUTS, names)), ((INPUTS, names), loader())):
+        with pytest.raises(TaskError, match=r"give one form|so no label is encoded: give class indices"):
+            Task("mixed", model, train, validation)
+
+
 class Failing(Dataset[Any]):
     """Fails at its fifth item."""
 
@@ -131,6 +184,7 @@ ONCE = iter(DataLoader(TensorDataset(INPUTS, LABELS), batch_size=25))
     [
         (list, "the DataLoader has no batch: the function must make a new one"),
         (lambda: ONCE, "the DataLoader has no batch: the function must make a new one"),
+        (lambda: open("/no/such/file"), "the function fails: FileNotFoundError"),  # noqa: PTH123, SIM115
         (lambda: 7, "the function must make a DataLoader, not a int"),
         (lambda: [{"x": INPUTS, "y": LABELS}], "not a dict; give the DataLoader a collate_fn that makes a pair"),
         (lambda: [(INPUTS, LABELS[:3])], "has 50 inputs and 3 targets"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from glo.errors import TaskError
+from glo.errors import ConfigError, TaskError
 from glo.expr import parse
 from glo.loss import ExpressionLoss, PopulationLoss
 from glo.records import Link, Training, TrainingConfig, TrainingResult
@@ -197,6 +198,7 @@ def test_a_batch_without_a_label_that_counts_changes_nothing() -> None:
     [
         ([1.0, 2.0], "class_weight has 2 numbers for 3 classes"),
         ([1.0, 2.0, -1.0], "class_weight needs positive numbers"),
+        (["a", "b", "c"], "class_weight is 'balanced', numbers or a dictionary"),
         ("even", "class_weight is 'balanced', numbers or a dictionary, not 'even'"),
         ({5: 1.0}, "class_weight names the class 5"),
     ],
@@ -206,6 +208,35 @@ def test_bad_class_weights_are_refused(weights: Any, message: str) -> None:
         Task("bad", linear(3), (INPUTS, CLASSES), (INPUTS, CLASSES), class_weight=weights)
     with pytest.raises(TaskError, match="class_weight is for classification"):
         Task("bad", linear(1), (INPUTS, INPUTS[:, 0]), (INPUTS, INPUTS[:, 0]), link="identity", class_weight=[1.0])
+
+
+def test_class_weights_are_for_all_outputs() -> None:
+    """Those of a class without a sample, or of one that is ignored, are 1 by default."""
+    targets = CLASSES.masked_fill(CLASSES == 2, 3)
+    balanced = Task("gap", linear(4), (INPUTS, targets), (INPUTS, targets), class_weight="balanced", ignore_index=3)
+    assert balanced.class_weight is not None
+    assert balanced.class_weight[2:] == (1.0, 1.0)
+    config = TrainingConfig(steps=4, batch_size=16, learning_rates=(RATE,))
+    train_population(balanced, [Training(parse("x*log(y)"), RATE)], config, seed=0)
+    named = Task(
+        "void",
+        linear(2),
+        (INPUTS, CLASSES.clamp_max(1)),
+        (INPUTS, CLASSES.clamp_max(1)),
+        class_weight=cast("Any", {1: np.float32(2)}),
+    )
+    assert named.class_weight == (1.0, 2.0)
+
+
+def test_label_smoothing_and_the_weights_of_a_question_are_one_too_many() -> None:
+    data = (INPUTS, LABELS[:, 0])
+    task = Task("question", linear(1), data, data, link="sigmoid", class_weight=[1.0, 4.0])
+    config = TrainingConfig(steps=4, batch_size=16, label_smoothing=0.1)
+    training = Training(parse("x*log(y)"), 0.1)
+    with pytest.raises(ConfigError, match="label_smoothing does not go with the class_weight"):
+        train_population(task, [training], config, seed=0)
+    with pytest.raises(ConfigError, match="label_smoothing does not go with the class_weight"):
+        train_single(task, training, config, seed=0)
 
 
 def test_each_option_counts_in_the_digest_and_none_of_them_changes_old_ones() -> None:

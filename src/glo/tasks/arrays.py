@@ -59,6 +59,9 @@ def read_labels(value: object, what: str) -> Numbers:
     """
     if isinstance(value, Tensor):
         return read_numbers(value, what)
+    kind = getattr(getattr(value, "dtype", None), "kind", None)
+    if isinstance(kind, str) and kind in "biuf":
+        return read_numbers(value, what)
     if getattr(getattr(value, "dtype", None), "name", "") == "category":
         value = value.astype(object)  # pyright: ignore[reportAttributeAccessIssue] - a Series of pandas
     try:

@@ -128,7 +128,11 @@ class _Walk:
         return self._instance(value)
 
     def _array(self, array: NDArray[Any]) -> Any:
-        content = self._value(array.tolist()) if array.dtype.hasobject else _hash(array.tobytes())
+        content = (
+            self._value(array.tolist())
+            if array.dtype.hasobject
+            else _hash(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        )
         return ["array", array.dtype.str, list(array.shape), content]
 
     def _set(self, elements: set[Any] | frozenset[Any]) -> Any:

@@ -62,7 +62,8 @@ class Task:
             the first is `pos_weight`.
         output: which of the model's outputs are the logits, if it returns several: the name of an attribute or key, such as
             "logits", the place in a tuple, or a function.
-        class_names: the classes in the order of their indices; by default as they were encoded.
+        class_names: the classes in the order of their indices; by default those of the training labels, sorted.  If they are
+            numbers, the labels are these numbers.
 
     Attributes:
         source: the arguments of `load_task` that gave this task; None if it was made in another way, for example by
@@ -108,12 +109,18 @@ class Task:
         if link not in list(Link):
             raise TaskError(f"task '{name}': link must be one of {', '.join(Link)}, not {link!r}")
         link = Link(link)
+        if ignore_index is not None and (not isinstance(ignore_index, int) or isinstance(ignore_index, bool)):
+            raise TaskError(f"task '{name}': ignore_index is a whole number, not {ignore_index!r}")
         if ignore_index is not None and link is not Link.SOFTMAX:
             raise TaskError(f"task '{name}': ignore_index is for class indices: the {link} link has none")
         metric = metric or ("r2" if link is Link.IDENTITY else "accuracy")
-        TrainingConfig(**(training or {}))
+        if link is Link.IDENTITY and TrainingConfig(**(training or {})).label_smoothing:
+            raise TaskError(f"task '{name}': label_smoothing is for probabilities: the identity link has none")
         given = {"train": train, "validation": validation, **({} if test is None else {"test": test})}
-        splits, names = read_splits(given, f"task '{name}'", link, ignore_index)
+        if class_names is not None and (isinstance(class_names, str) or not isinstance(class_names, Sequence)):
+            raise TaskError(f"task '{name}': class_names is a list of the classes, not {class_names!r}")
+        named = None if class_names is None else tuple(class_names)
+        splits, names = read_splits(given, f"task '{name}'", link, ignore_index, named)
         self.__dict__.update(  # a frozen dataclass sets its fields past its own __setattr__
             name=name,
             model=model,
@@ -128,7 +135,7 @@ class Task:
             ignore_index=ignore_index,
             class_weight=None,
             output=output,
-            class_names=names if class_names is None else tuple(class_names),
+            class_names=names,
             source=None,
         )
         fit_to_model(self)
@@ -271,7 +278,9 @@ class Task:
         value for constant predictions.
         """
         best = best_constant(self)
-        return best + 3 * (max(best * (1 - best), 0.0) / len(self.validation)) ** 0.5 if best > 0 else best
+        targets = as_rows(self.validation.targets)
+        decisions = len(targets if targets.is_floating_point() else counted(targets, self.ignore_index))
+        return best + 3 * (max(best * (1 - best), 0.0) / decisions) ** 0.5 if best > 0 else best
 
     def digest(self) -> str:
         """A hash of all that an outcome depends on: data, architecture, link, metric and version.

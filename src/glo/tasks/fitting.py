@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
@@ -22,7 +23,11 @@ Data = Split | Stream
 
 
 def read_splits(
-    given: Mapping[str, SplitLike | Stream], where: str, link: Link, ignore_index: int | None
+    given: Mapping[str, SplitLike | Stream],
+    where: str,
+    link: Link,
+    ignore_index: int | None,
+    class_names: Names | None = None,
 ) -> tuple[dict[str, Data], Names | None]:
     """The splits of a task, and the names of its classes if its labels are names.
 
@@ -36,9 +41,12 @@ def read_splits(
             streams[name] = stream
         else:
             raw[name] = read_raw(cast("SplitLike", data), f"{where}: {name}")
-    targets, names = {name: each.targets for name, each in raw.items()}, None
-    if "train" in raw:
-        targets, names = encoded(targets, where, link)
+    targets = {name: each.targets for name, each in raw.items()}
+    fresh = {name: each for name, each in targets.items() if not isinstance(given[name], Split)}  # a split is encoded
+    found, names = encoded(fresh, where, link, class_names)
+    if streams and names is not None and class_names is None:
+        raise TaskError(f"{where}: {', '.join(streams)} is read batch by batch, so no label is encoded: give class indices")
+    targets |= found
     splits: dict[str, Data] = {}
     for name, each_raw in raw.items():
         shared = each_raw.shared and targets[name] is each_raw.targets
@@ -53,31 +61,49 @@ def fit_to_model(task: Task) -> None:
     A model that fails is reported later, by `check_task`.
     """
     splits = task.splits
-    resident = {name: split for name, split in splits.items() if isinstance(split, Split)}
-    if not all(split.is_whole for split in splits.values()):
-        named = isinstance(task.train.head.inputs, tuple | dict)
-        if not named:
-            _set(task, {name: split.with_float_inputs() for name, split in resident.items()})
-    elif _outputs(task) is None:
-        _set(task, {name: split.with_float_inputs() for name, split in resident.items()})
+    named = isinstance(task.train.head.inputs, tuple | dict)
+    whole = all(split.is_whole for split in splits.values())
+    if (not whole and not named) or (whole and _outputs(task) is None):
+        _set(task, {name: split.with_float_inputs() for name, split in splits.items()})
     outputs = _outputs(task)
     task.__dict__["_width"] = 1 if outputs is None or outputs.dim() < 2 else outputs.shape[1]
     if outputs is None or outputs.dim() < 2:
         return
-    resident = {name: split for name, split in task.splits.items() if isinstance(split, Split)}
-    if len(resident) < len(splits):
-        return
     if task.link is Link.SOFTMAX:
-        if (shifted := from_one(resident, outputs.shape[1], task.ignore_index)) is not None:
+        _set(task, {name: _fitted_classes(split, outputs) for name, split in task.splits.items()})
+        resident = {name: split for name, split in task.splits.items() if isinstance(split, Split)}
+        if len(resident) == len(splits) and (shifted := from_one(resident, outputs.shape[1], task.ignore_index)) is not None:
             _set(task, shifted)
             task.__dict__["class_names"] = task.class_names or tuple(range(1, outputs.shape[1] + 1))
-        return
-    for name, split in resident.items():
-        if outputs.shape[1] == 1 and outputs.dim() == split.targets.dim() + 1:  # a mask (N, H, W) for outputs (N, 1, H, W)
-            _set(task, {name: Split(split.inputs, split.targets.unsqueeze(1), split.weights)})
+    elif outputs.shape[1] == 1:
+        _set(task, {name: _fitted_mask(split, outputs) for name, split in task.splits.items()})
+    _check_names(task, outputs.shape[1])
 
 
-def _set(task: Task, splits: Mapping[str, Split]) -> None:
+def _fitted_classes(split: Data, outputs: Tensor) -> Data:
+    """The split with class indices (N, d1, ...) for outputs (N, C, d1, ...), also if they look like labels (N, C)."""
+    if outputs.dim() != split.first.targets.dim() + 1:
+        return split
+    if isinstance(split, Stream):
+        return replace(split, by_index=True)
+    whole = split.targets.is_floating_point() and bool((split.targets == split.targets.round()).all())
+    return Split(split.inputs, split.targets.long(), split.weights) if whole else split
+
+
+def _fitted_mask(split: Data, outputs: Tensor) -> Data:
+    """The split with a mask (N, 1, H, W) in place of (N, H, W)."""
+    if isinstance(split, Stream) or outputs.dim() != split.targets.dim() + 1:
+        return split
+    return Split(split.inputs, split.targets.unsqueeze(1), split.weights)
+
+
+def _check_names(task: Task, outputs: int) -> None:
+    needed = 2 if task.link is Link.SIGMOID and outputs == 1 else outputs
+    if task.class_names is not None and len(task.class_names) > needed:
+        raise TaskError(f"task '{task.name}': there are {len(task.class_names)} class names for {needed} classes")
+
+
+def _set(task: Task, splits: Mapping[str, Data]) -> None:
     task.__dict__.update(splits)
 
 
@@ -94,11 +120,12 @@ def _outputs(task: Task) -> Tensor | None:
 def class_weight_of(task: Task, given: Any) -> tuple[float, ...]:
     """A factor for each class; see `read_class_weight`."""
     where = f"task '{task.name}'"
-    if isinstance(task.train, Stream) and given == "balanced":
+    if isinstance(task.train, Stream) and isinstance(given, str) and given == "balanced":
         raise TaskError(f"{where}: class_weight='balanced' would read all of train, which is streamed: give numbers")
     targets = task.train.first.targets if isinstance(task.train, Stream) else task.train.targets
     if task.ignore_index is not None and not targets.is_floating_point():
         targets = targets[targets != task.ignore_index]
     if task.link is Link.SIGMOID and task.classes == 1 and task.soft:
         raise TaskError(f"{where}: class_weight of a yes-no question needs labels 0 and 1")
-    return tuple(read_class_weight(given, targets, task.classes, where, task.link, task.class_names or ()))
+    classes = targets.shape[1] if targets.is_floating_point() else task.outputs
+    return tuple(read_class_weight(given, targets, classes, where, task.link, task.class_names or ()))

@@ -65,7 +65,14 @@ def read_raw(data: SplitLike, where: str) -> Raw:
     raise TaskError(f"{where} must be {FORMS}, not {type(data).__name__}{hint}")
 
 
-def as_split(raw: Raw, where: str, link: Link, ignore_index: int | None = None) -> Split:
+def as_split(
+    raw: Raw,
+    where: str,
+    link: Link,
+    ignore_index: int | None = None,
+    by_index: bool | None = None,
+    whole: bool = True,
+) -> Split:
     """Check data and bring it into the form of a `Split`.
 
     The result has its own memory, so that the caller may change an array afterwards; only a `Split` is shared.
@@ -75,6 +82,7 @@ def as_split(raw: Raw, where: str, link: Link, ignore_index: int | None = None) 
         where: what the data is, for messages.
         link: decides which targets are valid.
         ignore_index: the class index of samples, or pixels, that do not count.
+        by_index, whole: as for `read_targets`.
 
     Raises:
         TaskError: if the data is malformed; the message says how.
@@ -86,8 +94,9 @@ def as_split(raw: Raw, where: str, link: Link, ignore_index: int | None = None) 
         raise TaskError(f"{where} has {' and '.join(map(str, sorted(lengths)))} inputs and {len(raw.targets)} targets")
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors_of(raw.inputs)):
         raise TaskError(f"{where} has inputs that are NaN or infinite")
-    targets = read_targets(raw.targets, where, link, ignore_index, not raw.shared)
-    return Split(raw.inputs, targets, None if raw.weights is None else _read_weights(raw.weights, len(targets), where))
+    targets = read_targets(raw.targets, where, link, ignore_index, not raw.shared, by_index, whole)
+    weights = None if raw.weights is None else _read_weights(raw.weights, len(targets), where, whole)
+    return Split(raw.inputs, targets, weights)
 
 
 def read_split(data: SplitLike, where: str, link: Link) -> Split:
@@ -97,7 +106,7 @@ def read_split(data: SplitLike, where: str, link: Link) -> Split:
 
 def _read_inputs(value: Any, where: str) -> Inputs:
     """One tensor, or those of a tuple or dictionary; there, whole numbers and booleans stay what they are."""
-    if isinstance(value, tuple):
+    if isinstance(value, tuple):  # also a named one
         value = dict(enumerate(value))
         parts = _read_named(value, where)
         return tuple(parts.values())
@@ -119,12 +128,14 @@ def _dtype_of_named(numbers: Numbers) -> torch.dtype:
     return torch.bool if boolean else dtype_of(numbers)
 
 
-def _read_weights(weights: Numbers, samples: int, where: str) -> Tensor:
+def _read_weights(weights: Numbers, samples: int, where: str, whole: bool) -> Tensor:
     if tuple(weights.shape) != (samples,):
         raise TaskError(f"{where} has weights of shape {tuple(weights.shape)} for {samples} samples: give one for each")
     read = to_tensor(weights, torch.float32)
-    if not bool((torch.isfinite(read) & (read >= 0)).all()) or not bool(read.any()):
+    if not bool((torch.isfinite(read) & (read >= 0)).all()) or (whole and not bool(read.any())):
         raise TaskError(f"{where} needs weights that are finite and at least 0, and not all of them 0")
+    if whole and samples > 2 and torch.equal(read.sort().values, torch.arange(samples, dtype=torch.float32)):
+        raise TaskError(f"{where} has the weights 0 to {samples - 1}: are these the indices of the samples?  Leave them out")
     return read
 
 
@@ -140,7 +151,7 @@ def _read_dataset(data: Dataset[Any], where: str) -> Raw:
         item = read_item(data, index, where)
         named = _named(item[0])
         if index == 0:
-            form = type(item[0])
+            form = tuple if isinstance(item[0], tuple) else dict if isinstance(item[0], dict) else Tensor
         elif list(named) != list(places):
             raise TaskError(f"{where} inputs of item {index} are not of the form of item 0")
         for name, value in named.items():

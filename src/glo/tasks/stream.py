@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -41,12 +41,16 @@ class Stream:
         where: what the data is, for messages.
         link: decides which targets are valid.
         ignore_index: the class index of what does not count.
+        by_index: whether targets are class indices; None to find out in each batch.
+        floats: whether whole numbers become float32, since the model does not take them.
     """
 
     source: Dataset[Any] | Callable[[], Iterable[Any]]
     where: str
     link: Link
     ignore_index: int | None = None
+    by_index: bool | None = None
+    floats: bool = False
 
     def __len__(self) -> int:
         return len(self.source) if isinstance(self.source, Sized) else len(self.targets)
@@ -60,6 +64,10 @@ class Stream:
     def is_whole(self) -> bool:
         """Whether all inputs are whole numbers."""
         return self.first.is_whole
+
+    def with_float_inputs(self) -> Stream:
+        """The same data with float32 inputs."""
+        return replace(self, floats=True)
 
     @property
     def inputs(self) -> Any:
@@ -136,7 +144,11 @@ class Stream:
                 seed_everything(0)
                 chosen = [count * place // TRIED for place in range(TRIED)]
                 samples += self._read([self._item(index) for index in chosen])
-        content = [tensor_bytes(each).hex() for part in samples for each in (*tensors_of(part.inputs), part.targets)]
+        content: list[str] = [_loader_settings(self.source)]
+        for part in samples:
+            names = list(part.inputs) if isinstance(part.inputs, dict) else []
+            weights = [] if part.weights is None else [part.weights]
+            content += names + [tensor_bytes(each).hex() for each in (*tensors_of(part.inputs), part.targets, *weights)]
         return [describe([type(self.source), self.source]), length, *content]
 
     def _item(self, index: int) -> Any:
@@ -144,7 +156,13 @@ class Stream:
 
     def _loader(self) -> Iterable[Any]:
         make = cast("Callable[[], Iterable[Any]]", self.source)
-        loader = make()
+        try:
+            loader = make()
+        except RAISED as error:
+            raise UserCodeError.of(error, f"{self.where}: the function fails") from error
+        if isinstance(generator := getattr(loader, "generator", None), torch.Generator):
+            # Its state would go on from one training to the next, or be the same in each epoch.
+            generator.manual_seed(int(torch.randint(2**62, ())))
         if not isinstance(loader, Iterable):
             raise TaskError(f"{self.where}: the function must make a DataLoader, not a {type(loader).__name__}")
         return loader
@@ -152,7 +170,8 @@ class Stream:
     def _read(self, batches: Iterable[Any]) -> Iterator[Split]:
         try:
             for batch in batches:
-                yield as_split(self._raw(batch), self.where, self.link, self.ignore_index)
+                part = as_split(self._raw(batch), self.where, self.link, self.ignore_index, self.by_index, whole=False)
+                yield part.with_float_inputs() if self.floats else part
         except GloError:
             raise
         except RAISED as error:
@@ -201,6 +220,15 @@ def streamed(data: object, where: str, link: Link, ignore_index: int | None) -> 
         logger.info("%s is read batch by batch: it is given by a function that makes a DataLoader", where)
         return Stream(cast("Callable[[], Iterable[Any]]", data), where, link, ignore_index)
     return None
+
+
+def _loader_settings(source: object) -> str:
+    """The settings of a `DataLoader` that a function makes, as far as a result depends on them."""
+    if isinstance(source, Dataset):
+        return ""
+    made = source() if callable(source) else source
+    kinds = [type(getattr(made, name, None)).__name__ for name in ("sampler", "batch_sampler")]
+    return str([getattr(made, name, None) for name in ("batch_size", "drop_last")] + kinds)
 
 
 def _own() -> torch.Generator:

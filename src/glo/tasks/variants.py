@@ -26,7 +26,15 @@ def with_label_noise(task: Task, fraction: float, seed: int = 0) -> Task:
         raise TaskError(f"label noise is a fraction from 0 to below 1, not {fraction}")
     generator = torch.Generator().manual_seed(derive_seed(seed, "label noise"))
     train, classes = _resident(task, task.train), task.classes
-    wrong = torch.randperm(len(train), generator=generator)[: round(fraction * len(train))]
+    if task.ignore_index is not None and 0 <= task.ignore_index < classes:
+        raise TaskError(
+            f"task '{task.name}' ignores the class {task.ignore_index}, which a wrong label might be: use another"
+        )
+    counts = torch.ones(len(train), dtype=torch.bool)
+    if task.ignore_index is not None:
+        counts = train.targets != task.ignore_index
+    labelled = counts.nonzero()[:, 0]
+    wrong = labelled[torch.randperm(len(labelled), generator=generator)[: round(fraction * len(labelled))]]
     shifts = torch.randint(1, max(classes, 2), (len(wrong),), generator=generator)
     targets = train.targets.clone()
     if task.link is Link.SIGMOID:

@@ -18,7 +18,7 @@ from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result
 from glo.training.model import as_logits, seed_dropout, use_channels_last
 from glo.training.precision import autocast, matmul_precision
 from glo.training.schedule import early_stop_step, rate_factor
-from glo.training.weighting import row_weights, shares
+from glo.training.weighting import check_options, row_weights, shares
 
 
 @random_state_restored()
@@ -100,6 +100,7 @@ def make_criterion(
 
     With sample weights it is the weighted mean of its rows; ignored rows have none.
     """
+    check_options(task, config)
     options: dict[str, Any] = {"class_reduction": config.class_reduction, "eps": config.eps, "link": task.link}
     options |= {**task.loss_options, "label_smoothing": config.label_smoothing}
     weighted = task.train.first.weights is not None or task.ignore_index is not None

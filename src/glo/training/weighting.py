@@ -7,10 +7,28 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from glo.errors import ConfigError
 from glo.records import Link, TrainingConfig
 from glo.tasks import Split, Task, as_rows
 
 TINY = torch.finfo(torch.float32).tiny
+
+
+def check_options(task: Task, config: TrainingConfig) -> None:
+    """Refuse options of a task and a training that exclude each other.
+
+    Raises:
+        ConfigError: for label smoothing of a regression, or of one yes-no question with class weights, where it would not be
+            said which of the two comes first.
+    """
+    if not config.label_smoothing:
+        return
+    if task.link is Link.IDENTITY:
+        raise ConfigError("label_smoothing is for probabilities: the identity link has none")
+    if "pos_weight" in task.loss_options:
+        raise ConfigError(
+            "training.label_smoothing does not go with the class_weight of a yes-no question: give one of them"
+        )
 
 
 def row_weights(task: Task, split: Split) -> tuple[Tensor, Tensor] | None:
@@ -69,7 +87,12 @@ class Rows:
 
 
 def rows_of(task: Task, split: Split, config: TrainingConfig) -> Rows:
-    """The rows of a training split."""
+    """The rows of a training split.
+
+    Raises:
+        ConfigError: as `check_options`.
+    """
+    check_options(task, config)
     samples = len(split)
     labels = _labels(task, split, config)
     weights = row_weights(task, split)
