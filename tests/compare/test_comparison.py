@@ -20,7 +20,7 @@ from glo.errors import ConfigError, ExpressionError, TaskError
 from glo.execution import InlineExecutor
 from glo.expr import parse
 from glo.records import TrainingConfig
-from glo.tasks import Task, with_label_noise, with_train_fraction
+from glo.tasks import Task, training_config, with_label_noise, with_train_fraction
 from small import CLASSES, certainty, points
 
 STEPS = 8
@@ -119,6 +119,12 @@ def test_a_loss_that_is_a_baseline_is_not_listed_twice(same: Any) -> None:
 
 def test_a_loss_given_twice_is_listed_once() -> None:
     assert list(summary_of("baikal", "baikal ")["losses"]) == ["cross_entropy", "label_smoothing", "baikal"]
+
+
+def test_label_smoothing_of_the_training_is_said() -> None:
+    training = training_config(task_of(), {"label_smoothing": 0.1, "steps": 20})
+    comparison = compare_losses(task_of(), ["baikal"], config_of(), training=training, device="cpu")
+    assert [warning for warning in comparison.warnings if "label_smoothing=0.1 smooths the labels of all" in warning]
 
 
 def test_without_baselines_the_first_loss_is_compared_with() -> None:

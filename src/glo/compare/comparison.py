@@ -35,6 +35,7 @@ FAILED = (
 )
 EDGE = "the best learning rate found for {name}, {rate:g}, is at the edge of what was tried: give a wider --learning-rates"
 
+SMOOTHED = "training.label_smoothing={amount:g} smooths the labels of all these losses, also of the baselines"
 GRID = "the best parameter found for {name}, {variant}, is at the end of what was tried, {tried}"
 
 
@@ -231,6 +232,7 @@ def compare_losses(
             warnings=_repeated(losses, families)
             + _failure_warnings(horizons, loaded.free_scores)
             + _rate_warnings(config, horizons)
+            + ([SMOOTHED.format(amount=given.label_smoothing)] if given.label_smoothing else [])
             + _grid_warnings(families, horizons)
             + flip_warnings(agreements),
             training=trainings[-1],
