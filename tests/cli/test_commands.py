@@ -17,7 +17,20 @@ from cli.conftest import Glo, Result, assert_misuse, parsed
 from glo.cli.output import command_line
 from outside import GENERATIONS, rows
 
-COMMANDS = ["demo", "search", "tune", "enumerate", "compare", "resume", "runs", "show", "evaluate", "export", "tasks"]
+COMMANDS = [
+    "demo",
+    "search",
+    "tune",
+    "enumerate",
+    "compare",
+    "resume",
+    "runs",
+    "shelf",
+    "show",
+    "evaluate",
+    "export",
+    "tasks",
+]
 # A process that was started in the background of a shell ignores SIGINT; this one is to be interrupted.
 CHILD = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from glo.cli.app import main; main()"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

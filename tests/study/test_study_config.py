@@ -141,7 +141,7 @@ def test_option_that_is_not_given_changes_nothing(composed: Compose) -> None:
 def test_configuration_says_which_task(make_task: Callable[..., Task]) -> None:
     task = make_task()
     recorded = {"name": "points", "options": {}, "digest": task.digest(), "link": "softmax", "by_name": False}
-    recorded |= {"objective": False, "classes": 0, "direction": "maximize", "version": ""}
+    recorded |= {"objective": False, "classes": 0, "loss_options": {}, "direction": "maximize", "version": ""}
     assert compose(task).task.model_dump() == recorded
     named = load_task("noisy-digits", {"noise": 0.1})
     assert compose(named).task == TaskConfig(name="noisy-digits", options={"noise": 0.1}, digest=named.digest())
@@ -158,6 +158,7 @@ def test_configuration_says_which_task(make_task: Callable[..., Task]) -> None:
         ("task.digest", "'mine'", "the task itself"),
         ("task.link", "'sigmoid'", "the task itself"),
         ("task.by_name", "true", "the task itself"),
+        ("task.loss_options", "{}", "the task itself"),
     ],
 )
 def test_what_is_set_elsewhere_is_refused(
