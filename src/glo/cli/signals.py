@@ -44,12 +44,15 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _unraisable(lost: sys.UnraisableHookArgs) -> None:
-    """Send a signal again whose exception Python has dropped, in a callback or a finalizer."""
+    """Send a signal again whose exception Python has dropped, in a callback or a finalizer.
+
+    While a command ends by a signal, finalizers of objects that it has left half made are not reported.
+    """
     global _first
     if lost.exc_type is KeyboardInterrupt and _first is not None:
         number, _first = _first[0], None
         _send_later(number)
-    else:
+    elif _first is None:
         sys.__unraisablehook__(lost)
 
 

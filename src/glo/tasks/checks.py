@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from glo.errors import RAISED, TaskError
+from glo.errors import RAISED, TaskError, TimeLimitError
 from glo.records import Link
 from glo.tasks.factory import check_factory, fresh_model, run
 from glo.tasks.named_metrics import NAMES, OF_ONE_DECISION, OF_REGRESSION, OF_TWO_CLASSES, named_metric
@@ -74,6 +74,8 @@ def _check_training_outputs(task: Task, samples: Split, shape: tuple[int, ...]) 
     """In training mode, the outputs have the same shape as in evaluation; the rehearsal reports a model that fails there."""
     try:
         trained = tuple(run(task, fresh_model(task, 0).train(), samples.inputs).shape)
+    except TimeLimitError:
+        raise
     except TaskError:
         return
     if trained != shape:

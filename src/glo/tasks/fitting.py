@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 
-from glo.errors import TaskError
+from glo.errors import TaskError, TimeLimitError
 from glo.records import Link
 from glo.tasks.factory import fresh_model, run
 from glo.tasks.reading import Raw, SplitLike, as_split, read_raw
@@ -113,6 +113,8 @@ def _outputs(task: Task) -> Tensor | None:
         return None
     try:
         return run(task, fresh_model(task, seed=0).eval(), task.train.head.inputs)
+    except TimeLimitError:
+        raise
     except TaskError:  # also of the factory
         return None
 

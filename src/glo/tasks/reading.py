@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from glo.errors import RAISED, TaskError
+from glo.errors import RAISED, TaskError, TimeLimitError
 from glo.records import Link
 from glo.tasks.arrays import Numbers, check_shape, dtype_of, is_floating, read_labels, read_numbers, stack, to_tensor
 from glo.tasks.inputs import Inputs, tensors_of
@@ -195,6 +195,8 @@ def read_item(data: Dataset[Any], index: int, where: str) -> tuple[Any, ...] | l
     """
     try:
         item = data[index]
+    except TimeLimitError:
+        raise
     except RAISED as error:
         raise TaskError(f"{where} cannot be read: item {index} raises {type(error).__name__}: {error}") from error
     if not isinstance(item, tuple | list) or len(item) not in (2, 3):
