@@ -84,6 +84,12 @@ def _smoothed_label(smoothing: float, classes: int) -> Expr:
     return parse(f"{1 - smoothing:.15g}*x + {smoothing / classes:.15g}")
 
 
+# Formulas with parameters, in braces; the shelf has them too.
+GENERALISED_CROSS_ENTROPY = "x*y**{q}/{q}"
+FOCAL = "x*(1 - y)**{g}*log(y)"
+CONFIDENCE_PENALTY = "x*log(y) - {b}*y*log(y)"
+
+
 def generalised_cross_entropy(q: float = 0.7) -> Expr:
     """(1 - y**q)/q of the true class (Zhang and Sabuncu 2018): cross-entropy for q near 0, absolute error for 1.
 
@@ -92,7 +98,7 @@ def generalised_cross_entropy(q: float = 0.7) -> Expr:
     """
     if not 0 < q <= 1:
         raise ConfigError(f"generalised cross-entropy needs 0 < q <= 1, not {q}")
-    return parse(f"x*y**{q!r}/{q!r}")
+    return parse(GENERALISED_CROSS_ENTROPY.format(q=repr(q)))
 
 
 def focal(gamma: float = 2.0) -> Expr:
@@ -103,7 +109,7 @@ def focal(gamma: float = 2.0) -> Expr:
     """
     if not 0 <= gamma < math.inf:
         raise ConfigError(f"focal loss needs a gamma of at least 0, not {gamma}")
-    return parse(f"x*(1 - y)**{gamma!r}*log(y)")
+    return parse(FOCAL.format(g=repr(gamma)))
 
 
 def confidence_penalty(beta: float = 0.1) -> Expr:
@@ -114,7 +120,7 @@ def confidence_penalty(beta: float = 0.1) -> Expr:
     """
     if not 0 <= beta < math.inf:
         raise ConfigError(f"the confidence penalty needs a beta of at least 0, not {beta}")
-    return parse(f"x*log(y) - {beta!r}*y*log(y)")
+    return parse(CONFIDENCE_PENALTY.format(b=repr(beta)))
 
 
 def known_as(expr: Expr) -> list[str]:

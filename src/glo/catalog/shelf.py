@@ -12,7 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from glo.catalog import smoothed_binary_cross_entropy, smoothed_cross_entropy
+from glo.catalog import (
+    CONFIDENCE_PENALTY,
+    FOCAL,
+    GENERALISED_CROSS_ENTROPY,
+    smoothed_binary_cross_entropy,
+    smoothed_cross_entropy,
+)
 from glo.expr import Expr, parse
 
 SMOOTHINGS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
@@ -61,8 +67,8 @@ def _one(*values: float) -> tuple[tuple[float, ...], ...]:
 
 SOFTMAX = (
     Known("cross_entropy", "x*log(y)", "maximum likelihood"),
-    Known("focal", "x*(1 - y)**{g}*log(y)", "Lin et al. 2017", ("g",), _one(0.5, 1, 2, 5)),
-    Known("gce", "x*y**{q}/{q}", "Zhang and Sabuncu 2018", ("q",), _one(0.3, 0.5, 0.7, 0.9)),
+    Known("focal", FOCAL, "Lin et al. 2017", ("g",), _one(0.5, 1, 2, 5)),
+    Known("gce", GENERALISED_CROSS_ENTROPY, "Zhang and Sabuncu 2018", ("q",), _one(0.3, 0.5, 0.7, 0.9)),
     Known("sce", "{a}*x*log(y) + x*y", "Wang et al. 2019", ("a",), _one(0.01, 0.1, 1)),
     Known("mae", "x*y", "Ghosh et al. 2017"),
     Known("brier", "-square(x - y)", "Brier 1950"),
@@ -73,7 +79,7 @@ SOFTMAX = (
     Known("poly1", "x*(log(y) + {e}*y)", "Leng et al. 2022", ("e",), _one(-0.5, 1, 2, 5)),
     Known("taylor_ce2", "-x*((1 - y) + square(1 - y)/2)", "Feng et al. 2020, order 2"),
     Known("taylor_ce4", "-x*((1 - y) + square(1 - y)/2 + (1 - y)**3/3 + (1 - y)**4/4)", "Feng et al. 2020, order 4"),
-    Known("confidence_penalty", "x*log(y) - {b}*y*log(y)", "Pereyra et al. 2017", ("b",), _one(0.1, 0.3, 1)),
+    Known("confidence_penalty", CONFIDENCE_PENALTY, "Pereyra et al. 2017", ("b",), _one(0.1, 0.3, 1)),
 )
 SIGMOID = (
     Known("binary_cross_entropy", "x*log(y) + (1 - x)*log(1 - y)", "maximum likelihood"),
