@@ -153,14 +153,14 @@ except KeyboardInterrupt:
 """
 
 
-# The signal comes again while the hook still runs: its thread is slow to start.
+# The signal comes again while the hook still runs.
 SLOW_HOOK = """
-import threading, time
+import threading
 start = threading.Timer.start
 def slow(timer):
     start(timer)
     threading.Timer.start = start
-    time.sleep(0.2)
+    timer.join()
 threading.Timer.start = slow
 """
 

@@ -83,6 +83,10 @@ def was_interrupted() -> bool:
     return _first is not None
 
 
+class _OutOfTime(BaseException):
+    """Ends the code of a task; no `Exception`, so that neither that code nor glo takes it for a failure of the task."""
+
+
 @contextmanager
 def time_limited(seconds: float | None) -> Iterator[None]:
     """Raise `TimeLimitError` in the block if it takes longer; it names the line that was under way.  Not on Windows."""
@@ -91,14 +95,14 @@ def time_limited(seconds: float | None) -> Iterator[None]:
         return
 
     def end(number: int, frame: FrameType | None) -> None:
-        raise TimeLimitError(f"not ended after {seconds:g} s")
+        raise _OutOfTime
 
     before = signal.signal(signal.SIGALRM, end)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
-    except TimeLimitError as error:
-        raise TimeLimitError(f"loading the task has {error}{place_of(error)}") from error
+    except _OutOfTime as error:
+        raise TimeLimitError(f"loading the task has not ended after {seconds:g} s{place_of(error)}") from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

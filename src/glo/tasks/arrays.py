@@ -81,10 +81,14 @@ def is_floating(numbers: Numbers) -> bool:
     return numbers.is_floating_point() if isinstance(numbers, Tensor) else numbers.dtype.kind == "f"
 
 
+def is_boolean(numbers: Numbers) -> bool:
+    """Whether they are true and false."""
+    return numbers.dtype == torch.bool if isinstance(numbers, Tensor) else numbers.dtype.kind == "b"
+
+
 def dtype_of(numbers: Numbers) -> torch.dtype:
     """The type in which a task keeps inputs: int64 for whole numbers, else float32; also for booleans."""
-    boolean = numbers.dtype == torch.bool if isinstance(numbers, Tensor) else numbers.dtype.kind == "b"
-    return torch.float32 if is_floating(numbers) or boolean else torch.int64
+    return torch.float32 if is_floating(numbers) or is_boolean(numbers) else torch.int64
 
 
 def to_tensor(numbers: Numbers, dtype: torch.dtype, copy: bool = True) -> Tensor:

@@ -68,6 +68,7 @@ class Task:
     Attributes:
         source: the arguments of `load_task` that gave this task; None if it was made in another way, for example by
             `replace`.
+        outputs: number of outputs of the model; with class indices it may be larger than `classes`.
 
     Raises:
         TaskError: if these do not fit together; the message names the argument.
@@ -88,6 +89,7 @@ class Task:
     output: Output | None
     class_names: tuple[Any, ...] | None
     source: TaskSource | None = field(init=False, repr=False)
+    outputs: int = field(init=False, repr=False)
 
     def __init__(
         self,
@@ -137,6 +139,7 @@ class Task:
             output=output,
             class_names=names,
             source=None,
+            outputs=1,
         )
         fit_to_model(self)
         if class_weight is not None:
@@ -189,11 +192,6 @@ class Task:
             return self.outputs
         found = [counted(split.targets, self.ignore_index) for split in self.splits.values()]
         return int(max(targets.max() for targets in found)) + 1
-
-    @property
-    def outputs(self) -> int:
-        """Number of outputs of the model; with class indices it may be larger than `classes`."""
-        return int(self.__dict__["_width"])
 
     @property
     def loss_options(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from glo.errors import RAISED, TaskError, TimeLimitError, UserCodeError
+from glo.errors import RAISED, TaskError, UserCodeError
 from glo.records import derive_seed
 from glo.tasks.content import tensor_bytes
 from glo.tasks.inputs import Adapter, Inputs, shapes
@@ -32,8 +32,6 @@ def fresh_model(task: Task, seed: int) -> nn.Module:
         seed_everything(derive_seed(seed, "init"))
         try:
             model = task.model()
-        except TimeLimitError:
-            raise
         except RAISED as error:
             raise UserCodeError.of(error, f"task '{task.name}': model() fails") from error
         if not isinstance(model, nn.Module):
@@ -58,8 +56,6 @@ def run(task: Task, model: nn.Module, inputs: Inputs) -> Tensor:
     try:
         with torch.no_grad():
             outputs = model(inputs)
-    except TimeLimitError:
-        raise
     except RAISED as error:
         what = f"task '{task.name}': the model fails on inputs of shape {shapes(inputs)}"
         raise UserCodeError.of(error, what) from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 
-from glo.errors import TaskError, TimeLimitError
+from glo.errors import TaskError
 from glo.records import Link
 from glo.tasks.factory import fresh_model, run
 from glo.tasks.reading import Raw, SplitLike, as_split, read_raw
@@ -66,9 +66,9 @@ def fit_to_model(task: Task) -> None:
     if (not whole and not named) or (whole and _outputs(task) is None):
         _set(task, {name: split.with_float_inputs() for name, split in splits.items()})
     outputs = _outputs(task)
-    task.__dict__["_width"] = 1 if outputs is None or outputs.dim() < 2 else outputs.shape[1]
     if outputs is None or outputs.dim() < 2:
         return
+    task.__dict__["outputs"] = outputs.shape[1]
     if task.link is Link.SOFTMAX:
         _set(task, {name: _fitted_classes(split, outputs) for name, split in task.splits.items()})
         resident = {name: split for name, split in task.splits.items() if isinstance(split, Split)}
@@ -113,8 +113,6 @@ def _outputs(task: Task) -> Tensor | None:
         return None
     try:
         return run(task, fresh_model(task, seed=0).eval(), task.train.head.inputs)
-    except TimeLimitError:
-        raise
     except TaskError:  # also of the factory
         return None
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from glo.errors import RAISED, TimeLimitError
+from glo.errors import RAISED
 from glo.tasks.content import describe, tensor_bytes
 from glo.tasks.factory import fresh_model
-from glo.tasks.inputs import Inputs, each, tensors_of
+from glo.tasks.inputs import Inputs, in_precision, tensors_of
 from glo.tasks.metrics import Metric, MetricFunction
 from glo.tasks.randomness import random_state_restored, seed_everything
 from glo.tasks.stream import Stream
@@ -92,11 +92,8 @@ def _outputs(model: nn.Module, inputs: Inputs) -> list[str]:
         with random_state_restored(), torch.no_grad():
             seed_everything(0)
             try:
-                given = each(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor, inputs)  # noqa: B023
-                outputs = copy.deepcopy(model).to(dtype).eval()(given)
+                outputs = copy.deepcopy(model).to(dtype).eval()(in_precision(inputs, dtype))
                 break
-            except TimeLimitError:
-                raise
             except RAISED:
                 continue
     return [f"{value:.2e}" for value in outputs.flatten()[:VALUES].tolist()]

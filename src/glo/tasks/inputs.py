@@ -38,6 +38,11 @@ def to_device(inputs: Inputs, device: torch.device | str) -> Inputs:
     return each(lambda tensor: tensor.to(device), inputs)
 
 
+def in_precision(inputs: Inputs, dtype: torch.dtype) -> Inputs:
+    """The inputs with numbers of floating point in this type; whole numbers stay as they are."""
+    return each(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor, inputs)
+
+
 def count(inputs: Inputs) -> int:
     """The number of samples."""
     return len(tensors_of(inputs)[0])

@@ -10,9 +10,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from glo.errors import RAISED, TaskError, TimeLimitError
+from glo.errors import RAISED, TaskError
 from glo.records import Link
-from glo.tasks.arrays import Numbers, check_shape, dtype_of, is_floating, read_labels, read_numbers, stack, to_tensor
+from glo.tasks.arrays import (
+    Numbers,
+    check_shape,
+    dtype_of,
+    is_boolean,
+    is_floating,
+    read_labels,
+    read_numbers,
+    stack,
+    to_tensor,
+)
 from glo.tasks.inputs import Inputs, tensors_of
 from glo.tasks.split import Split
 from glo.tasks.targets import read_targets
@@ -124,8 +134,7 @@ def _read_named(parts: Mapping[Any, Any], where: str) -> dict[Any, Tensor]:
 
 
 def _dtype_of_named(numbers: Numbers) -> torch.dtype:
-    boolean = numbers.dtype == torch.bool if isinstance(numbers, Tensor) else numbers.dtype.kind == "b"
-    return torch.bool if boolean else dtype_of(numbers)
+    return torch.bool if is_boolean(numbers) else dtype_of(numbers)
 
 
 def _read_weights(weights: Numbers, samples: int, where: str, whole: bool) -> Tensor:
@@ -195,8 +204,6 @@ def read_item(data: Dataset[Any], index: int, where: str) -> tuple[Any, ...] | l
     """
     try:
         item = data[index]
-    except TimeLimitError:
-        raise
     except RAISED as error:
         raise TaskError(f"{where} cannot be read: item {index} raises {type(error).__name__}: {error}") from error
     if not isinstance(item, tuple | list) or len(item) not in (2, 3):

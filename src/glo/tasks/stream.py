@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from glo.errors import RAISED, GloError, TaskError, TimeLimitError, UserCodeError
+from glo.errors import RAISED, GloError, TaskError, UserCodeError
 from glo.records import Link
 from glo.tasks.arrays import read_numbers
 from glo.tasks.content import describe, tensor_bytes
@@ -158,8 +158,6 @@ class Stream:
         make = cast("Callable[[], Iterable[Any]]", self.source)
         try:
             loader = make()
-        except TimeLimitError:
-            raise
         except RAISED as error:
             raise UserCodeError.of(error, f"{self.where}: the function fails") from error
         if isinstance(generator := getattr(loader, "generator", None), torch.Generator):

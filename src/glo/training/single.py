@@ -128,8 +128,9 @@ def evaluate_model(
     model.eval()
     outputs: list[Tensor] = []
     targets: list[Tensor] = []
+    resident = split.to(device) if isinstance(split, Split) else split  # a split keeps its copy
     with torch.no_grad():
-        for part in split.parts(EVALUATION_BATCH):
+        for part in resident.parts(EVALUATION_BATCH):
             sent = part.to(device)
             outputs.append(as_logits(model(sent.inputs)))
             targets.append(sent.targets)
