@@ -2,7 +2,7 @@ from . import catalog, errors, expr, loss, tasks, testing
 from .compare import Comparison, ComparisonConfig, compare_losses
 from .execution import Trial
 from .expr import Expr, parse
-from .loss import ExpressionLoss, objective
+from .loss import ExpressionLoss, objective, unit_gradient
 from .study import (
     Callback,
     Study,
@@ -19,5 +19,5 @@ __all__ = [
     "Callback", "Comparison", "ComparisonConfig", "Expr", "ExpressionLoss", "Metric", "Study", "StudyResult", "Task",
     "Trial", "__version__", "catalog", "compare_losses", "cost_metric", "discover", "enumerate_losses", "errors", "expr",
     "f_beta_metric", "load_study", "load_task", "loss", "objective", "parse", "pinball_metric", "tasks", "testing",
-    "tune_coefficients",
+    "tune_coefficients", "unit_gradient",
 ]  # fmt: skip

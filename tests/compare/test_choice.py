@@ -46,8 +46,8 @@ def test_the_best_rate_and_variant_are_chosen_together() -> None:
     chosen = scripted.choose({"family": {"a": a, "b": b}, "alone": {"": a}}, config_of(0.1, 0.2, 0.4, 0.8, tuning_seeds=2))
     none, few = Failures(trainings=16), Failures(trainings=8)
     assert chosen == {
-        "family": Contender(b, "b", 0.4, pytest.approx(0.9), False, none),  # pyright: ignore[reportArgumentType]
-        "alone": Contender(a, "", 0.2, pytest.approx(0.8), False, few),  # pyright: ignore[reportArgumentType]
+        "family": Contender(b, "b", 0.4, pytest.approx(0.9), failures=none),  # pyright: ignore[reportArgumentType]
+        "alone": Contender(a, "", 0.2, pytest.approx(0.8), failures=few),  # pyright: ignore[reportArgumentType]
     }
     assert scripted.asked == {Training(expression, rate) for expression, rate in scores}
 

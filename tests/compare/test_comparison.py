@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from compare.scripted import compared
 from glo.catalog import NAMED, baikal, cross_entropy
 from glo.compare import Comparison, ComparisonConfig, compare_losses
-from glo.compare.comparison import FIXED
-from glo.compare.config import ADAPTIVE_LADDER
+from glo.compare.comparison import FIXED, FIXED_UNIT
+from glo.compare.config import ADAPTIVE_LADDER, UNIT_LADDER
 from glo.compare.families import baselines
 from glo.compare.horizons import Horizon
 from glo.errors import ConfigError, ExpressionError, TaskError
@@ -51,11 +51,17 @@ def summary_of(*losses: Any, **changes: Any) -> dict[str, Any]:
     return comparison_of(*losses, **changes).to_dict()
 
 
+def raw_summary_of(*losses: Any, **changes: Any) -> dict[str, Any]:
+    """Of losses that are trained as they are written."""
+    task = task_of(training={"steps": STEPS, "batch_size": 20, "unit_gradient": False})
+    return compare_losses(task, losses, config_of(**changes), device="cpu").to_dict()
+
+
 def test_a_comparison_is_made_by_the_protocol_with_the_baselines() -> None:
     """As `compare` makes it, by hand; the baseline comes first."""
     task, config = task_of(), config_of(seed=3)
     families = {**baselines(task, (0.2, 0.5)), "baikal": {"": baikal}}
-    expected = compared(task, families, config, TrainingConfig(steps=STEPS, batch_size=20))
+    expected = compared(task, families, config, TrainingConfig(steps=STEPS, batch_size=20, unit_gradient=True))
     comparison = compare_losses(task, ["baikal"], config, device="cpu")
     assert {row.name: row for row in comparison.rows} == expected
     assert [row.name for row in comparison.rows] == ["cross_entropy", "label_smoothing", "baikal"]
@@ -74,6 +80,8 @@ def test_another_optimizer_than_sgd_has_another_ladder_unless_one_is_given() -> 
 
     assert ladder(ComparisonConfig(**own), adam) == ADAPTIVE_LADDER
     assert ladder(ComparisonConfig(**own), TrainingConfig(steps=2, batch_size=20)) == ComparisonConfig().ladder
+    unit = TrainingConfig(steps=2, batch_size=20, unit_gradient=True)
+    assert ladder(ComparisonConfig(**own), unit) == UNIT_LADDER
     assert ladder(TINY, adam) == LADDER
 
 
@@ -97,7 +105,8 @@ def test_training_options_may_be_given() -> None:
     assert given.training == training
     assert given.rows != own.rows
     same = task_of(training={"steps": 5, "batch_size": 7, "momentum": 0.9})
-    assert given.rows == compare_losses(same, ["baikal"], config_of(), device="cpu").rows
+    raw = {**same.training, "unit_gradient": False}
+    assert given.rows == compare_losses(task_of(training=raw), ["baikal"], config_of(), device="cpu").rows
     longer = compare_losses(task_of(), ["baikal"], config_of(steps=(4, 9)), training=training, device="cpu")
     assert [horizon.steps for horizon in longer.horizons] == [4, 9]
     assert longer.training == training.model_copy(update={"steps": 9})
@@ -177,11 +186,11 @@ def test_several_lengths_of_training() -> None:
     A loss multiplied by 16 is ahead at first, at a rate of 0.1 for all, and behind when it has become too sure of itself.
     """
     loud, fixed = "16*x*log(y)", {"learning_rates": (0.1,)}
-    summary = summary_of(loud, steps=(100, 3, 12, 3), **fixed)
+    summary = raw_summary_of(loud, steps=(100, 3, 12, 3), **fixed)
     assert [horizon["steps"] for horizon in summary["horizons"]] == [3, 12, 100]
     assert summary["losses"] == summary["horizons"][-1]["losses"]
     assert summary["training"]["steps"] == 100
-    alone = summary_of(loud, steps=(12,), **fixed)
+    alone = raw_summary_of(loud, steps=(12,), **fixed)
     assert alone["losses"] == summary["horizons"][1]["losses"]
     first, second, third = (horizon["losses"] for horizon in summary["horizons"])
     assert len({losses["cross_entropy"]["mean"] for losses in (first, second, third)}) == 3
@@ -241,17 +250,25 @@ def test_regression_has_no_labels_to_make_wrong(changes: dict[str, float]) -> No
 
 def test_one_fixed_rate_is_confounded_and_warned_of() -> None:
     """A loss looks better for being multiplied by 16; on the ladder it does not, and there is no warning."""
-    fixed = summary_of("16*x*log(y)", learning_rates=(0.02,), repeats=4, baselines=True)
+    fixed = raw_summary_of("16*x*log(y)", learning_rates=(0.02,), repeats=4, baselines=True)
     assert fixed["confounded"] is True
     assert fixed["warnings"] == [FIXED]
     assert all(word in FIXED for word in ("same learning rate", "larger gradient", "confounded"))
     assert fixed["losses"]["16*x*log(y)"]["difference"] > 0.1
     assert fixed["losses"]["16*x*log(y)"]["p_holm"] < 0.05
     rungs = tuple(2.0**power for power in range(-12, 7))
-    fair = summary_of("16*x*log(y)", learning_rates=rungs, repeats=4)
+    fair = raw_summary_of("16*x*log(y)", learning_rates=rungs, repeats=4)
     assert fair["confounded"] is False
     assert fair["warnings"] == []
     assert fair["losses"]["16*x*log(y)"]["values"] == fair["losses"]["cross_entropy"]["values"]
+
+
+def test_with_the_unit_gradient_a_factor_of_a_loss_is_no_advantage_at_a_fixed_rate() -> None:
+    fixed = summary_of("16*x*log(y)", learning_rates=(0.02,))
+    assert fixed["warnings"] == [FIXED_UNIT]
+    loud, standard = (fixed["losses"][name] for name in ("16*x*log(y)", "cross_entropy"))
+    assert (loud["scale"], standard["scale"]) == (1 / 16, 1.0)
+    assert loud["values"] == standard["values"]
 
 
 def test_a_rate_at_the_edge_is_warned_of_by_name() -> None:

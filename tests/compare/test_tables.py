@@ -33,6 +33,7 @@ def text(table: Table) -> str:
 def row(name: str, **changes: Any) -> ComparisonRow:
     values: dict[str, Any] = {
         "expression": "x*y", "canonical": "x*y", "latex": "x y", "variant": "", "learning_rate": 0.3, "at_edge": False,
+        "scale": 1.0,
         "validation": 0.8, "mean": 0.9, "sd": 0.01, "n": 7, "values": (0.9,) * 7, **changes,
     }  # fmt: skip
     return ComparisonRow(name, **values)

@@ -16,7 +16,7 @@ from glo.study import Callback, Study, StudyResult, discover, load_study
 from glo.tasks import Task
 
 MakeTask = Callable[..., Task]
-SMALL: Any = {"population": 6, "generations": 2, "steps": 10}
+SMALL: Any = {"population": 6, "generations": 2, "steps": 10, "confirm": 0}
 
 
 @pytest.fixture

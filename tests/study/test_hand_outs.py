@@ -120,7 +120,8 @@ def searched(request: pytest.FixtureRequest, tmp_path: Path) -> Searched:
     link, reduction, eps = request.param
     settings = [
         f"training.class_reduction={reduction}", f"training.eps={eps}", f"training.momentum={MOMENTUM}",
-        "training.batch_size=10", "training.early_stop=0", "funnel.derivative=false", "funnel.descent=false",
+        "training.batch_size=10", "training.early_stop=0", "training.unit_gradient=false", "funnel.derivative=false",
+        "funnel.descent=false",
     ]  # fmt: skip
     task = task_of(link)
     study = Study(task, name="searched", storage=tmp_path / "glo.db", settings=settings)

@@ -22,7 +22,18 @@ from glo.study import asked_digest
 from starter import ENVIRONMENT, PATIENCE, Process, Start, Starter
 
 GENERATIONS, POPULATION = 7, 8
-OPTIONS = ["--generations", str(GENERATIONS), "--population", str(POPULATION), "--steps", "60", "--device", "cpu"]
+OPTIONS = [
+    "--generations",
+    str(GENERATIONS),
+    "--population",
+    str(POPULATION),
+    "--steps",
+    "60",
+    "--device",
+    "cpu",
+    "--confirm",
+    "0",
+]
 TUNING = ["iterations=4", "population=4", "confirmations=2"]
 RUNS = 12
 TUNED = ["--generations", "3", *OPTIONS[2:], "--tune", *(part for o in TUNING for part in ("--set", f"coefficients.{o}"))]

@@ -16,7 +16,7 @@ from glo.tasks import Task
 from sealed import execute, reseal
 
 MakeTask = Callable[..., Task]
-SMALL: Any = {"population": 6, "generations": 3, "steps": 10, "name": "run"}
+SMALL: Any = {"population": 6, "generations": 3, "steps": 10, "name": "run", "confirm": 0}
 
 
 class Losing(Callback):

@@ -34,7 +34,7 @@ def score_of(trial: glo.Trial) -> float:
 
 
 def study(objective: Callable[[glo.Trial], Any], folder: Path, **options: Any) -> glo.Study:
-    settings = ["genetic.population=6"]
+    settings = ["genetic.population=6", "training.unit_gradient=false"]  # with it, all scores would be about the same
     values: dict[str, Any] = {"name": "mine", "classes": 3, "storage": folder / "glo.db", "settings": settings}
     return glo.Study(objective, **{**values, **options})
 
@@ -57,6 +57,20 @@ def test_every_trial_reaches_the_function_once_and_the_best_is_found(tmp_path: P
     loss, again = result.best.loss(), glo.ExpressionLoss(result.expression)
     logits, targets = torch.randn(5, 3), torch.tensor([0, 1, 2, 0, 1])
     assert torch.equal(loss(logits, targets), again(logits, targets))
+
+
+def test_losses_have_the_unit_gradient_by_default(tmp_path: Path) -> None:
+    """In the search and as they are handed out; so one learning rate suits all."""
+    handed: dict[str, str] = {}
+
+    def objective(trial: glo.Trial) -> float:
+        handed[trial.expression] = str(trial.loss().expr)
+        return trial.number
+
+    result = study(objective, tmp_path, settings=["genetic.population=6"]).search(trials=TRIALS)
+    for expression, loss in handed.items():
+        assert loss == str(glo.unit_gradient(glo.parse(expression), classes=3))
+    assert str(result.best.loss().expr) == handed[result.best.expression]
 
 
 def test_the_funnel_stands_in_front(tmp_path: Path) -> None:
@@ -363,7 +377,7 @@ def test_compare_uses_fresh_seeds_and_the_test_score(tmp_path: Path) -> None:
     assert "steps" not in texts
     written = found.to_dict()
     assert written["learning_rates"] == []
-    assert written["training"] == {"class_reduction": "sum", "eps": 1e-7}
+    assert written["training"] == {"class_reduction": "sum", "eps": 1e-7, "unit_gradient": False}
     assert "rate" not in [column.header for column in found.table().columns]
     smoothing = found.row("label_smoothing")
     assert smoothing.validation < found.row("cross_entropy").validation or smoothing.variant

@@ -276,12 +276,12 @@ def tune(task: Task, **options: Any) -> StudyResult:
 
 def search_and_tune(task: Task, **options: Any) -> StudyResult:
     tuning = ["coefficients.iterations=2", "coefficients.population=4", "coefficients.confirmations=2"]
-    small: dict[str, Any] = {"generations": 2, "population": 6, "steps": 15, "tune": True, "settings": tuning}
+    small: dict[str, Any] = {"generations": 2, "population": 6, "steps": 15, "tune": True, "confirm": 0, "settings": tuning}
     return discover(task, **{**small, **options})
 
 
 def enumerate_few(task: Task, **options: Any) -> StudyResult:
-    settings = [FEW, "enumeration.batch=6"]
+    settings = [FEW, "enumeration.batch=5"]
     small: dict[str, Any] = {"repeats": 2, "steps": 15, "learning_rates": [0.1, 1.0], "settings": settings}
     return enumerate_losses(task, **{**small, **options})
 
@@ -385,7 +385,7 @@ def test_interrupted_run_ends_as_if_it_had_not_been(
         ("search", {"settings": ["coefficients.confirmations=5"]}, "coefficients.confirmations is 2 there and 5 here"),
         ("enumerate", {"max_depth": 1}, "enumeration.max_depth is 2 there and 1 here"),
         ("enumerate", {"repeats": 3}, "repeats is 2 there and 3 here"),
-        ("enumerate", {"settings": ["enumeration.batch=32"]}, "enumeration.batch is 6 there and 32 here"),
+        ("enumerate", {"settings": ["enumeration.batch=32"]}, "enumeration.batch is 5 there and 32 here"),
     ],
 )
 def test_another_configuration_is_refused(
@@ -508,7 +508,7 @@ def test_repeats_of_a_search_and_of_a_tuning(make_task: MakeTask, tmp_path: Path
     """One seed gives whole sixtieths, the mean of two halves of them too."""
     for kind in ("tune", "search"):
         settings = ["repeats=2", "coefficients.iterations=1", "coefficients.population=4"]
-        options: dict[str, Any] = {"repeats": 2} if kind == "tune" else {"settings": settings}
+        options: dict[str, Any] = {"repeats": 2, "population": 12} if kind == "tune" else {"settings": settings}
         found = STARTS[kind](make_task(), storage=tmp_path / f"{kind}.db", **options)
         first = found.history[0]
         halves = [outcome.fitness * 60 % 1 for outcome in first.outcomes if outcome.status is Status.TRAINED]

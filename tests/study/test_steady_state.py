@@ -30,7 +30,7 @@ from outside import GENERATIONS, rows
 from sealed import execute
 
 MakeTask = Callable[..., Task]
-SMALL: Any = {"population": 6, "generations": 3, "steps": 20, "steady_state": True, "name": "run"}
+SMALL: Any = {"population": 6, "generations": 3, "steps": 20, "steady_state": True, "confirm": 0, "name": "run"}
 TOTAL = 18
 SLOTS = [1, pytest.param(3, marks=pytest.mark.skipif(not can_fork("cpu"), reason="forking is not safe here"))]
 
@@ -209,7 +209,7 @@ def test_the_best_of_a_steady_state_search_is_tuned(make_task: MakeTask, storage
 def test_killed_searches_go_on(tmp_path: Path, slots: int) -> None:
     """SIGKILL at random moments: each arrival is in the store or is not, and stays; the end is that of the whole run."""
     options = ["--generations", "3", "--population", "6", "--steps", "60", "--device", "cpu", "--slots", str(slots)]
-    search = ["search", "--task", "digits", "--steady-state", *options, "--name", "run"]
+    search = ["search", "--task", "digits", "--steady-state", "--confirm", "0", *options, "--name", "run"]
     storage = tmp_path / "glo.db"
     moments = random.Random(slots)  # noqa: S311 - moments, not secrets
     kept: list[GenerationRecord] = []

@@ -25,7 +25,7 @@ from glo.tasks import Task
 from sealed import execute
 
 MakeTask = Callable[..., Task]
-SMALL: Any = {"population": 8, "generations": 3, "steps": 20}
+SMALL: Any = {"population": 8, "generations": 3, "steps": 20, "confirm": 0}
 
 
 @pytest.fixture
@@ -287,7 +287,7 @@ def test_run_in_which_nothing_trains(make_task: MakeTask, storage: Path) -> None
 
 
 def test_summary(make_task: MakeTask, storage: Path) -> None:
-    found = discover(make_task(), storage=storage, name="run", generations=3, population=8, steps=60)
+    found = discover(make_task(), storage=storage, name="run", generations=3, population=8, steps=60, confirm=0)
     summary = found.summary()
     assert json.loads(json.dumps(summary)) == summary
     assert summary["name"] == "run"

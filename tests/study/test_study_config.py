@@ -68,7 +68,7 @@ def test_preset_wins_over_the_task(make_task: Callable[..., Task]) -> None:
     assert config.training.momentum == 0.25
 
 
-DEFAULT_LADDER, ADAPTIVE_LADDER = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0), (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
+DEFAULT_LADDER, ADAPTIVE_LADDER = (0.2, 0.8), (0.001, 0.003, 0.01)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop"])
@@ -141,10 +141,10 @@ def test_option_that_is_not_given_changes_nothing(composed: Compose) -> None:
 def test_configuration_says_which_task(make_task: Callable[..., Task]) -> None:
     task = make_task()
     recorded = {"name": "points", "options": {}, "digest": task.digest(), "link": "softmax", "by_name": False}
-    recorded |= {"objective": False, "classes": 0, "loss_options": {}, "direction": "maximize", "version": ""}
+    recorded |= {"objective": False, "classes": 3, "prior": (), "loss_options": {}, "direction": "maximize", "version": ""}
     assert compose(task).task.model_dump() == recorded
     named = load_task("noisy-digits", {"noise": 0.1})
-    assert compose(named).task == TaskConfig(name="noisy-digits", options={"noise": 0.1}, digest=named.digest())
+    assert compose(named).task == TaskConfig(name="noisy-digits", options={"noise": 0.1}, digest=named.digest(), classes=10)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +159,8 @@ def test_configuration_says_which_task(make_task: Callable[..., Task]) -> None:
         ("task.link", "'sigmoid'", "the task itself"),
         ("task.by_name", "true", "the task itself"),
         ("task.loss_options", "{}", "the task itself"),
+        ("task.classes", "7", "the task itself"),
+        ("task.prior", "[0.5]", "the task itself"),
     ],
 )
 def test_what_is_set_elsewhere_is_refused(

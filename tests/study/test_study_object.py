@@ -24,7 +24,7 @@ from glo.study import Callback, Study, StudyResult, discover, load_study
 from glo.tasks import Task
 
 MakeTask = Callable[..., Task]
-SMALL: Any = {"population": 8, "generations": 3, "steps": 20}
+SMALL: Any = {"population": 8, "generations": 3, "steps": 20, "confirm": 0}
 TUNING = ["coefficients.iterations=1", "coefficients.population=4", "coefficients.confirmations=2"]
 
 
@@ -189,7 +189,7 @@ def test_trials_are_all_candidates_in_order(make_task: MakeTask, storage: Path) 
 
 def test_pareto_front(make_task: MakeTask, storage: Path) -> None:
     study = Study(make_task(), storage=storage)
-    study.search(generations=3, population=10, steps=60)
+    study.search(generations=3, population=10, steps=60, confirm=0)
     front, trained = study.pareto(), [trial for trial in study.trials if trial.status is Status.TRAINED]
     assert front
     assert [trial.nodes for trial in front] == sorted({trial.nodes for trial in front})

@@ -126,7 +126,7 @@ def worst_case(predictions: Tensor, targets: Tensor) -> Tensor:
 )
 def test_a_search_follows_the_direction(metric: object, link: str, low: bool, tmp_path: Path) -> None:
     study = glo.Study(task(metric, link), name="a", storage=tmp_path / "glo.db", device="cpu")
-    result = study.search(generations=3, population=8, steps=40)
+    result = study.search(generations=3, population=8, steps=40, confirm=0)
     scores = [trial.fitness for trial in result.trials if trial.status is Status.TRAINED]
     assert result.best.fitness == (min(scores) if low else max(scores))
     assert result.config.task.direction == ("minimize" if low else "maximize")

@@ -10,7 +10,7 @@ import math
 from typing import TypeGuard
 
 from glo.errors import ConfigError, ExpressionError
-from glo.expr import HARD, Expr, constant, parse, scale_free_fingerprint, visible_slopes
+from glo.expr import Expr, parse, scale_free_fingerprint, softmax_fingerprint
 
 # Negative log likelihood: the paper's baseline (section IV.A).
 cross_entropy = parse("x*log(y)")
@@ -128,21 +128,10 @@ def known_as(expr: Expr) -> list[str]:
 
     Under softmax the predictions sum to one, so a constant added to df/dy for all classes changes no gradient.
     """
-    anywhere, softmax = scale_free_fingerprint(expr), _softmax_fingerprint(expr)
+    anywhere, softmax = scale_free_fingerprint(expr), softmax_fingerprint(expr)
     exact = [name for name, loss in NAMED.items() if scale_free_fingerprint(loss) == anywhere]
-    like = [f"{name}-like" for name, loss in NAMED.items() if name not in exact and _softmax_fingerprint(loss) == softmax]
+    like = [f"{name}-like" for name, loss in NAMED.items() if name not in exact and softmax_fingerprint(loss) == softmax]
     return exact + like
-
-
-def _softmax_fingerprint(expr: Expr) -> str:
-    """Fingerprint that ignores a constant added to df/dy.
-
-    It is the fingerprint of the expression plus that multiple of y for which df/dy is 0 at the first probe point.
-    """
-    slope = float(visible_slopes(expr, HARD.x, HARD.y)[0])
-    if not math.isfinite(slope):
-        return scale_free_fingerprint(expr)
-    return scale_free_fingerprint(Expr("-", (expr, Expr("*", (constant(slope), Expr("y"))))))
 
 
 def _as_name(text: str) -> str:

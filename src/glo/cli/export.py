@@ -64,7 +64,7 @@ def export(
 
     The PyTorch and NumPy source define `loss(outputs, target)`.  That for LightGBM and XGBoost defines
     `objective(y_true, y_pred)`, that for CatBoost a class `Objective`: gradient and Hessian, with NumPy only.  The loss of a
-    study is written as its search used it.
+    study is written as its search used it, with its unit gradient: a learning rate that suits cross-entropy suits it.
     """
     from glo.expr import latex
 
@@ -77,19 +77,20 @@ def export(
     chosen = choose_loss(expr, study, storage or options.DEFAULT_STORAGE)
     applied = chosen.options(link and link.value, class_reduction and class_reduction.value, eps)
     _check_exportable(chosen)
+    loss = chosen.trained
     if form is Form.latex:
-        text = latex(chosen.expression) + "\n"
+        text = latex(loss) + "\n"
     elif form in BOOSTING:
         from glo.loss import objective
 
         rule: dict[str, Any] = {} if hessian is None else {"hessian": hessian.value}
-        text = objective(chosen.expression, **applied, **rule).source(BOOSTING[form])
+        text = objective(loss, **applied, **rule).source(BOOSTING[form])
     else:
         from glo.loss import source, to_sympy
 
         language = "numpy" if form is Form.numpy else "torch"
         symbolic = form is Form.sympy
-        text = f"{to_sympy(chosen.expression)}\n" if symbolic else source(chosen.expression, language, **applied)
+        text = f"{to_sympy(loss)}\n" if symbolic else source(loss, language, **applied)
     if output is None:
         typer.echo(text, nl=False)
         return

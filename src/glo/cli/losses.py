@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from glo.expr import Expr
+    from glo.records import Link
     from glo.study import StudyResult
 
 
@@ -21,6 +22,20 @@ class ChosenLoss:
 
     expression: Expr
     result: StudyResult | None
+
+    @property
+    def trained(self) -> Expr:
+        """The expression to take away: of a study, with the scale that it was trained with."""
+        return self.expression if self.result is None else self.result.best.trained
+
+    def unit(self, link: Link, classes: int) -> float | None:
+        """The factor for the unit gradient; of a study, for its task."""
+        from glo.loss import unit_factor
+
+        task = None if self.result is None else self.result.config.task
+        return unit_factor(
+            self.expression, link, classes if task is None else task.classes, () if task is None else task.prior
+        )
 
     def options(
         self, link: str | None = None, class_reduction: str | None = None, eps: float | None = None

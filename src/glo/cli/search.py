@@ -34,6 +34,9 @@ def search(
         bool, typer.Option("--steady-state", help="No generations: each result makes room for the next candidate at once.")
     ] = False,
     slots: options.Slots = None,
+    confirm: Annotated[
+        int | None, typer.Option(min=0, help="How many of the best to train again on fresh seeds at the end; 0 for none.")
+    ] = None,
     tune: Annotated[bool, typer.Option("--tune", help="Then tune the coefficients of the best loss by CMA-ES.")] = False,
     storage: options.Storage = options.DEFAULT_STORAGE,
     name: options.RunName = None,
@@ -57,7 +60,7 @@ def search(
     run_new_study(
         lambda study: study.search(
             generations=generations, population=population, steps=steps, steady_state=steady_state or None, tune=tune,
-            trials=trials, timeout=timeout, jobs=jobs, isolate=isolate,
+            trials=trials, confirm=confirm, timeout=timeout, jobs=jobs, isolate=isolate,
         ),
         chosen_problem(task, objective, given), where, max_failures=max_failures, name=name,
         preset=preset, seed=seed, storage=storage, settings=settings, config=config,

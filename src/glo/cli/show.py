@@ -23,7 +23,8 @@ def show(
 ) -> None:
     """Show a loss: what is minimised, canonical form, LaTeX, size, fingerprint, whether it can train, and its minimum.
 
-    The binary minimum is where the loss of two classes is smallest over y0, for x0 = 1 (Figure 6 of the paper).
+    The unit gradient is the factor that gives the loss the gradient of the standard loss at uninformed predictions.  The
+    binary minimum is where the loss of two classes is smallest over y0, for x0 = 1 (Figure 6 of the paper).
     """
     from glo.evaluation import viability
     from glo.expr import (
@@ -46,6 +47,7 @@ def show(
         "nodes": expression.nodes,
         "depth": expression.depth,
         "fingerprint": fingerprint(expression),
+        "unit_gradient": chosen.unit(applied["link"], classes),
         "scale_free_fingerprint": scale_free_fingerprint(expression),
         "coefficients": {
             "all": len(all_coefficients(expression)),

@@ -14,6 +14,7 @@ UNUSED = {
     "generations": "glo search reads it",
     "genetic": "glo search reads it",
     "enumeration": "glo enumerate reads it",
+    "confirmation": "its own is coefficients.confirmations",
     "coefficients.expression": "EXPR or --template is the expression",
 }
 

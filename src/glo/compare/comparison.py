@@ -7,7 +7,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glo.compare.config import ADAPTIVE_LADDER, ALL_AT_ONE, AS_THE_OBJECTIVE, EACH_AT_ITS_OWN, ComparisonConfig
+from glo.compare.config import (
+    ADAPTIVE_LADDER,
+    ALL_AT_ONE,
+    AS_THE_OBJECTIVE,
+    EACH_AT_ITS_OWN,
+    LADDER,
+    UNIT_LADDER,
+    ComparisonConfig,
+)
 from glo.compare.families import Family, contenders
 from glo.compare.horizons import Agreement, Horizon, agreement, flip_warnings
 from glo.compare.procedures import OnProgress, run_all
@@ -28,6 +36,10 @@ if TYPE_CHECKING:
 FIXED = (
     "All losses have the same learning rate: a loss with a larger gradient learns faster at it, whatever else it does. "
     "The comparison is confounded by the scale of the gradients."
+)
+FIXED_UNIT = (
+    "All losses have the same learning rate, and gradients of the same size at the start; each might be better at a rate of "
+    "its own."
 )
 FAILED = (
     "{name}: {count} of {trainings} trainings{length} failed, {on_test} of them on test, and count {worth}; "
@@ -154,7 +166,9 @@ class Comparison:
             "train_fraction": self.config.train_fraction,
             "training": self.training.model_dump(
                 mode="json",
-                include={"class_reduction", "eps"} if self.by_objective else None,  # the rest is the objective's affair
+                include={"class_reduction", "eps", "unit_gradient"}
+                if self.by_objective
+                else None,  # the rest is the objective's affair
                 exclude={"learning_rates", "early_stop"},
             ),
             "device": self.device,
@@ -186,8 +200,8 @@ def compare_losses(
             each loss and fresh seed, and chooses its own learning rate.
         losses: by text or name.
         config: how; by default `ComparisonConfig()`.
-        training: options of the trainings, e.g. of the search that found a loss; by default the task's own.  `config.steps`
-            wins over its steps.
+        training: options of the trainings, e.g. of the search that found a loss; by default the task's own, with the unit
+            gradient.  `config.steps` wins over its steps.
         task_options: of a built-in task, e.g. {"noise": 0.2}.
         data_dir: the folder of the task's data files.
         device: "cpu", "cuda", or "auto" for the GPU if there is one.
@@ -209,9 +223,9 @@ def compare_losses(
     loaded = load_task(task, dict(task_options or {}), data_dir) if isinstance(task, str) else task
     changed = _changed(loaded, config)
     families = contenders(changed, losses, config)
-    given = training or (training_config(changed, {}) if isinstance(changed, Task) else TrainingConfig())
-    if given.optimizer != "sgd" and "learning_rates" not in config.model_fields_set:
-        config = config.model_copy(update={"learning_rates": ADAPTIVE_LADDER})
+    given = training or _own_training(changed)
+    if "learning_rates" not in config.model_fields_set:
+        config = config.model_copy(update={"learning_rates": _ladder(given)})
     own_loop = isinstance(changed, Objective)
     lengths = [0] if own_loop else sorted(set(config.steps)) or [given.steps]
     trainings = [given if own_loop else given.model_copy(update={"steps": steps}) for steps in lengths]
@@ -231,7 +245,7 @@ def compare_losses(
             agreement=agreements,
             warnings=_repeated(losses, families)
             + _failure_warnings(horizons, loaded.free_scores)
-            + _rate_warnings(config, horizons)
+            + _rate_warnings(config, given, horizons)
             + ([SMOOTHED.format(amount=given.label_smoothing)] if given.label_smoothing else [])
             + _grid_warnings(families, horizons)
             + flip_warnings(agreements),
@@ -240,6 +254,22 @@ def compare_losses(
             direction=loaded.direction,
             cluster=not isinstance(executor, (InlineExecutor, ForkingExecutor)),
         )
+
+
+def _own_training(task: Problem) -> TrainingConfig:
+    """The training options of a task, with the unit gradient unless the task says otherwise."""
+    return (
+        training_config(task, {"unit_gradient": task.training.get("unit_gradient", True)})
+        if isinstance(task, Task)
+        else TrainingConfig(unit_gradient=True)
+    )
+
+
+def _ladder(training: TrainingConfig) -> tuple[float, ...]:
+    """The default learning rates."""
+    if training.optimizer != "sgd":
+        return ADAPTIVE_LADDER
+    return UNIT_LADDER if training.unit_gradient else LADDER
 
 
 def _grid_warnings(families: Mapping[str, Family], horizons: Sequence[Horizon]) -> list[str]:
@@ -274,14 +304,14 @@ def _repeated(losses: Sequence[str | Expr], families: Mapping[str, Family]) -> l
     return [f"{name} is {baseline}, a baseline, and has no row of its own" for name in names if name not in families]
 
 
-def _rate_warnings(config: ComparisonConfig, horizons: Sequence[Horizon]) -> list[str]:
+def _rate_warnings(config: ComparisonConfig, training: TrainingConfig, horizons: Sequence[Horizon]) -> list[str]:
     edges = [
         EDGE.format(name=row.name, rate=row.learning_rate)
         for horizon in horizons
         for row in horizon.rows
         if row.at_edge and not row.failed
     ]
-    return [FIXED] * config.confounded + edges
+    return [FIXED_UNIT if training.unit_gradient else FIXED] * config.confounded + edges
 
 
 def _failure_warnings(horizons: Sequence[Horizon], free_scores: bool) -> list[str]:

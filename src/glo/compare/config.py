@@ -10,6 +10,7 @@ from glo.catalog.shelf import SMOOTHINGS
 from glo.records import Config
 
 LADDER = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+UNIT_LADDER = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # for losses with the unit gradient, whose best rates lie closer together
 ADAPTIVE_LADDER = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)  # for optimizers other than SGD
 
 # How the losses of a comparison are trained, in the words of its table and figure.
@@ -23,7 +24,8 @@ class ComparisonConfig(Config):
     Attributes:
         steps: lengths of training, each a comparison of its own; empty for the length that the training options say.
         learning_rates: the ladder from which each loss has its own rate chosen; a single rate is fixed for all losses, and
-            confounds the comparison.  The default is for SGD; with another training.optimizer it is 0.0001 to 0.3.
+            confounds the comparison.  The default is for SGD: 0.01 to 30, with `training.unit_gradient` 0.05 to 1.6; with
+            another training.optimizer it is 0.0001 to 0.3.
         tuning_seeds: trainings over which rate and variant are chosen, on validation.
         repeats: fresh seeds of the measurement on test.
         seed: from which all others are derived.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from glo.compare.procedures import Procedure, Request
 from glo.compare.rows import ComparisonRow, Contender, rows_of
 from glo.compare.statistics import Sample
 from glo.execution import Batch
+from glo.loss import unit_factor
 from glo.records import Failure, Result, Training, TrainingConfig, TrainingResult, derive_seeds
 from glo.tasks import Objective, Problem
 
@@ -69,7 +70,13 @@ def choose(
         for (name, variant, rate), score, column in zip(wanted, scores.mean(0).tolist(), columns, strict=True):
             choices[name].scores[variant, rate] = sign * score
             choices[name].failures += failures_of(column)
-    return {name: choice.winner(sign) for name, choice in choices.items()}
+    return {name: _scaled(choice.winner(sign), task, training) for name, choice in choices.items()}
+
+
+def _scaled(contender: Contender, task: Problem, training: TrainingConfig) -> Contender:
+    """The contender with what its loss is multiplied by."""
+    factor = unit_factor(contender.expression, task.link, task.classes, task.prior) if training.unit_gradient else None
+    return replace(contender, scale=factor or 1.0)
 
 
 @dataclass
@@ -91,7 +98,7 @@ class _Choice:
     def winner(self, sign: int) -> Contender:
         (variant, rate), score = self._best()
         edge = self._beyond() is not None
-        return Contender(self.family[variant], variant, rate, sign * score, edge, self.failures)
+        return Contender(self.family[variant], variant, rate, sign * score, edge, failures=self.failures)
 
     def _best(self) -> tuple[tuple[str, float], float]:
         """The highest score; among ties the first variant at its lowest rate."""

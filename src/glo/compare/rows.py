@@ -19,6 +19,7 @@ class Contender:
         variant: name of the variant, e.g. smoothing "0.4".
         validation: mean validation metric over the tuning seeds.
         at_edge: whether the best rate is still the lowest or highest that was tried.
+        scale: what it is multiplied by: its factor for the unit gradient, or 1.
         failures: of the trainings that chose.
     """
 
@@ -27,6 +28,7 @@ class Contender:
     learning_rate: float
     validation: float
     at_edge: bool = False
+    scale: float = 1.0
     failures: Failures = NO_FAILURES
 
 
@@ -39,6 +41,7 @@ class ComparisonRow:
         expression, canonical, latex: the loss that was measured.
         variant: the best variant on validation, e.g. smoothing "0.4"; empty if there is only one.
         learning_rate: the best rate on validation.
+        scale: what the loss was multiplied by: its factor for the unit gradient, or 1.
         at_edge: whether it is the lowest or highest that was tried.
         validation: mean validation metric over the tuning seeds.
         mean, sd, n: of the values.
@@ -58,6 +61,7 @@ class ComparisonRow:
     variant: str
     learning_rate: float
     at_edge: bool
+    scale: float
     validation: float
     mean: float
     sd: float
@@ -110,6 +114,7 @@ def rows_of(contenders: Mapping[str, Contender], samples: Sequence[Sample]) -> l
                 variant=contender.variant,
                 learning_rate=contender.learning_rate,
                 at_edge=contender.at_edge,
+                scale=contender.scale,
                 validation=contender.validation,
                 mean=sample.mean,
                 sd=sample.sd,

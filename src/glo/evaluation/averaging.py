@@ -17,10 +17,11 @@ class SeedAverage:
     Args:
         evaluator: of the single jobs.
         seeds: over which a candidate's fitness is averaged.
+        rates: learning rates by expression; the others are trained at all rates of the ladder.
     """
 
-    def __init__(self, evaluator: Evaluator, seeds: Sequence[int]) -> None:
-        self._evaluator, self._seeds = evaluator, tuple(seeds)
+    def __init__(self, evaluator: Evaluator, seeds: Sequence[int], rates: Mapping[str, float] | None = None) -> None:
+        self._evaluator, self._seeds, self._rates = evaluator, tuple(seeds), rates or {}
         self._known: dict[int, dict[int, Outcome]] = {}  # outcomes by seed of each candidate under way
 
     @property
@@ -35,7 +36,11 @@ class SeedAverage:
     def submit(self, candidates: Mapping[int, Expr]) -> None:
         """Start to evaluate candidates, by number."""
         self._known |= {number: {} for number in candidates}
-        jobs: dict[Key, Job] = {(n, seed): Job(e, seed, n) for n, e in candidates.items() for seed in self._seeds}
+        jobs: dict[Key, Job] = {
+            (number, seed): Job(expression, seed, self._rates.get(str(expression)), number)
+            for number, expression in candidates.items()
+            for seed in self._seeds
+        }
         self._evaluator.submit(jobs)
 
     def next(self) -> dict[int, Outcome]:

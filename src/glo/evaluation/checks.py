@@ -6,9 +6,19 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from glo.expr import HARD, REAL, SOFT, Expr, ProbePoints, probed_slopes
+from glo.expr import (
+    HARD,
+    REAL,
+    SOFT,
+    Expr,
+    ProbePoints,
+    fingerprint,
+    probed_slopes,
+    scale_free_fingerprint,
+    softmax_fingerprint,
+)
 from glo.records import Link, TrainingConfig
-from glo.tasks import Problem
+from glo.tasks import Problem, Task
 
 # For each expression, why it is not worth a training, or None.
 Check = Callable[[Sequence[Expr]], list[str | None]]
@@ -24,6 +34,19 @@ def probe_points(link: Link, soft: bool) -> ProbePoints:
 def points_of(task: Problem, training: TrainingConfig) -> ProbePoints:
     """The points for the labels of a task; label smoothing makes them soft."""
     return probe_points(task.link, task.soft or training.label_smoothing > 0)
+
+
+def marker(task: Problem, training: TrainingConfig) -> Callable[[Expr], str]:
+    """The fingerprint by which losses are told apart.
+
+    With the unit gradient, a factor of a loss changes nothing; nor does a multiple of y under softmax, unless its terms have
+    class weights.
+    """
+    mark, points = fingerprint, points_of(task, training)
+    if training.unit_gradient:
+        weighted = isinstance(task, Task) and task.class_weight is not None
+        mark = softmax_fingerprint if task.link is Link.SOFTMAX and not weighted else scale_free_fingerprint
+    return lambda expression: mark(expression, points)
 
 
 def structure(expressions: Sequence[Expr]) -> list[str | None]:

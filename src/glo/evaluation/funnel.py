@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from glo.evaluation.cache import REUSABLE, Cache, MemoryCache
-from glo.evaluation.checks import Check, finite_derivative, points_of, structure
+from glo.evaluation.checks import Check, finite_derivative, marker, points_of, structure
 from glo.evaluation.descent import DescentProbe
 from glo.evaluation.protocol import Key
 from glo.evaluation.training import TrainingEvaluator
 from glo.execution import Executor, result_key
-from glo.expr import Expr, fingerprint
+from glo.expr import Expr
 from glo.records import FunnelConfig, FunnelCounts, Job, Outcome, Stage, StageCount, Status, TrainingConfig, new_counts
 from glo.tasks import Objective, Problem
 
@@ -46,7 +46,7 @@ class Funnel:
         max_failures: int | None = None,
     ) -> None:
         self.counts = new_counts() if counts is None else counts
-        self.points = points_of(task, training)
+        self.points, self._fingerprint = points_of(task, training), marker(task, training)
         self._cache = MemoryCache() if cache is None else cache
         self._checks: list[tuple[Stage, Check]] = []
         if config.derivative:
@@ -57,7 +57,7 @@ class Funnel:
         self._task, self._training, self._config, self._device = task, training, config, executor.device
         # Whether a trial of an objective is given up depends on the trials before it.
         self._reusable = set(REUSABLE) - ({Status.STOPPED} if isinstance(task, Objective) else set())
-        self._contexts: dict[int, str] = {}  # by seed
+        self._contexts: dict[tuple[int, float | None], str] = {}  # by seed, and learning rate if a job has one
         self._ready: dict[Key, Outcome] = {}
         self._entries: dict[Key, Entry] = {}  # of the jobs that are checked or trained
         self._waiting: dict[Entry, dict[Key, Job]] = {}  # jobs that get the outcome of another one under way
@@ -94,7 +94,7 @@ class Funnel:
             reasons = self._counted(stage, check, passing)
             passing = [expression for expression, reason in zip(passing, reasons, strict=True) if reason is None]
         passed = set(passing)
-        return [fingerprint(e, self.points) if e in passed else None for e in expressions]
+        return [self._fingerprint(e) if e in passed else None for e in expressions]
 
     def learn(self, outcomes: Sequence[Outcome]) -> None:
         """Take note of recorded outcomes; see `TrainingEvaluator.learn`."""
@@ -128,7 +128,7 @@ class Funnel:
     def _unknown(self, jobs: Mapping[Key, Job]) -> dict[Key, Job]:
         """The jobs to go on with: the first of each loss that is neither known nor under way."""
         started = time.perf_counter()
-        entries = {key: (self._context(job.seed), self._mark(job)) for key, job in jobs.items()}
+        entries = {key: (self._context(job.seed, job.learning_rate), self._mark(job)) for key, job in jobs.items()}
         known = self._lookup(list(entries.values()))
         new: dict[Key, Job] = {}
         for key, entry in entries.items():
@@ -162,13 +162,14 @@ class Funnel:
             self._cache.remember(learned)
 
     def _mark(self, job: Job) -> str:
-        return fingerprint(job.expression, self.points)
+        return self._fingerprint(job.expression)
 
-    def _context(self, seed: int) -> str:
-        if seed not in self._contexts:
+    def _context(self, seed: int, rate: float | None) -> str:
+        if (seed, rate) not in self._contexts:
             checks = self._config.model_dump(mode="json")
-            self._contexts[seed] = result_key(self._task, self._training, seed, self._device, funnel=checks)
-        return self._contexts[seed]
+            training = self._training if rate is None else self._training.model_copy(update={"learning_rates": (rate,)})
+            self._contexts[seed, rate] = result_key(self._task, training, seed, self._device, funnel=checks)
+        return self._contexts[seed, rate]
 
 
 def _renamed(known: Outcome, job: Job) -> Outcome:

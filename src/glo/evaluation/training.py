@@ -7,11 +7,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from glo.evaluation.checks import points_of
+from glo.evaluation.checks import marker
 from glo.evaluation.failures import FAILED, RepeatedFailures
 from glo.evaluation.protocol import Key
 from glo.execution import Batch, Executor
-from glo.expr import fingerprint
 from glo.records import (
     Failure,
     FunnelCounts,
@@ -34,6 +33,7 @@ class _Pending:
     """Jobs that are trained as one batch, with their results and outcomes so far."""
 
     jobs: dict[Key, Job]
+    trainings: dict[Key, list[tuple[int, float]]]  # the positions in the batch and the learning rates of each job
     started: float
     results: dict[int, Result] = field(default_factory=dict)
     outcomes: dict[Key, Outcome] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class TrainingEvaluator:
     ) -> None:
         self._task, self._training, self._executor = task, training, executor
         self._counts = new_counts() if counts is None else counts
-        self._points = points_of(task, training)
+        self._mark = marker(task, training)
         self._failures = RepeatedFailures(max_failures)
         self._earlier: dict[int, list[float]] = {}  # what trials of an objective have reported, by step
         self._pending: dict[int, _Pending] = {}
@@ -73,10 +73,13 @@ class TrainingEvaluator:
     def submit(self, jobs: Mapping[Key, Job]) -> None:
         if not jobs:
             return
-        ladder = self._training.learning_rates
-        trainings = [Training(job.expression, rate, job.number) for job in jobs.values() for rate in ladder]
-        seeds = [job.seed for job in jobs.values() for _ in ladder]
-        self._pending[self._submitted] = _Pending(dict(jobs), time.perf_counter())
+        trainings, seeds, places = list[Training](), list[int](), dict[Key, list[tuple[int, float]]]()
+        for key, job in jobs.items():
+            ladder = self._training.learning_rates if job.learning_rate is None else (job.learning_rate,)
+            places[key] = list(enumerate(ladder, len(trainings)))
+            trainings += [Training(job.expression, rate, job.number) for rate in ladder]
+            seeds += [job.seed] * len(ladder)
+        self._pending[self._submitted] = _Pending(dict(jobs), places, time.perf_counter())
         self._executor.submit(self._submitted, self._batch(trainings, seeds))
         self._submitted += 1
 
@@ -104,17 +107,17 @@ class TrainingEvaluator:
 
     def _arrived(self, number: int, results: Mapping[int, Result]) -> dict[Key, Outcome]:
         """The outcomes of the jobs whose whole ladder is trained now."""
-        pending, rates = self._pending[number], len(self._training.learning_rates)
+        pending = self._pending[number]
         pending.results |= results
-        keys = list(pending.jobs)
         outcomes: dict[Key, Outcome] = {}
         traces: dict[Key, str] = {}
-        for index in sorted({position // rates for position in results}):
-            positions = range(rates * index, rates * (index + 1))
-            if all(position in pending.results for position in positions):
-                ladder = [pending.results[position] for position in positions]
-                outcomes[keys[index]] = self._outcome(pending.jobs[keys[index]], ladder)
-                traces[keys[index]] = ladder[0].trace if isinstance(ladder[0], Failure) else ""
+        for key, places in pending.trainings.items():
+            if key in pending.outcomes or not all(position in pending.results for position, _ in places):
+                continue
+            ladder = [(pending.results[position], rate) for position, rate in places]
+            outcomes[key] = self._outcome(pending.jobs[key], ladder)
+            first = ladder[0][0]
+            traces[key] = first.trace if isinstance(first, Failure) else ""
         pending.outcomes |= outcomes
         for key, outcome in outcomes.items():
             self._failures.count(outcome, traces[key])
@@ -124,15 +127,14 @@ class TrainingEvaluator:
             self._count(list(pending.outcomes.values()), time.perf_counter() - pending.started)
         return outcomes
 
-    def _outcome(self, job: Job, results: Sequence[Result]) -> Outcome:
+    def _outcome(self, job: Job, ladder: Sequence[tuple[Result, float]]) -> Outcome:
         """The best of the ladder."""
-        text, mark = str(job.expression), fingerprint(job.expression, self._points)
+        text, mark = str(job.expression), self._mark(job.expression)
         if isinstance(self._task, Objective):
-            return _judged(text, mark, results[0])
-        ladder = zip(results, self._training.learning_rates, strict=True)
+            return _judged(text, mark, ladder[0][0])
         ran = [(result, rate) for result, rate in ladder if isinstance(result, TrainingResult)]
         if not ran:
-            failure = next(result for result in results if isinstance(result, Failure))
+            failure = next(result for result, _ in ladder if isinstance(result, Failure))
             return Outcome(text, mark, failure.status, Stage.TRAINING, failure.reason)
         if all(result.diverged for result, _ in ran):
             reason = next((result.reason for result, _ in ran if result.reason), "outputs became NaN or infinite")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from glo.errors import RAISED, ConfigError, UserCodeError, described
+from glo.expr import parse
 from glo.records import Direction, Failure, Link, Result, Status, Training, TrainingConfig, TrainingResult
 from glo.tasks import Objective
 
@@ -29,8 +30,9 @@ class Trial:
         number: of the candidate in its study, from 0.
         seed: for initial weights and batches; all candidates of a study have the same, so that luck is.
         link: how outputs become predictions.
-        training: its eps and class reduction are those of the loss.
+        training: its eps, class reduction and unit gradient are those of the loss.
         direction: whether a higher or a lower score is better.
+        classes: number of outputs.
         earlier: what earlier trials have reported, by step.
         reports: (step, value) pairs of this trial.
     """
@@ -41,6 +43,7 @@ class Trial:
     link: Link = Link.SOFTMAX
     training: TrainingConfig = field(default_factory=TrainingConfig, repr=False)
     direction: Direction = Direction.MAXIMIZE
+    classes: int = 10
     earlier: Reports = field(default_factory=dict[int, Sequence[float]], repr=False)
     reports: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
 
@@ -50,10 +53,13 @@ class Trial:
         Args:
             options: of `ExpressionLoss`, such as weight, ignore_index or label_smoothing.
         """
-        from glo.loss import ExpressionLoss
+        from glo.loss import ExpressionLoss, unit_gradient
 
+        loss = parse(self.expression)
+        if self.training.unit_gradient:
+            loss = unit_gradient(loss, self.link, self.classes)
         made = {"link": self.link, "eps": self.training.eps, "class_reduction": self.training.class_reduction}
-        return ExpressionLoss(self.expression, **{**made, **options})
+        return ExpressionLoss(loss, **{**made, **options})
 
     def report(self, value: float, step: int) -> None:
         """Report the score at a step of the training, such as an epoch; steps rise.
@@ -111,7 +117,10 @@ def trial_of(
     objective: Objective, training: Training, config: TrainingConfig, seed: int, earlier: Reports | None = None
 ) -> Trial:
     """The trial for one training."""
-    return Trial(str(training.expression), training.number, seed, objective.link, config, objective.direction, earlier or {})
+    return Trial(
+        str(training.expression), training.number, seed, objective.link, config, objective.direction, objective.classes,
+        earlier or {},
+    )  # fmt: skip
 
 
 def judge(objective: Objective, trial: Trial) -> Result:

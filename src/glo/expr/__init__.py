@@ -4,7 +4,16 @@ from glo.expr.canonical import canonical
 from glo.expr.coefficients import all_coefficients, effective_coefficients, with_coefficients
 from glo.expr.describe import describe
 from glo.expr.dual import Dual, derivative, evaluate, evaluate_dual, visible_slopes
-from glo.expr.fingerprint import HARD, REAL, SOFT, ProbePoints, fingerprint, probed_slopes, scale_free_fingerprint
+from glo.expr.fingerprint import (
+    HARD,
+    REAL,
+    SOFT,
+    ProbePoints,
+    fingerprint,
+    probed_slopes,
+    scale_free_fingerprint,
+    softmax_fingerprint,
+)
 from glo.expr.latex import latex
 from glo.expr.operators import OPERATORS, Operator
 from glo.expr.second import Jet, second_order
@@ -15,5 +24,5 @@ __all__ = [
     "HARD", "MAX_DEPTH", "MAX_INTEGER", "MAX_NODES", "OPERATORS", "REAL", "SOFT", "VARIABLES", "Dual", "Expr", "Jet",
     "Operator", "ProbePoints", "all_coefficients", "canonical", "check_size", "constant", "derivative", "describe",
     "effective_coefficients", "evaluate", "evaluate_dual", "fingerprint", "fold", "latex", "parse", "probed_slopes",
-    "scale_free_fingerprint", "second_order", "visible_slopes", "with_coefficients",
+    "scale_free_fingerprint", "second_order", "softmax_fingerprint", "visible_slopes", "with_coefficients",
 ]  # fmt: skip

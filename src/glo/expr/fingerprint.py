@@ -56,9 +56,25 @@ def fingerprint(expr: Expr, points: ProbePoints = HARD) -> str:
     return _digest(probed_slopes(expr, points))
 
 
+@lru_cache(maxsize=10_000)
 def scale_free_fingerprint(expr: Expr, points: ProbePoints = HARD) -> str:
     """Like `fingerprint`, but also equal for expressions whose derivatives differ by a positive factor."""
+    return _scale_free(probed_slopes(expr, points))
+
+
+@lru_cache(maxsize=10_000)
+def softmax_fingerprint(expr: Expr, points: ProbePoints = HARD) -> str:
+    """Like `scale_free_fingerprint`, but also equal for expressions whose derivatives differ by a constant.
+
+    Under softmax the predictions sum to 1, so a multiple of y that is added to f for all classes alike changes no gradient.
+    The derivative is compared with that at the probe point x = 0 whose y is nearest to 1/2.
+    """
     slopes = probed_slopes(expr, points)
+    middle = int(np.argmin(np.abs(points.y - 0.5) + np.abs(points.x)))
+    return _scale_free(slopes - slopes[middle])
+
+
+def _scale_free(slopes: NDArray[np.float64]) -> str:
     sizes = np.abs(slopes[np.isfinite(slopes)])
     largest = sizes.max(initial=0.0)
     return _digest(slopes / np.median(sizes[sizes > NOISE * largest]) if largest > NOISE else slopes)

@@ -4,6 +4,7 @@ from .export import binary_minimum, minimised, right_minimum, source, to_sympy
 from .links import LINKS
 from .module import ExpressionLoss
 from .python import code
+from .unit_gradient import unit_factor, unit_gradient
 
 __all__ = [
     "LINKS",
@@ -17,4 +18,6 @@ __all__ = [
     "right_minimum",
     "source",
     "to_sympy",
+    "unit_factor",
+    "unit_gradient",
 ]  # fmt: skip

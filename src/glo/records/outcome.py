@@ -47,11 +47,13 @@ class Job:
     Attributes:
         expression: the loss is minus its sum over classes.
         seed: of the initial weights, batches and dropout.
+        learning_rate: of its training; None for the best of the ladder.
         number: of the candidate in its study; no result depends on it.
     """
 
     expression: Expr
     seed: int
+    learning_rate: float | None = None
     number: int = field(default=0, compare=False)
 
 

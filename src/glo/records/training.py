@@ -21,7 +21,7 @@ Milestones = tuple[tuple[PositiveInt, PositiveFloat], ...]
 ADAPTIVE_RATE = 0.001  # the default of optimizers other than SGD
 # The options that came later than the first stores.  At their defaults they are no part of a key (`glo.execution.key`), so
 # that what is known of a training stays known.
-LATER_OPTIONS = ("optimizer", "nesterov", "betas", "alpha", "warmup", "clip_norm", "label_smoothing")
+LATER_OPTIONS = ("optimizer", "nesterov", "betas", "alpha", "warmup", "clip_norm", "label_smoothing", "unit_gradient")
 
 
 class TrainingConfig(Config):
@@ -32,6 +32,9 @@ class TrainingConfig(Config):
         batch_size: samples per step.
         learning_rates: the ladder; a network is trained at each rate, and the best by validation counts.  The defaults are
             for SGD; with another optimizer they are smaller: 0.001, and a ladder from 0.0003 to 0.1 in preset default.
+        unit_gradient: whether each loss is scaled so that its gradient at uninformed predictions is that of the standard
+            loss (`glo.unit_gradient`).  Learning rates then mean the same for all losses.  Off, as in the paper, a loss is
+            trained as it is written.
         optimizer: "sgd", "adam", "adamw" or "rmsprop", each as PyTorch defines it.
         momentum: of sgd and rmsprop.
         nesterov: Nesterov's momentum; for sgd.
@@ -63,6 +66,7 @@ class TrainingConfig(Config):
     steps: PositiveInt = 300
     batch_size: PositiveInt = 100
     learning_rates: tuple[Rate, ...] = Field(default=(0.01,), min_length=1)
+    unit_gradient: bool = False
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = "sgd"
     momentum: float = Field(default=0.0, ge=0, lt=1)
     nesterov: bool = False

@@ -78,7 +78,7 @@ class Asking:
 
     def __init__(self, loop: Loop, executor: TellingExecutor) -> None:
         self._loop, self._executor, self.cleanup = loop, executor, ExitStack()
-        (self._phase,) = phases(loop.config, loop.funnel(loop.config.training).screen, loop.history)
+        self._phase = next(phases(loop.config, loop.funnel(loop.config.training).screen, loop.history))
         if not isinstance(self._phase.search, SteadyStateSearch):
             raise StudyError(f"study '{loop.name}' is searched by generations: ask and tell need a steady-state search")
         self._arrivals = loop.arrivals_of(self._phase)

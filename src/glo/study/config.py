@@ -30,7 +30,9 @@ class TaskConfig(Config):
         link: of the task; a loss that is handed out needs it.
         by_name: whether the task can be loaded by its name; a `Task` object of a script cannot.
         loss_options: weight, pos_weight and ignore_index of `ExpressionLoss`, as the task has them.
-        objective: whether it is an objective, which has classes, a direction and perhaps a version.
+        classes: number of outputs.
+        prior: of the training labels (`Task.prior`).
+        objective: whether it is an objective, which has a direction and perhaps a version.
     """
 
     name: str
@@ -40,9 +42,32 @@ class TaskConfig(Config):
     by_name: bool = True
     objective: bool = False
     classes: int = 0
+    prior: tuple[float, ...] = ()
     loss_options: dict[str, Any] = Field(default_factory=dict)
     direction: Direction = Direction.MAXIMIZE
     version: str = ""
+
+
+class ConfirmationConfig(Config):
+    """How the best candidates of a search are trained again on fresh seeds.
+
+    Attributes:
+        candidates: how many; 0 for no confirmation.
+        seeds: of the last round; each of the rounds before has half as many, and twice as many candidates.
+        rounds: how many.
+    """
+
+    candidates: NonNegativeInt = 0
+    seeds: PositiveInt = 8
+    rounds: PositiveInt = 3
+
+    def seeds_of(self, number: int) -> int:
+        """How many seeds a round has, counted from 0."""
+        return max(1, self.seeds // 2 ** (self.rounds - 1 - number))
+
+    def candidates_of(self, number: int) -> int:
+        """How many candidates a round has, counted from 0."""
+        return -(-self.candidates // 2**number)
 
 
 TRIALS = 100  # of an objective
@@ -73,6 +98,7 @@ class StudyConfig(Config):
     trials: PositiveInt | None = None
     repeats: PositiveInt = 1
     genetic: GeneticConfig = GeneticConfig()
+    confirmation: ConfirmationConfig = ConfirmationConfig()
     coefficients: CoefficientConfig = CoefficientConfig()
     enumeration: EnumerationConfig = EnumerationConfig()
     training: TrainingConfig = TrainingConfig()
@@ -98,8 +124,13 @@ class StudyConfig(Config):
 
     @property
     def on_ladder(self) -> bool:
-        """Whether each candidate gets its own best learning rate."""
-        return len(self.training.learning_rates) > 1
+        """Whether the scale of a loss does not matter: each has its own best learning rate, or the unit gradient."""
+        return len(self.training.learning_rates) > 1 or self.training.unit_gradient
+
+    @property
+    def unit(self) -> tuple[Link, int, tuple[float, ...]] | None:
+        """Link, classes and prior, by which losses are scaled to the unit gradient; None if they are not."""
+        return (self.task.link, self.task.classes, self.task.prior) if self.training.unit_gradient else None
 
     @property
     def steady(self) -> bool:
@@ -112,6 +143,8 @@ class StudyConfig(Config):
         if PhaseKind.ENUMERATION in self.phases or PhaseKind.OWN in self.phases:
             return None
         tuning = self.coefficients.iterations + 1 if PhaseKind.COEFFICIENTS in self.phases else 0
+        if PhaseKind.GENETIC in self.phases and self.confirmation.candidates:
+            tuning += self.confirmation.rounds
         shown = -(-self.candidates // self.genetic.population) if self.genetic.steady_state else self.generations
         return (shown if PhaseKind.GENETIC in self.phases else 0) + tuning
 
@@ -128,20 +161,20 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {
         "generations": 15,
         "genetic": {"population": 40, "elites": 4, "viable": True, "max_nodes": 15},
-        "training": {"learning_rates": [0.03, 0.1, 0.3, 1.0, 3.0, 10.0], "early_stop": 0.1},
+        "training": {"unit_gradient": True, "learning_rates": [0.2, 0.8], "early_stop": 0.1},
         "funnel": {"derivative": True, "descent": True},
+        "confirmation": {"candidates": 12},
     },
 }
-# The learning rates of the presets are for SGD, where a loss of another scale needs another rate.  Other optimizers divide
-# by the size of the gradient, and the rates that suit a network lie closer together and lower: on digits and noisy-digits
-# the best of 0.0001 to 0.3 was between 0.001 and 0.03 for each of four losses.
-ADAPTIVE_RATES = {"paper": [ADAPTIVE_RATE], "default": [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1]}
+# The learning rates of the presets are for SGD.  Other optimizers divide by the size of the gradient, and the rates that suit
+# a network are lower: docs/decisions/0021-unit-gradient.md has what three rates lose against six.
+ADAPTIVE_RATES = {"paper": [ADAPTIVE_RATE], "default": [0.001, 0.003, 0.01]}
 
 
 # An objective trains as it likes: each candidate once, and the search does not wait for the slowest of a generation.
-FOR_OBJECTIVES: dict[str, Any] = {"genetic": {"steady_state": True}}
+FOR_OBJECTIVES: dict[str, Any] = {"genetic": {"steady_state": True}, "confirmation": {"candidates": 0}}
 ONE_TRAINING: dict[str, Any] = {"training": {"learning_rates": [1.0], "early_stop": 0.0}}
-LOSS_OPTIONS = ("class_reduction", "eps")  # of the training; they are part of the loss
+LOSS_OPTIONS = ("class_reduction", "eps", "unit_gradient")  # of the training; they are part of the loss
 
 # Options that have a place of their own, where alone they are read.
 SET_ELSEWHERE = {
@@ -153,6 +186,8 @@ SET_ELSEWHERE = {
     "task.digest": "the task itself",
     "task.link": "the task itself",
     "task.loss_options": "the task itself",
+    "task.classes": "the task itself",
+    "task.prior": "the task itself",
     "task.by_name": "the task itself",
 }
 
@@ -285,7 +320,7 @@ def task_config(task: Problem) -> TaskConfig:
     options = dict(task.source.options) if task.source else {}
     return TaskConfig(
         name=name, options=options, digest=task.digest(), link=task.link, by_name=task.source is not None,
-        direction=task.direction, loss_options=task.loss_options,
+        classes=task.classes, prior=task.prior, direction=task.direction, loss_options=task.loss_options,
     )  # fmt: skip
 
 

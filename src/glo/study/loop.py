@@ -157,7 +157,7 @@ class Loop:
         """A generation: all candidates are submitted at once, and drained."""
         started = time.perf_counter()
         outcomes: dict[int, Outcome] = {}
-        with closing(SeedAverage(funnel, phase.seeds)) as evaluator:
+        with closing(SeedAverage(funnel, phase.seeds, phase.rates)) as evaluator:
             first = self._candidates
             evaluator.submit(dict(enumerate(asked, first)))
             while len(outcomes) < len(asked):

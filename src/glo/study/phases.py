@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from glo.errors import ConfigError
 from glo.expr import Expr, parse
@@ -35,12 +35,14 @@ class Phase:
         search: asks for candidates.
         seeds: over which each candidate's fitness is averaged.
         training: how each is trained.
+        rates: learning rates by expression, where each has one already.
     """
 
     kind: PhaseKind
     search: Search
     seeds: tuple[int, ...]
     training: TrainingConfig
+    rates: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 def phases(
@@ -71,6 +73,7 @@ def phases(
             else:
                 search = GeneticSearch(config.genetic, config.seed, config.generations, screen)
             yield phase(kind, search, seeds)
+            yield from confirmation(config, history)
         elif kind is PhaseKind.ENUMERATION:
             yield phase(kind, EnumerationSearch(config.enumeration, config.genetic.weights, screen), seeds)
         elif kind is PhaseKind.OWN:
@@ -87,9 +90,32 @@ def phases(
             yield phase(PhaseKind.CONFIRMATION, Shortlist([start, tuning.best, tuning.mean]), fresh)
 
 
+def confirmation(config: StudyConfig, history: Sequence[GenerationRecord]) -> Iterator[Phase]:
+    """Train the best candidates again on fresh seeds, each at its own learning rate: successive halving.
+
+    The fitness of the best of a search is the best of hundreds, so chance flatters it.  Each round keeps the better half on
+    twice the seeds, so that the effort goes into telling the best apart (Karnin et al. 2013).  The seeds of a round are
+    among those of the next, whose means are over all trainings so far; trainings that are known are not repeated.
+    """
+    wanted, direction = config.confirmation, config.task.direction
+    seeds = derive_seeds(config.seed, "finalists", wanted.seeds)
+    training = config.training.model_copy(update={"early_stop": 0.0})
+    ranked = rank([outcome for record in history for outcome in record.outcomes], direction)[: wanted.candidates]
+    rates = {outcome.expression: outcome.learning_rate for outcome in ranked if outcome.learning_rate is not None}
+    for number in range(wanted.rounds):
+        finalists = [parse(outcome.expression) for outcome in ranked[: wanted.candidates_of(number)]]
+        if not finalists:
+            return
+        among = tuple(seeds[: wanted.seeds_of(number)])
+        yield Phase(PhaseKind.CONFIRMATION, Shortlist(finalists), among, training, rates)
+        ranked = rank(history[-1].outcomes, direction)
+
+
 def start_of_tuning(config: StudyConfig, history: Sequence[GenerationRecord]) -> Expr | None:
     """The expression whose coefficients are tuned: that of the configuration, else the best of the history, if any."""
     if config.coefficients.expression:
         return parse(config.coefficients.expression)
-    ranked = rank([outcome for record in history for outcome in record.outcomes], config.task.direction)
+    confirmed = [record for record in history if record.phase is PhaseKind.CONFIRMATION]
+    outcomes = [outcome for record in confirmed[-1:] or history for outcome in record.outcomes]
+    ranked = rank(outcomes, config.task.direction)
     return parse(ranked[0].expression) if ranked else None

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from glo.errors import ConfigError, StudyError
-from glo.expr import describe, parse
-from glo.records import FunnelCounts, Outcome, PhaseKind, Stage, Status
+from glo.expr import Expr, describe, parse, with_coefficients
+from glo.loss import unit_factor
+from glo.records import FunnelCounts, Link, Outcome, PhaseKind, Stage, Status
 from glo.search import tuned_positions
 from glo.store import GenerationRecord
 from glo.study.config import StudyConfig
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from glo.loss import ExpressionLoss
 
-HIDDEN = ("options", "reports")  # of a trial, in a table
+HIDDEN = ("options", "unit", "reports")  # of a trial, in a table
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class FrozenTrial:
         learning_rate: the rate of the ladder that reached the fitness; None for an objective, which has its own.
         reports: (step, value) pairs that an objective has reported.
         options: of `ExpressionLoss`, with which the study computes the loss.
+        unit: link, classes and prior, by which the loss is scaled to the unit gradient; None if it is trained as written.
     """
 
     number: int
@@ -56,6 +58,7 @@ class FrozenTrial:
     learning_rate: float | None
     reports: tuple[tuple[int, float], ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False, compare=False)
+    unit: tuple[Link, int, tuple[float, ...]] | None = field(default=None, repr=False, compare=False)
 
     def loss(self, **options: Any) -> ExpressionLoss:
         """The loss as a module, in place of `nn.CrossEntropyLoss`, computed as in the study.
@@ -65,11 +68,21 @@ class FrozenTrial:
         """
         from glo.loss import ExpressionLoss
 
-        return ExpressionLoss(self.expression, **{**self.options, **options})
+        return ExpressionLoss(self.trained, **{**self.options, **options})
+
+    @property
+    def scale(self) -> float:
+        """What the loss is multiplied by: its factor for the unit gradient (`glo.unit_gradient`), or 1."""
+        return 1.0 if self.unit is None else unit_factor(parse(self.expression), *self.unit) or 1.0
+
+    @property
+    def trained(self) -> Expr:
+        """The expression whose negation the study minimised: `scale` times that which it found."""
+        return with_coefficients(parse(self.expression), {0: self.scale})
 
     def row(self) -> dict[str, Any]:
         """What it is as a flat dictionary, with the size of the expression."""
-        return {**asdict(replace(self, options={})), "nodes": self.nodes}
+        return {**asdict(replace(self, options={}, unit=None)), "scale": self.scale, "nodes": self.nodes}
 
     @property
     def nodes(self) -> int:
@@ -97,9 +110,9 @@ class StudyResult:
     def trials(self) -> list[FrozenTrial]:
         """Every candidate of every generation, in order."""
         placed = [(record, position, outcome) for record in self.history for position, outcome in enumerate(record.outcomes)]
-        options = self._loss_options
+        options, unit = self._loss_options, self.config.unit
         return [
-            FrozenTrial(number, record.generation, record.phase, position, **asdict(outcome), options=options)
+            FrozenTrial(number, record.generation, record.phase, position, **asdict(outcome), options=options, unit=unit)
             for number, (record, position, outcome) in enumerate(placed)
         ]
 
@@ -139,11 +152,16 @@ class StudyResult:
     def finalists(self, count: int) -> list[FrozenTrial]:
         """The best trained candidates, best first, each fingerprint once.
 
-        Where a phase has confirmed some on fresh seeds, only these: their means are not the best of many.
+        Where a phase has confirmed some on fresh seeds, only these: their means are not the best of many.  Those of a later
+        round come first, whose means are over more seeds.
         """
-        trials = self.trials
+        direction, trials = self.config.task.direction, self.trials
         confirmed = [trial for trial in trials if trial.phase is PhaseKind.CONFIRMATION]
-        return rank(confirmed or trials, self.config.task.direction)[:count]
+        rounds = sorted({trial.generation for trial in confirmed}, reverse=True)
+        found: dict[str, FrozenTrial] = {}
+        for trial in (t for number in rounds for t in rank([t for t in confirmed if t.generation == number], direction)):
+            found.setdefault(trial.fingerprint, trial)
+        return (list(found.values()) if confirmed else rank(trials, direction))[:count]
 
     def pareto(self) -> list[FrozenTrial]:
         """The trained candidates that no other beats in both size and fitness: smallest first, fitter with size."""
@@ -170,7 +188,8 @@ class StudyResult:
     def loss(self, weight: torch.Tensor | None = None, *, trial: FrozenTrial | None = None) -> ExpressionLoss:
         """The best loss as a module, in place of `nn.CrossEntropyLoss`.
 
-        It computes the loss as the search did: with the task's link, class weights and ignore_index, and the search's eps,
+        It computes the loss as the search did: with the unit gradient if the search had it, so that a learning rate that
+        suits cross-entropy suits it too; with the task's link, class weights and ignore_index, and the search's eps,
         class reduction and label smoothing.  Other options of the trainings are not part of a loss: the learning rate is in
         the trial; batch size, momentum, weight decay, schedule, steps and precision (such as bfloat16) are in
         `config.training`.
@@ -196,7 +215,10 @@ class StudyResult:
     @property
     def seeds(self) -> int:
         """The number of seeds over which the fitness of the best is averaged."""
-        return self.config.repeats if self.tuning is None else self.config.coefficients.confirmations
+        if self.tuning is not None:
+            return self.config.coefficients.confirmations
+        rounds = sum(record.phase is PhaseKind.CONFIRMATION for record in self.history)
+        return self.config.confirmation.seeds_of(rounds - 1) if rounds else self.config.repeats
 
     @property
     def enumerated(self) -> list[Outcome]:
@@ -212,8 +234,9 @@ class StudyResult:
 
         It has the mean fitness over fresh seeds of the start, the best sample and the mean of the search distribution.
         """
-        confirmed = next((record for record in self.history if record.phase is PhaseKind.CONFIRMATION), None)
-        if confirmed is None:
+        tuned = any(record.phase is PhaseKind.COEFFICIENTS for record in self.history)
+        confirmed = self.history[-1] if tuned else None
+        if confirmed is None or confirmed.phase is not PhaseKind.CONFIRMATION:
             return None
         start = parse(confirmed.outcomes[0].expression)
         options = self.config.coefficients
@@ -256,6 +279,7 @@ class StudyResult:
             "fingerprint": best.fingerprint if best else None,
             "fitness": best.fitness if best else None,
             "learning_rate": best.learning_rate if best else None,
+            "scale": best.scale if best else None,
             "tuning": self.tuning,
             "generations": len(self.history),
             "history_digest": self.history_digest(),

@@ -23,6 +23,7 @@ def discover(
     steps: int | None = None,
     steady_state: bool | None = None,
     tune: bool = False,
+    confirm: int | None = None,
     name: str | None = None,
     storage: str | Path = DEFAULT_STORAGE,
     seed: int = 0,
@@ -41,7 +42,9 @@ def discover(
     return Study(
         task, name=name, storage=storage, seed=seed, preset=preset, settings=settings, file=file, task_options=task_options,
         data_dir=data_dir, device=device, cluster=cluster, slots=slots, callbacks=callbacks, load_if_exists=load_if_exists,
-    ).search(generations=generations, population=population, steps=steps, steady_state=steady_state, tune=tune)  # fmt: skip
+    ).search(
+        generations=generations, population=population, steps=steps, steady_state=steady_state, tune=tune, confirm=confirm
+    )  # fmt: skip
 
 
 def tune_coefficients(

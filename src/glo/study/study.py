@@ -193,6 +193,7 @@ class Study(RecordedStudy):
         steady_state: bool | None = None,
         tune: bool = False,
         trials: int | None = None,
+        confirm: int | None = None,
         timeout: float | str | None = None,
         jobs: int = 1,
         isolate: bool = False,
@@ -207,6 +208,7 @@ class Study(RecordedStudy):
             steady_state: whether each outcome makes room for the next candidate at once, without generations.
             tune: whether the coefficients of the best loss are then tuned, as in the paper's Figure 1.
             trials: candidates of a steady-state search, which an objective has by default.
+            confirm: how many of the best candidates are trained again on fresh seeds at the end; 0 for none.
             timeout: seconds, or "90s", "30m", "2h", after which no further candidate is begun; call this again to go on.
             jobs: how many trials of an objective are under way at once, each in a process of its own if there are several.
             isolate: whether a single trial too has its own process, which can be killed (`time_limit` of `Study`).
@@ -219,6 +221,7 @@ class Study(RecordedStudy):
             "generations": generations,
             "trials": trials,
             "genetic": {"population": population, "steady_state": steady_state},
+            "confirmation": {"candidates": confirm},
             "training": {"steps": steps},
         }
         kinds = [PhaseKind.GENETIC, PhaseKind.COEFFICIENTS] if tune else [PhaseKind.GENETIC]

@@ -17,6 +17,7 @@ from glo.tasks.identity import task_digest
 from glo.tasks.inputs import Output
 from glo.tasks.metrics import Metric, MetricFunction
 from glo.tasks.named_metrics import named_metric
+from glo.tasks.prior import prior_of
 from glo.tasks.reading import SplitLike
 from glo.tasks.shapes import as_rows, counted, unflattened
 from glo.tasks.source import TaskSource
@@ -203,6 +204,15 @@ class Task:
         elif self.class_weight is not None:
             found["weight"] = list(self.class_weight)
         return found
+
+    @property
+    def prior(self) -> tuple[float, ...]:
+        """What a constant prediction would know of the training labels, for `glo.unit_gradient`.
+
+        The share of positive labels for sigmoid; their mean and standard deviation for regression; nothing for softmax, nor
+        for labels that are read batch by batch.
+        """
+        return () if isinstance(self.train, Stream) else prior_of(self.train.targets, self.link)
 
     @property
     def soft(self) -> bool:

@@ -49,6 +49,7 @@ class Objective:
     training: Mapping[str, Any] = field(default_factory=dict[str, Any], init=False, repr=False)
     free_scores = True  # they may be any numbers
     soft = False  # the labels that its losses see are taken to be hard
+    prior = ()  # nothing is known of them
 
     def __post_init__(self) -> None:
         if not callable(self.function):

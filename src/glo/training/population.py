@@ -29,7 +29,7 @@ from glo.training.precision import matmul_precision
 from glo.training.schedule import batches, early_stop_step, rate_factor
 from glo.training.stacked import StackedModel, VmapModel, is_chain, stack
 from glo.training.state import assigned_in_forward
-from glo.training.weighting import rows_of
+from glo.training.weighting import rows_of, trained_losses
 
 _stackable: WeakSet[Task] = WeakSet()  # the tasks whose models are known to be stackable
 # For the check of stacking: by chance, two masks of dropout may be the same on few numbers, or hit units that are 0 anyway.
@@ -96,7 +96,7 @@ class _Population:
         """Make the losses, the learning rates and the captured step of the active networks."""
         active = [self.trainings[position] for position in self.active]
         self.loss = PopulationLoss(
-            [training.expression for training in active],
+            trained_losses(self.task, [training.expression for training in active], self.config),
             self.task.link,
             self.config.class_reduction,
             self.config.eps,

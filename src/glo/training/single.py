@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from glo.catalog import resolve
 from glo.expr import Expr
 from glo.loss import ExpressionLoss
 from glo.records import Training, TrainingConfig, TrainingResult
@@ -18,7 +19,7 @@ from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result
 from glo.training.model import as_logits, seed_dropout, use_channels_last
 from glo.training.precision import autocast, matmul_precision
 from glo.training.schedule import early_stop_step, rate_factor
-from glo.training.weighting import check_options, row_weights, shares
+from glo.training.weighting import check_options, row_weights, shares, trained_losses
 
 
 @random_state_restored()
@@ -104,7 +105,8 @@ def make_criterion(
     options: dict[str, Any] = {"class_reduction": config.class_reduction, "eps": config.eps, "link": task.link}
     options |= {**task.loss_options, "label_smoothing": config.label_smoothing}
     weighted = task.train.first.weights is not None or task.ignore_index is not None
-    loss = ExpressionLoss(expression, reduction="none" if weighted else "mean", **options).to(device)
+    (trained,) = trained_losses(task, [resolve(expression)], config)
+    loss = ExpressionLoss(trained, reduction="none" if weighted else "mean", **options).to(device)
 
     def criterion(outputs: Tensor, batch: Split) -> Tensor:
         found = loss(outputs, as_rows(batch.targets))

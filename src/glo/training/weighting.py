@@ -1,13 +1,16 @@
-"""What each row of a batch counts in the loss: sample weights, ignored labels, and class weights."""
+"""The loss of a training: its scale, and what each row of a batch counts in it by sample and class weights."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from glo.errors import ConfigError
+from glo.expr import Expr
+from glo.loss import unit_gradient
 from glo.records import Link, TrainingConfig
 from glo.tasks import Split, Task, as_rows
 
@@ -29,6 +32,14 @@ def check_options(task: Task, config: TrainingConfig) -> None:
         raise ConfigError(
             "training.label_smoothing does not go with the class_weight of a yes-no question: give one of them"
         )
+
+
+def trained_losses(task: Task, expressions: Sequence[Expr], config: TrainingConfig) -> list[Expr]:
+    """The expressions whose negations are minimised: as they are written, or with the unit gradient."""
+    if not config.unit_gradient:
+        return list(expressions)
+    link, classes, prior = task.link, task.classes, task.prior
+    return [unit_gradient(expression, link, classes, prior) for expression in expressions]
 
 
 def row_weights(task: Task, split: Split) -> tuple[Tensor, Tensor] | None:
