@@ -69,7 +69,7 @@ CHANGES: dict[str, Any] = {
     "steps": 21, "batch_size": 99, "learning_rates": (0.1,), "momentum": 0.5, "weight_decay": 0.1, "schedule": ((5, 0.1),),
     "class_reduction": "mean", "eps": 1e-6, "early_stop": 0.5, "curve_every": 5, "curve_on": "test", "precision": "tf32",
     "optimizer": "adam", "nesterov": True, "betas": (0.8, 0.999), "alpha": 0.9, "warmup": 0.1, "clip_norm": 1.0,
-    "label_smoothing": 0.1, "unit_gradient": True,
+    "label_smoothing": 0.1, "unit_gradient": True, "rungs": ((0.5, 0.5),),
 }  # fmt: skip
 
 

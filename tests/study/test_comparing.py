@@ -49,7 +49,7 @@ def test_every_training_has_the_settings_of_the_search(make_task: MakeTask, stor
     executor.batches.clear()
     comparison = study.compare(config=HOW)
     assert {batch.test for batch in executor.batches} == {False, True}
-    assert [batch.config for batch in executor.batches] == [search.model_copy(update={"early_stop": 0.0})] * len(
+    assert [batch.config for batch in executor.batches] == [search.whole] * len(
         executor.batches
     )
     assert comparison.training == search

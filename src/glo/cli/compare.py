@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,17 +9,10 @@ from typing import Annotated, Literal
 import typer
 
 from glo.cli import comparing, options
+from glo.cli.comparing import Baselines
 from glo.cli.launch import Where, refuse_given
 from glo.cli.output import Progress, folder_for_output, read_numbers
 from glo.cli.signals import time_limited
-
-
-class Baselines(StrEnum):
-    """What a comparison always has."""
-
-    standard = "standard"
-    shelf = "shelf"
-    none = "none"
 
 
 def compare(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,9 +34,21 @@ LabelNoise = Annotated[float, typer.Option(help="Fraction of the training labels
 TrainFraction = Annotated[float, typer.Option(help="Fraction of the training data to keep.")]
 Out = Annotated[Path, typer.Option(help="Folder for comparison.json, .png and .svg.")]
 
+
+class Baselines(StrEnum):
+    """What a comparison always has."""
+
+    standard = "standard"
+    shelf = "shelf"
+    none = "none"
+
+
+Judged = Annotated[Baselines, typer.Option(help="What the loss that is found has to beat on test; none for no verdict.")]
+
 UNUSED = {  # of the training, in a comparison
     "training.learning_rates": "--learning-rates is the ladder of a comparison",
     "training.early_stop": "a comparison stops no training early",
+    "training.rungs": "a comparison stops no training early",
     "training.curve_every": "a comparison keeps no curves",
     "training.curve_on": "a comparison keeps no curves",
 }

@@ -11,20 +11,17 @@ from typing import Any
 from glo.catalog import cross_entropy
 from glo.cli.output import check_writable
 from glo.compare import ComparisonConfig, ComparisonRow
-from glo.compare.families import baselines
-from glo.compare.procedures import OnProgress, run_all
-from glo.compare.protocol import compare
+from glo.compare.procedures import OnProgress
 from glo.errors import ConfigError
 from glo.execution import Executor, Where, open_executor
 from glo.expr import parse
 from glo.provenance import hardware
-from glo.records import TrainingConfig
 from glo.report import loss_figure, progress_figure, save, write_text
 from glo.store import GenerationRecord
-from glo.study import Callback, FrozenTrial, Study, StudyResult, discover
-from glo.tasks import Task, load_task
+from glo.study import Callback, Study, StudyResult
 
 TASK = "noisy-digits"
+FINALISTS = 99  # all that were confirmed
 
 
 @dataclass(frozen=True)
@@ -32,8 +29,8 @@ class DemoConfig:
     """The size of the demo.
 
     Attributes:
-        finalists: how many of the best losses of the search are trained again, with the tuning seeds, to choose one.
-        tuning_seeds: trainings over which the learning rate, the smoothing and the finalist are chosen.
+        finalists: how many of the best losses of the search are trained again on fresh seeds.
+        tuning_seeds: trainings over which learning rates, parameters and the finalist are chosen.
         repeats: fresh seeds of the final comparison.
     """
 
@@ -42,7 +39,7 @@ class DemoConfig:
     population: int = 40
     steps: int = 600
     finalists: int = 12
-    tuning_seeds: int = 5
+    tuning_seeds: int = 2
     repeats: int = 10
 
 
@@ -101,27 +98,32 @@ def _run(config: DemoConfig, out: Path, on_progress: OnProgress, executor: Execu
         seconds[part] = time.perf_counter() - clock
         clock = time.perf_counter()
 
-    task = load_task(TASK)
-    result = _search(config, out, on_progress, executor)
+    study = _study(config, out, on_progress, executor)
+    judging = ComparisonConfig(baselines="shelf", tuning_seeds=config.tuning_seeds, repeats=config.repeats, seed=config.seed)
+    on_progress("search", 0, config.generations)
+    result = study.search(
+        generations=config.generations, population=config.population, steps=config.steps, confirm=config.finalists
+    )
     lap("search")
-    trials = result.finalists(config.finalists) or [result.best]  # `best` raises an error if there is none
-    rows = _compare(task, trials, result.config.training, config, on_progress, executor)
+    judgement = study.judge(judging, on_progress=on_progress)
+    rows, verdict = judgement.comparison.rows, judgement.verdict
     lap("comparison")
-    losses = _losses(rows, trials)
+    losses = _losses(rows, result)
     found = losses["discovered"]
     summary = {
         "task": TASK,
         **{key: value for key, value in result.summary().items() if key != "seconds"},
         "hardware": hardware(),
-        **{key: found[key] for key in ("expression", "canonical", "latex", "learning_rate", "fitness")},
+        **{key: found[key] for key in ("expression", "canonical", "latex", "learning_rate", "scale", "fitness")},
         "losses": losses,
+        "verdict": verdict.to_dict(),
         "p_value": losses["cross_entropy"]["p_value"],
         "margin": found["mean"] - losses["cross_entropy"]["mean"],
         "seed": config.seed,
-        "ladder": list(ComparisonConfig().ladder),
+        "ladder": list(judgement.comparison.config.ladder),
     }
     save(loss_figure({"discovered": parse(found["expression"]), "cross-entropy": cross_entropy}), out / "loss.png")
-    save(progress_figure(result.history, f"validation {task.metric}"), out / "progress.png")
+    save(progress_figure(result.history, f"validation {study.task.metric_name}"), out / "progress.png")
     lap("pictures")
     summary["seconds"] = seconds
     write_text(out / "summary.json", json.dumps(summary, indent=2) + "\n")
@@ -140,14 +142,10 @@ def _make_room(out: Path) -> None:
         raise ConfigError(f"{out} cannot be written ({error.strerror}): choose another --out") from None
 
 
-def _search(config: DemoConfig, out: Path, on_progress: OnProgress, executor: Executor) -> StudyResult:
-    on_progress("search", 0, config.generations)
-    return discover(
+def _study(config: DemoConfig, out: Path, on_progress: OnProgress, executor: Executor) -> Study:
+    return Study(
         TASK,
         seed=config.seed,
-        generations=config.generations,
-        population=config.population,
-        steps=config.steps,
         name="demo",
         storage=out / "glo.db",
         cluster=executor,
@@ -155,28 +153,10 @@ def _search(config: DemoConfig, out: Path, on_progress: OnProgress, executor: Ex
     )
 
 
-def _compare(
-    task: Task,
-    trials: list[FrozenTrial],
-    training: TrainingConfig,
-    config: DemoConfig,
-    on_progress: OnProgress,
-    executor: Executor,
-) -> list[ComparisonRow]:
-    """Choose each loss at its best on validation, then measure all on test over fresh seeds.
-
-    The first row is the discovered loss, with which the others are compared.
-    """
-    families = {"discovered": {trial.expression: parse(trial.expression) for trial in trials}, **baselines(task)}
-    comparison = ComparisonConfig(tuning_seeds=config.tuning_seeds, repeats=config.repeats, seed=config.seed)
-    (rows,) = run_all(executor, [compare(task, training, families, comparison)], on_progress)
-    return rows
-
-
-def _losses(rows: list[ComparisonRow], trials: list[FrozenTrial]) -> dict[str, dict[str, Any]]:
+def _losses(rows: list[ComparisonRow], result: StudyResult) -> dict[str, dict[str, Any]]:
     """The rows by name, with the fitness of the discovered loss and the amount of label smoothing."""
     losses = {row.name: row.to_dict() for row in rows}
-    fitness = {trial.expression: trial.fitness for trial in trials}
+    fitness = {trial.expression: trial.fitness for trial in result.finalists(FINALISTS)}
     losses["discovered"]["fitness"] = fitness[losses["discovered"]["expression"]]
     losses["label_smoothing"]["smoothing"] = float(losses["label_smoothing"]["variant"])
     return losses

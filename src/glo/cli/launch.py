@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from glo.cli.output import Progress, command_line, read_task_options, resumable,
 from glo.cli.signals import time_limited
 
 if TYPE_CHECKING:
+    from glo.cli.judging import Judging
     from glo.errors import LostStoreError
     from glo.execution.dask import ClusterConfig
     from glo.study import Study, StudyResult
@@ -68,6 +70,7 @@ def run_new_study(
     task_option: list[str] | None,
     unused: Mapping[str, str],
     show: Callable[[StudyResult], None],
+    judging: Judging | None = None,
 ) -> None:
     """Run a new study with the options that all such commands have, and show its progress.
 
@@ -75,21 +78,23 @@ def run_new_study(
         start: calls a phase of the study.
         show: prints the result, also if the store was lost in the meantime.
         unused: the options, or tables of options, that this command does not read, and why; --set refuses them.
+        judging: surveys the known losses before, and judges the loss that is found.
     """
     from glo.study import Study
     from glo.tasks.trust import trust
 
     refuse_settings(settings, unused)
     with Progress() as progress:
+        callbacks = [show_generations(progress), *([judging.surveying(progress)] if judging else [])]
         study = Study(
             task, name=name, storage=storage, seed=seed, preset=preset, settings=settings or [], file=config,
-            task_options=read_task_options(task_option), callbacks=[show_generations(progress)], load_if_exists=False,
+            task_options=read_task_options(task_option), callbacks=callbacks, load_if_exists=False,
             max_failures=max_failures, **where.of_study(),
         )  # fmt: skip
         named = task if isinstance(task, str) else task.source_name
         if ":" in named:
             trust(named)
-        result = _run(study, start, storage, where, named)
+        result = _run(study, start, storage, where, named, judging and partial(judging.judge, on_progress=progress.show))
     _show(result, show)
 
 
@@ -122,23 +127,31 @@ def resume_study(
     where: Where,
     show: Callable[[StudyResult], None],
     how: Mapping[str, Any],
+    judging: Judging,
 ) -> None:
     """Go on with a recorded study, and show its progress.
 
     Args:
         how: timeout, jobs and isolate, as for `Study.resume`.
         task: that the study names, `module:attribute`, if it is to be imported; see `glo.tasks.trust`.
+        judging: judges the loss that is found, if the study is a search.
     """
     from glo.study import load_study
 
     with Progress() as progress:
         study = load_study(name, storage, task=task, callbacks=[show_generations(progress)], **where.of_study())
-        result = _run(study, lambda study: study.resume(**how), storage, where, task)
+        judge = partial(judging.judge, on_progress=progress.show)
+        result = _run(study, lambda study: study.resume(**how), storage, where, task, judge)
     _show(result, show)
 
 
 def _run(
-    study: Study, start: Callable[[Study], StudyResult], storage: str, where: Where, task: str | None
+    study: Study,
+    start: Callable[[Study], StudyResult],
+    storage: str,
+    where: Where,
+    task: str | None,
+    judge: Callable[[Study], None] | None = None,
 ) -> StudyResult | LostStoreError:
     from glo.errors import LostStoreError
 
@@ -146,7 +159,10 @@ def _run(
         with time_limited(where.time_limit):
             study.task  # noqa: B018 - it is loaded here, in the main thread
         try:
-            return start(study)
+            result = start(study)
+            if judge is not None:
+                judge(study)
+            return result
         except LostStoreError as error:
             if error.result is None:
                 raise

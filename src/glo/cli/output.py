@@ -20,6 +20,7 @@ from glo.cli.streams import print_json, say
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from glo.cli.judging import Judging
     from glo.study import Callback, StudyResult
 
 ATLAS_ROWS = 20  # shown of an enumeration
@@ -197,13 +198,15 @@ def read_numbers(text: str | None, what: str, example: str = "0.01,0.1") -> list
         raise ConfigError(f"{what} takes numbers separated by commas, e.g. {example}, not {text!r}") from None
 
 
-def print_result(result: StudyResult, storage: str, as_json: bool) -> None:
-    """The result of a study: the funnel, the outcome of its last phase, and the best loss."""
+def print_result(result: StudyResult, storage: str, as_json: bool, judging: Judging | None = None) -> None:
+    """The result of a study: the funnel, the outcome of its last phase, the best loss, and the verdict on it."""
     from glo.provenance import hardware
     from glo.report import atlas_rows, atlas_table, funnel_counts_table, tuning_table
     from glo.store import without_password
 
     summary = {**result.summary(), "hardware": hardware(), "storage": without_password(storage)}
+    if judging is not None:
+        summary |= judging.to_dict()
     atlas = atlas_rows(result.enumerated)
     if atlas:
         summary["atlas"] = atlas
@@ -224,9 +227,14 @@ def print_result(result: StudyResult, storage: str, as_json: bool) -> None:
     at = "" if rate is None else f", learning rate {rate:g}"
     say(f"fitness        {summary['fitness']:.4f} on validation, {seeds}{at}")
     say(f"study          {summary['name']} in {summary['storage']}, {summary['generations']} generations")
-    say("This fitness is the best of many, so chance flatters it; to measure the loss on fresh seeds:")
     where = None if storage == DEFAULT_STORAGE else summary["storage"]
-    say(command_line("glo compare", study=summary["name"], storage=where))
+    if judging is not None:
+        judging.show(summary["name"], where)
+    if judging is None or judging.judgement is None:
+        if result.seeds == 1:
+            say("This fitness is the best of many, so chance flatters it.")
+        say("To compare the loss with others on the test split:")
+        say(command_line("glo compare", study=summary["name"], storage=where))
 
 
 def read_task_options(texts: list[str] | None) -> dict[str, Any]:

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from glo.cli import options
+from glo.cli import comparing, options
+from glo.cli.comparing import Baselines
+from glo.cli.judging import Judging
 from glo.cli.launch import Where, resume_study
 from glo.cli.output import print_result
 
@@ -24,6 +26,8 @@ def resume(
     timeout: options.Timeout = None,
     jobs: options.Jobs = 1,
     isolate: options.Isolate = False,
+    baselines: comparing.Judged = Baselines.shelf,
+    repeats: Annotated[int, typer.Option(min=2, help="Fresh seeds of the verdict's measurement on test.")] = 10,
     json: options.Json = False,
 ) -> None:
     """Go on with a study that was interrupted; it ends as if it had never been.
@@ -34,4 +38,5 @@ def resume(
     """
     where = Where(device, cluster, insecure, slots, time_limit, data_dir)
     how = {"timeout": timeout, "jobs": jobs, "isolate": isolate}
-    resume_study(name, storage, task, where, lambda result: print_result(result, storage, json), how)
+    judging = Judging(baselines, repeats, json)
+    resume_study(name, storage, task, where, lambda result: print_result(result, storage, json, judging), how, judging)

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from glo.cli import options
+from glo.cli import comparing, options
+from glo.cli.comparing import Baselines
+from glo.cli.judging import Judging
 from glo.cli.launch import Where, chosen_problem, run_new_study
 from glo.cli.output import print_result
 
@@ -48,13 +50,19 @@ def search(
     cluster: options.Cluster = None,
     insecure: options.Insecure = False,
     time_limit: options.TimeLimit = None,
+    baselines: comparing.Judged = Baselines.shelf,
+    repeats: Annotated[int, typer.Option(min=2, help="Fresh seeds of the verdict's measurement on test.")] = 10,
     json: options.Json = False,
 ) -> None:
-    """Search for a loss for a task, or for your own training loop; ends with the best and a table of the funnel.
+    """Search for a loss for a task, or for your own training loop; ends with a verdict on the best.
+
+    Before it begins, the known losses of the shelf say what there is to beat.  The verdict compares the best with them on
+    the test split.
 
     Every generation is recorded as it ends: go on with an interrupted search with `glo resume NAME`.  With --steady-state
     every result is recorded, and the history depends on the order in which results arrive, unless --slots is 1.
     """
+    judging = Judging(baselines, repeats, json)
     where = Where(device, cluster, insecure, slots, time_limit, data_dir)
     given = {"link": link, "classes": classes, "direction": direction, "version": version}
     run_new_study(
@@ -65,7 +73,7 @@ def search(
         chosen_problem(task, objective, given), where, max_failures=max_failures, name=name,
         preset=preset, seed=seed, storage=storage, settings=settings, config=config,
         task_option=task_option,
-        unused=_unused(tune), show=lambda result: print_result(result, storage, json),
+        unused=_unused(tune), show=lambda result: print_result(result, storage, json, judging), judging=judging,
     )  # fmt: skip
 
 

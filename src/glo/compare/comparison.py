@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from glo.compare.config import (
     ADAPTIVE_LADDER,
     ALL_AT_ONE,
     AS_THE_OBJECTIVE,
+    DISCOVERED,
     EACH_AT_ITS_OWN,
     LADDER,
     UNIT_LADDER,
@@ -20,7 +21,7 @@ from glo.compare.families import Family, contenders
 from glo.compare.horizons import Agreement, Horizon, agreement, flip_warnings
 from glo.compare.procedures import OnProgress, run_all
 from glo.compare.protocol import compare
-from glo.compare.rows import ComparisonRow
+from glo.compare.rows import ComparisonRow, Contender
 from glo.errors import ConfigError
 from glo.execution import ForkingExecutor, InlineExecutor, Where, open_for, rehearse_for
 from glo.expr import Expr
@@ -169,7 +170,7 @@ class Comparison:
                 include={"class_reduction", "eps", "unit_gradient"}
                 if self.by_objective
                 else None,  # the rest is the objective's affair
-                exclude={"learning_rates", "early_stop"},
+                exclude={"learning_rates", "early_stop", "rungs"},
             ),
             "device": self.device,
             "cluster": self.cluster,
@@ -223,15 +224,40 @@ def compare_losses(
     loaded = load_task(task, dict(task_options or {}), data_dir) if isinstance(task, str) else task
     changed = _changed(loaded, config)
     families = contenders(changed, losses, config)
+    found = compare_families(
+        loaded, changed, families, config, training, on_progress,
+        {"where": cluster, "device": device, "time_limit": time_limit, "jobs": jobs, "isolate": isolate},
+    )  # fmt: skip
+    return replace(found, warnings=_repeated(losses, families) + found.warnings)
+
+
+def compare_families(
+    loaded: Problem,
+    changed: Problem,
+    families: Mapping[str, Family],
+    config: ComparisonConfig,
+    training: TrainingConfig | None,
+    on_progress: OnProgress,
+    where: Mapping[str, Any],
+    known: Mapping[str, Contender] | None = None,
+) -> Comparison:
+    """Compare families of losses; the first is the baseline.
+
+    Args:
+        loaded: the task as it was given.
+        changed: the same with the label noise and the fraction of training data of the configuration.
+        where: arguments of `open_for`.
+        known: the choice of some families, made before.
+    """
     given = training or _own_training(changed)
     if "learning_rates" not in config.model_fields_set:
         config = config.model_copy(update={"learning_rates": _ladder(given)})
     own_loop = isinstance(changed, Objective)
     lengths = [0] if own_loop else sorted(set(config.steps)) or [given.steps]
     trainings = [given if own_loop else given.model_copy(update={"steps": steps}) for steps in lengths]
-    with open_for(changed, cluster, device, time_limit, jobs, isolate) as executor:
-        rehearse_for(executor, changed, trainings[0], time_limit)
-        procedures = [compare(changed, each, families, config) for each in trainings]
+    with open_for(changed, **where) as executor:
+        rehearse_for(executor, changed, trainings[0], where.get("time_limit"))
+        procedures = [compare(changed, each, families, config, known) for each in trainings]
         horizons = [
             Horizon(steps, rows) for steps, rows in zip(lengths, run_all(executor, procedures, on_progress), strict=True)
         ]
@@ -243,8 +269,7 @@ def compare_losses(
             baseline=next(iter(families)),
             horizons=horizons,
             agreement=agreements,
-            warnings=_repeated(losses, families)
-            + _failure_warnings(horizons, loaded.free_scores)
+            warnings=_failure_warnings(horizons, loaded.free_scores)
             + _rate_warnings(config, given, horizons)
             + ([SMOOTHED.format(amount=given.label_smoothing)] if given.label_smoothing else [])
             + _grid_warnings(families, horizons)
@@ -281,7 +306,7 @@ def _grid_warnings(families: Mapping[str, Family], horizons: Sequence[Horizon]) 
     for horizon in horizons:
         for row in horizon.rows:
             tried = list(families[row.name])
-            if len(tried) > 2 and "," not in row.variant and row.variant == tried[-1]:
+            if row.name != DISCOVERED and len(tried) > 2 and "," not in row.variant and row.variant == tried[-1]:
                 found.append(GRID.format(name=row.name, variant=row.variant, tried=f"{tried[0]} to {tried[-1]}"))
     return list(dict.fromkeys(found))
 

@@ -13,6 +13,8 @@ LADDER = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 UNIT_LADDER = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # for losses with the unit gradient, whose best rates lie closer together
 ADAPTIVE_LADDER = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)  # for optimizers other than SGD
 
+DISCOVERED = "discovered"  # the name of the losses that a study has found, as one family
+
 # How the losses of a comparison are trained, in the words of its table and figure.
 EACH_AT_ITS_OWN, ALL_AT_ONE = "each loss at its own best learning rate", "all at one learning rate"
 AS_THE_OBJECTIVE = "each trained by the objective"

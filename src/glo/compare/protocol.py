@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glo.compare.config import ComparisonConfig
 from glo.compare.failures import NO_FAILURES, Failures, failures_of
@@ -29,21 +30,28 @@ EXTENSIONS = 6  # rates that are tried beyond an end of the ladder, at most
 
 
 def compare(
-    task: Problem, training: TrainingConfig, families: Mapping[str, Family], config: ComparisonConfig
+    task: Problem,
+    training: TrainingConfig,
+    families: Mapping[str, Family],
+    config: ComparisonConfig,
+    known: Mapping[str, Contender] | None = None,
 ) -> Procedure[list[ComparisonRow]]:
     """Choose each contender on validation, measure all on test, and compare each with the first.
 
     Args:
         training: without its ladder and its early stopping, which may stop a loss that starts slowly.
         families: the contenders by name; the first is the baseline.
+        known: the choice of some of them, made before.
 
     Raises:
         TaskError: if the task has no test split; before anything is trained.
     """
     if not isinstance(task, Objective):
         task.split("test")
-    training = training.model_copy(update={"early_stop": 0.0})
-    chosen = yield from choose(task, training, families, config)
+    training = training.whole
+    known = known or {}
+    new = yield from choose(task, training, {name: family for name, family in families.items() if name not in known}, config)
+    chosen = {name: known[name] if name in known else new[name] for name in families}
     samples = yield from measure(task, training, list(chosen.values()), config)
     return rows_of(chosen, samples)
 
@@ -66,9 +74,13 @@ def choose(
         trainings = [Training(families[name][variant], rate) for name, variant, rate in wanted]
         results = yield from _by_seed("choosing learning rates", task, training, trainings, seeds)
         scores = np.array([scores_of(task, row, test=False) for row in results])
+        spreads = scores.std(0, ddof=1) if len(seeds) > 1 else np.zeros(len(wanted))
         columns = zip(*results, strict=True)
-        for (name, variant, rate), score, column in zip(wanted, scores.mean(0).tolist(), columns, strict=True):
+        for (name, variant, rate), score, spread, column in zip(
+            wanted, scores.mean(0).tolist(), spreads.tolist(), columns, strict=True
+        ):
             choices[name].scores[variant, rate] = sign * score
+            choices[name].spreads[variant, rate] = spread
             choices[name].failures += failures_of(column)
     return {name: _scaled(choice.winner(sign), task, training) for name, choice in choices.items()}
 
@@ -81,11 +93,18 @@ def _scaled(contender: Contender, task: Problem, training: TrainingConfig) -> Co
 
 @dataclass
 class _Choice:
-    """The variants and rates of one family, the scores of those that were tried (higher is better), and the failures."""
+    """The variants and rates of one family, and what is known of those that were tried.
+
+    Attributes:
+        scores: means over the tuning seeds; higher is better.
+        spreads: standard deviations over the tuning seeds.
+        failures: of the trainings.
+    """
 
     family: Family
     ladder: tuple[float, ...]
     scores: dict[tuple[str, float], float] = field(default_factory=dict)
+    spreads: dict[tuple[str, float], float] = field(default_factory=dict)
     failures: Failures = NO_FAILURES
 
     def wanted(self) -> Iterator[tuple[str, float]]:
@@ -98,7 +117,15 @@ class _Choice:
     def winner(self, sign: int) -> Contender:
         (variant, rate), score = self._best()
         edge = self._beyond() is not None
-        return Contender(self.family[variant], variant, rate, sign * score, edge, failures=self.failures)
+        return Contender(
+            self.family[variant],
+            variant,
+            rate,
+            sign * score,
+            edge,
+            failures=self.failures,
+            spread=self.spreads[variant, rate],
+        )
 
     def _best(self) -> tuple[tuple[str, float], float]:
         """The highest score; among ties the first variant at its lowest rate."""
@@ -131,9 +158,21 @@ def measure(
         logger.warning("objective '%s' returns no test score: its validation score with fresh seeds is compared", task.name)
     values = scores_of(task, [result for row in results for result in row], test=True)
     return [
-        Sample(tuple(values[position :: len(contenders)]), failures_of(column, test=True))
+        Sample(tuple(values[position :: len(contenders)]), failures_of(column, test=True), _rates(column))
         for position, column in enumerate(zip(*results, strict=True))
     ]
+
+
+def _rates(results: Sequence[Result]) -> NDArray[np.float64] | None:
+    """How often each sample of the test set was decided right; a training that failed has decided none."""
+    known = [result.right for result in results if isinstance(result, TrainingResult) and not result.diverged]
+    if not all(known) or len({each.partition(":")[0] for each in known}) != 1:
+        return None
+    count = int(known[0].partition(":")[0])
+    bits = [
+        np.unpackbits(np.frombuffer(bytes.fromhex(each.partition(":")[2]), dtype=np.uint8), count=count) for each in known
+    ]
+    return np.sum(bits, axis=0) / len(results)
 
 
 def scores_of(task: Problem, results: Sequence[Result], test: bool) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from glo.compare.failures import NO_FAILURES, Failures
@@ -21,6 +21,7 @@ class Contender:
         at_edge: whether the best rate is still the lowest or highest that was tried.
         scale: what it is multiplied by: its factor for the unit gradient, or 1.
         failures: of the trainings that chose.
+        spread: standard deviation of the validation metric over the tuning seeds.
     """
 
     expression: Expr
@@ -30,6 +31,7 @@ class Contender:
     at_edge: bool = False
     scale: float = 1.0
     failures: Failures = NO_FAILURES
+    spread: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class ComparisonRow:
         p_value: of Welch's two-tailed t-test.
         p_holm: the same, corrected for the number of losses; None if there is only one to compare.
         hedges_g: the difference in standard deviations; None if nothing varies.
+        sample: the values, and how often each sample of the test set was decided right.
     """
 
     name: str
@@ -73,6 +76,12 @@ class ComparisonRow:
     p_value: float | None = None
     p_holm: float | None = None
     hedges_g: float | None = None
+    sample: Sample = field(default_factory=lambda: Sample(()), repr=False, compare=False)
+
+    @property
+    def test_samples(self) -> int | None:
+        """The size of the test set, where it is known which of its samples were decided right."""
+        return self.sample.decisions
 
     @property
     def failed(self) -> bool:
@@ -82,8 +91,9 @@ class ComparisonRow:
     def to_dict(self) -> dict[str, Any]:
         """All but the name, as JSON-like data."""
         interval = None if self.interval is None else list(self.interval)
-        values = {**asdict(self), "values": list(self.values), "interval": interval}
-        del values["name"]
+        plain = replace(self, sample=Sample(()))
+        values = {**asdict(plain), "values": list(self.values), "interval": interval}
+        del values["name"], values["sample"]
         return values
 
 
@@ -121,6 +131,7 @@ def rows_of(contenders: Mapping[str, Contender], samples: Sequence[Sample]) -> l
                 n=sample.n,
                 values=sample.values,
                 failures=contender.failures + sample.failures,
+                sample=sample,
                 **compared,
             )
         )

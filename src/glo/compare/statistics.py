@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from glo.compare.failures import NO_FAILURES, Failures
@@ -16,10 +17,22 @@ from glo.compare.failures import NO_FAILURES, Failures
 
 @dataclass(frozen=True)
 class Sample:
-    """The test metric of repeated trainings of one loss, and how many of them failed; a failed one has the value 0."""
+    """The test metric of repeated trainings of one loss.
+
+    Attributes:
+        values: of each seed; 0 for a training that failed.
+        failures: how many failed.
+        rates: how often each sample of the test set was decided right, over the seeds; None if that is not known.
+    """
 
     values: tuple[float, ...]
     failures: Failures = NO_FAILURES
+    rates: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def decisions(self) -> int | None:
+        """How many samples the test set has, where it is known which were decided right."""
+        return None if self.rates is None else len(self.rates)
 
     @property
     def n(self) -> int:
@@ -89,3 +102,56 @@ def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float | None:
         warnings.simplefilter("ignore", RuntimeWarning)
         result: Any = stats.kendalltau(a, b)
     return None if math.isnan(result.statistic) else float(result.statistic)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much better one loss is than another on test, with the errors of the seeds and of the test set.
+
+    Attributes:
+        difference: of the means; positive if the first is better.
+        low, high: its 95 % confidence interval.
+        p_value: two-tailed, by both errors.
+        p_seeds: two-tailed, by the error of the seeds alone (Welch).
+        seed_error: standard error of the difference over seeds, of the same test set.
+        test_error: standard error over the samples of the test set, with the same seeds; None where it is not known.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    p_seeds: float
+    seed_error: float
+    test_error: float | None
+
+
+def gain(a: Sample, b: Sample, sign: int = 1) -> Gain:
+    """How much better `a` is than `b`.
+
+    The two errors are independent parts of one (seeds and samples are crossed), so their squares are added; what belongs to
+    both is counted twice, which makes the test conservative.  The degrees of freedom are those of Welch's test.
+
+    Args:
+        sign: -1 if the lower mean is better.
+    """
+    difference = sign * (a.mean - b.mean)
+    parts = [sample.sd**2 / sample.n for sample in (a, b)]
+    seed_error = math.sqrt(sum(parts))
+    freedom = (
+        sum(parts) ** 2 / sum(part**2 / (s.n - 1) for part, s in zip(parts, (a, b), strict=True)) if seed_error else 1e9
+    )
+    test_error = None
+    if a.rates is not None and b.rates is not None and len(a.rates) == len(b.rates) > 1:
+        test_error = float(np.std(a.rates - b.rates, ddof=1) / math.sqrt(len(a.rates)))
+    error = math.hypot(seed_error, test_error or 0.0)
+    half = float(stats.t.ppf(0.975, freedom)) * error
+
+    def p_value(error: float) -> float:
+        if error == 0:
+            return 1.0 if difference == 0 else 0.0
+        return float(2 * stats.t.sf(abs(difference) / error, freedom))
+
+    return Gain(
+        difference, difference - half, difference + half, p_value(error), p_value(seed_error), seed_error, test_error
+    )

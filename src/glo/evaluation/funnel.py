@@ -58,6 +58,7 @@ class Funnel:
         # Whether a trial of an objective is given up depends on the trials before it.
         self._reusable = set(REUSABLE) - ({Status.STOPPED} if isinstance(task, Objective) else set())
         self._contexts: dict[tuple[int, float | None], str] = {}  # by seed, and learning rate if a job has one
+        self._recorded: dict[str, Outcome] = {}  # by fingerprint, of a study whose trainings are given up at rungs
         self._ready: dict[Key, Outcome] = {}
         self._entries: dict[Key, Entry] = {}  # of the jobs that are checked or trained
         self._waiting: dict[Entry, dict[Key, Job]] = {}  # jobs that get the outcome of another one under way
@@ -99,6 +100,11 @@ class Funnel:
     def learn(self, outcomes: Sequence[Outcome]) -> None:
         """Take note of recorded outcomes; see `TrainingEvaluator.learn`."""
         self._evaluator.learn(outcomes)
+        if self._training.rungs:
+            self._contexts.clear()
+            for outcome in outcomes:
+                if outcome.status in self._reusable:
+                    self._recorded.setdefault(outcome.fingerprint, outcome)
 
     def take_counts(self) -> FunnelCounts:
         """The counts since the last call."""
@@ -132,8 +138,8 @@ class Funnel:
         known = self._lookup(list(entries.values()))
         new: dict[Key, Job] = {}
         for key, entry in entries.items():
-            if entry in known:
-                self._ready[key] = _renamed(known[entry], jobs[key])
+            if (outcome := self._recorded.get(entry[1]) or known.get(entry)) is not None:
+                self._ready[key] = _renamed(outcome, jobs[key])
             elif entry in self._waiting:
                 self._waiting[entry][key] = jobs[key]
             else:
@@ -168,7 +174,8 @@ class Funnel:
         if (seed, rate) not in self._contexts:
             checks = self._config.model_dump(mode="json")
             training = self._training if rate is None else self._training.model_copy(update={"learning_rates": (rate,)})
-            self._contexts[seed, rate] = result_key(self._task, training, seed, self._device, funnel=checks)
+            more = {"standing": self._evaluator.standing} if training.rungs else {}
+            self._contexts[seed, rate] = result_key(self._task, training, seed, self._device, funnel=checks, **more)
         return self._contexts[seed, rate]
 
 

@@ -38,8 +38,8 @@ def fair_early_stop(task: Problem, training: TrainingConfig, seed: int, executor
 def _watched(training: TrainingConfig, step: int) -> TrainingConfig:
     """A training that shows the metric after so many steps: it ends there, unless its schedule depends on its length."""
     if depends_on_length(training):
-        return training.model_copy(update={"early_stop": 0.0, "curve_every": step, "curve_on": "validation"})
-    return training.model_copy(update={"steps": step, "early_stop": 0.0, "curve_every": 0})
+        return training.whole.model_copy(update={"curve_every": step, "curve_on": "validation"})
+    return training.whole.model_copy(update={"steps": step, "curve_every": 0})
 
 
 def _score(result: TrainingResult) -> float:

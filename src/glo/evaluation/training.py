@@ -62,7 +62,8 @@ class TrainingEvaluator:
         self._counts = new_counts() if counts is None else counts
         self._mark = marker(task, training)
         self._failures = RepeatedFailures(max_failures)
-        self._earlier: dict[int, list[float]] = {}  # what trials of an objective have reported, by step
+        self._earlier: dict[int, list[float]] = {}  # what candidates have reported, or had at the rungs, by step
+        self._learned: set[str] = set()  # fingerprints
         self._pending: dict[int, _Pending] = {}
         self._submitted = 0
 
@@ -84,15 +85,22 @@ class TrainingEvaluator:
         self._submitted += 1
 
     def learn(self, outcomes: Sequence[Outcome]) -> None:
-        """Take note of what trials of an objective have reported, by which later ones are given up."""
+        """Take note of what candidates have reported or had at the rungs, by which later ones are given up."""
         for outcome in outcomes:
+            if outcome.fingerprint in self._learned:  # an elite of a generation before, or known for another reason
+                continue
+            self._learned.add(outcome.fingerprint)
             for step, value in outcome.reports:
                 if not math.isnan(value):
                     self._earlier.setdefault(step, []).append(value)
 
+    @property
+    def standing(self) -> list[tuple[int, tuple[float, ...]]]:
+        """What later candidates are measured by; the outcome of one that is trained now depends on it."""
+        return [(step, tuple(values)) for step, values in sorted(self._earlier.items())]
+
     def _batch(self, trainings: list[Training], seeds: list[int]) -> Batch:
-        earlier = {step: tuple(values) for step, values in self._earlier.items()} or None
-        return Batch(self._task, self._training, trainings, seeds, earlier=earlier)
+        return Batch(self._task, self._training, trainings, seeds, earlier=dict(self.standing) or None)
 
     def next(self) -> dict[Key, Outcome]:
         while True:
@@ -143,16 +151,24 @@ class TrainingEvaluator:
         sign, free = self._task.direction.sign, self._task.free_scores
         best, rate = max(ran, key=lambda pair: (not pair[0].diverged, not pair[0].stopped, sign * pair[0].validation))
         fitness = best.validation if free else max(0.0, best.validation)
+        reports = _best_by_step([result for result, _ in ran], sign) if self._training.rungs else ()
         if best.stopped:
-            reason = f"at chance after {self._training.early_stop:.0%} of the steps"
-            return Outcome(text, mark, Status.STOPPED, Stage.EARLY_STOP, reason, fitness, rate)
-        return Outcome(text, mark, Status.TRAINED, Stage.TRAINING, "", fitness, rate)
+            return Outcome(text, mark, Status.STOPPED, Stage.EARLY_STOP, best.reason, fitness, rate, reports)
+        return Outcome(text, mark, Status.TRAINED, Stage.TRAINING, "", fitness, rate, reports)
 
     def _count(self, outcomes: Sequence[Outcome], seconds: float) -> None:
         stopped = sum(outcome.status is Status.STOPPED for outcome in outcomes)
         failed = sum(outcome.status in (Status.DIVERGED, *FAILED) for outcome in outcomes)
         self._counts[Stage.EARLY_STOP].add(StageCount(len(outcomes), stopped))
         self._counts[Stage.TRAINING].add(StageCount(len(outcomes) - stopped, failed, seconds))
+
+
+def _best_by_step(results: Sequence[TrainingResult], sign: int) -> tuple[tuple[int, float], ...]:
+    """What the best of a ladder had at each rung."""
+    best: dict[int, float] = {}
+    for step, score in (point for result in results for point in result.curve):
+        best[step] = sign * max(sign * score, sign * best.get(step, score))
+    return tuple(sorted(best.items()))
 
 
 def _judged(text: str, mark: str, result: Result) -> Outcome:

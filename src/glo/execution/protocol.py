@@ -29,7 +29,7 @@ class Batch:
         trainings: what to train; at least one.
         seeds: one for each training: of its initial weights, batches and dropout.
         test: whether to measure on the test split too.
-        earlier: what earlier trials of an objective have reported, by step.
+        earlier: what earlier candidates have reported to an objective, or had at the rungs, by step.
 
     Raises:
         ValueError: if there is no training, or not one seed for each.

@@ -27,11 +27,11 @@ def train_part(
     Args:
         problem: a task, or an objective, which is called for one training after the other.
         together: whether networks are trained as one population.
-        earlier: what earlier trials of an objective have reported, by step.
+        earlier: what earlier candidates have reported, or had at the rungs, by step.
     """
     if isinstance(problem, Objective):
         return [judge(problem, trial_of(problem, training, config, seed, earlier)) for training in trainings]
-    return train_networks(problem, trainings, config, seed, device, test, together)
+    return train_networks(problem, trainings, config, seed, device, test, together, earlier)
 
 
 def is_population(problem: Problem, device: torch.device | str) -> bool:

@@ -16,12 +16,23 @@ from glo.records.outcome import Status
 BINS = 50  # of the histogram of a network's predictions
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
 Milestones = tuple[tuple[PositiveInt, PositiveFloat], ...]
 
 ADAPTIVE_RATE = 0.001  # the default of optimizers other than SGD
 # The options that came later than the first stores.  At their defaults they are no part of a key (`glo.execution.key`), so
 # that what is known of a training stays known.
-LATER_OPTIONS = ("optimizer", "nesterov", "betas", "alpha", "warmup", "clip_norm", "label_smoothing", "unit_gradient")
+LATER_OPTIONS = (
+    "optimizer",
+    "nesterov",
+    "betas",
+    "alpha",
+    "warmup",
+    "clip_norm",
+    "label_smoothing",
+    "unit_gradient",
+    "rungs",
+)
 
 
 class TrainingConfig(Config):
@@ -55,6 +66,8 @@ class TrainingConfig(Config):
             log-softmax or log-sigmoid).
         early_stop: fraction of the steps after which a network still at chance is stopped; 0 never stops one.  It is off for
             metrics other than the accuracy, and where the standard loss is still at chance too.
+        rungs: pairs (fraction of the steps, share): a training of a study is given up after that fraction of its steps if it
+            is among the worst share of what earlier candidates had there.  It is off where trainings are compared.
         curve_every: steps between evaluations for the curve; 0 for none.
         curve_on: the split that the curve is measured on; "test" is for plots of trainings from which nothing is chosen.
         precision: of the network's arithmetic: "float32"; "tf32" for matrix products on a GPU; "bfloat16" for activations
@@ -80,6 +93,7 @@ class TrainingConfig(Config):
     class_reduction: Literal["sum", "mean"] = "sum"
     eps: float = Field(default=1e-7, gt=0, lt=0.5)
     early_stop: float = Field(default=0.0, ge=0, lt=1)
+    rungs: tuple[tuple[Fraction, Fraction], ...] = ()
     curve_every: int = Field(default=0, ge=0)
     curve_on: Literal["validation", "test"] = "validation"
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
@@ -101,6 +115,11 @@ class TrainingConfig(Config):
             raise ValueError('steps are given as (step, factor) pairs, e.g. [[100, 0.5]], without the word "steps"')
         return () if schedule == "constant" else schedule
 
+    @property
+    def whole(self) -> TrainingConfig:
+        """The same without early stopping and rungs: every training runs to its end."""
+        return self.model_copy(update={"early_stop": 0.0, "rungs": ()})
+
     @model_validator(mode="after")
     def _meaningful(self) -> TrainingConfig:
         """Options that the optimizer does not have are refused."""
@@ -117,6 +136,8 @@ class TrainingConfig(Config):
         for option, (meaningless, reason) in refused.items():
             if meaningless:
                 raise ConfigError(f"option 'training.{option}' {reason}, not for {self.optimizer}")
+        if [progress for progress, _ in self.rungs] != sorted({progress for progress, _ in self.rungs}):
+            raise ConfigError("option 'training.rungs': the fractions rise, such as [[0.1, 0.1], [0.3, 0.5]]")
         if self.nesterov and not self.momentum:
             raise ConfigError("option 'training.nesterov' needs training.momentum, e.g. 0.9")
         return self
@@ -144,11 +165,14 @@ class TrainingResult:
     Attributes:
         validation: metric on the validation split; 0 if it diverged.
         diverged: whether outputs, the loss or the metric are NaN or infinite.
-        stopped: whether it was stopped early, at chance.
-        curve: (step, metric) pairs, if asked for (`TrainingConfig.curve_every`), or as an objective has reported them.
+        stopped: whether it was given up early: at chance, or at a rung.
+        curve: (step, metric) pairs: those that were asked for (`TrainingConfig.curve_every`), those at the rungs, or those
+            that an objective has reported.
         test: metric on the test split, if asked for.
         histogram: how many of the predictions on the test split lie in each of `BINS` equal parts of [0, 1], with `test`.
-        reason: why it counts as diverged, where it is not for its outputs or its loss.
+        right: which decisions on the test split are correct, with `test`, if the metric is the accuracy: their number, a
+            colon, and a bit for each as hexadecimal digits, filled with zeros to whole bytes.
+        reason: why it was stopped, or why it counts as diverged, where it is not for its outputs or its loss.
     """
 
     validation: float
@@ -158,6 +182,7 @@ class TrainingResult:
     test: float | None = None
     histogram: tuple[int, ...] | None = None
     reason: str = ""
+    right: str = field(default="", compare=False)
 
     @property
     def why_diverged(self) -> str:

@@ -27,6 +27,9 @@ class Callback:
                     study.stop()
     """
 
+    def on_begin(self, study: Study) -> None:
+        """The study is recorded, and its first phase begins, or goes on."""
+
     def on_replay(self, study: Study, generation: GenerationRecord) -> None:
         """A generation was read from the store: the study had been started before."""
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from glo.errors import ConfigError
-from glo.expr import Expr
+from glo.expr import Expr, parse
+from glo.records import TrainingConfig
 from glo.study.config import StudyConfig
 from glo.study.result import StudyResult
-from glo.tasks import Objective, Problem
+from glo.tasks import Objective, Problem, Task
 
 if TYPE_CHECKING:
-    from glo.compare import Comparison, ComparisonConfig
+    from glo.compare import Comparison, ComparisonConfig, Judgement, Survey
     from glo.compare.procedures import OnProgress
 
 
@@ -43,6 +44,53 @@ def compare_found(
     )  # fmt: skip
     lengths = [horizon.steps for horizon in comparison.horizons]
     return replace(comparison, warnings=_differences(result.config, task, lengths) + comparison.warnings)
+
+
+def judge_found(
+    result: StudyResult,
+    task: Problem,
+    config: ComparisonConfig | None,
+    finalists: int,
+    where: Mapping[str, Any],
+    on_progress: OnProgress | None,
+    surveyed: Survey | None,
+) -> Judgement:
+    """Judge the best losses of a study; see `Study.judge`."""
+    from glo.compare.judging import judge
+
+    if finalists < 1:
+        raise ConfigError(f"at least 1 finalist is judged, not {finalists}")
+    found = [parse(trial.expression) for trial in result.finalists(finalists) or [result.best]]
+    training, report = result.config.training, on_progress or (lambda label, done, total: None)
+    return judge(_judged_task(task), found, config, training, where, report, surveyed)
+
+
+def survey_known(
+    task: Problem,
+    training: TrainingConfig,
+    config: ComparisonConfig | None,
+    where: Mapping[str, Any],
+    on_progress: OnProgress | None,
+) -> Survey:
+    """Train the known losses; see `Study.survey`."""
+    from glo.compare.judging import survey
+
+    report = on_progress or (lambda label, done, total: None)
+    return survey(_judged_task(task), config, training, where, report)
+
+
+def _judged_task(task: Problem) -> Task:
+    """The task of a study, which glo trains itself.
+
+    Raises:
+        ConfigError: for an objective.
+    """
+    if isinstance(task, Objective):
+        raise ConfigError(
+            f"objective '{task.name}' is not judged against the shelf, which would take hundreds of its trials: "
+            "compare its best loss with study.compare()"
+        )
+    return task
 
 
 def _differences(search: StudyConfig, task: Problem, lengths: Sequence[int]) -> list[str]:

@@ -149,6 +149,9 @@ class StudyConfig(Config):
         return (shown if PhaseKind.GENETIC in self.phases else 0) + tuning
 
 
+# After 10, 30 and 60 % of its steps, a training that is among the worst 10, 50 and 75 % of what earlier candidates had there
+# is given up (docs/decisions/0022-racing.md).
+RUNGS = [[0.1, 0.1], [0.3, 0.5], [0.6, 0.75]]
 # "paper" is section III to the letter: the defaults of GeneticConfig, a coefficient for each node, plain CMA-ES, one
 # learning rate, no check before a training.
 # "default" measured better; docs/decisions/0003-default-preset.md has the numbers.
@@ -161,19 +164,19 @@ PRESETS: dict[str, dict[str, Any]] = {
     "default": {
         "generations": 15,
         "genetic": {"population": 40, "elites": 4, "viable": True, "max_nodes": 15},
-        "training": {"unit_gradient": True, "learning_rates": [0.2, 0.8], "early_stop": 0.1},
+        "training": {"unit_gradient": True, "learning_rates": [0.2, 0.8], "early_stop": 0.1, "rungs": RUNGS},
         "funnel": {"derivative": True, "descent": True},
         "confirmation": {"candidates": 12},
     },
 }
-# The learning rates of the presets are for SGD.  Other optimizers divide by the size of the gradient, and the rates that suit
-# a network are lower: docs/decisions/0021-unit-gradient.md has what three rates lose against six.
+# The learning rates of the presets are for SGD.  Other optimizers divide by the size of the gradient, and the rates that
+# suit a network are lower: docs/decisions/0021-unit-gradient.md has what three rates lose against six.
 ADAPTIVE_RATES = {"paper": [ADAPTIVE_RATE], "default": [0.001, 0.003, 0.01]}
 
 
 # An objective trains as it likes: each candidate once, and the search does not wait for the slowest of a generation.
 FOR_OBJECTIVES: dict[str, Any] = {"genetic": {"steady_state": True}, "confirmation": {"candidates": 0}}
-ONE_TRAINING: dict[str, Any] = {"training": {"learning_rates": [1.0], "early_stop": 0.0}}
+ONE_TRAINING: dict[str, Any] = {"training": {"learning_rates": [1.0], "early_stop": 0.0, "rungs": []}}
 LOSS_OPTIONS = ("class_reduction", "eps", "unit_gradient")  # of the training; they are part of the loss
 
 # Options that have a place of their own, where alone they are read.
@@ -289,6 +292,9 @@ def _unused(config: StudyConfig) -> dict[str, str]:
         "genetic.elites": (genetic.steady_state, "a steady-state search keeps its best trees anyway"),
         "training.early_stop": (
             config.repeats > 1 and config.training.early_stop > 0, "a mean over several seeds needs whole trainings",
+        ),
+        "training.rungs": (
+            config.repeats > 1 and config.training.rungs != (), "a mean over several seeds needs whole trainings",
         ),
         "training.curve_every": (True, "a study keeps no curves; glo evaluate --curve-every shows one"),
         "training.curve_on": (True, "a study keeps no curves; glo evaluate --curve-every shows one"),

@@ -213,11 +213,11 @@ class Loop:
     def as_merits(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """What the search is told: higher fitness is better.
 
-        Of most tasks, that is the metric, and 0 for a candidate that failed.  The score of an objective, or an error, may be
-        any number, so a candidate that failed or was given up counts as minus infinity.
+        Of most tasks, that is the metric, and 0 for a candidate that failed or was given up.  The score of an objective, or
+        an error, may be any number, so such a candidate counts as minus infinity.
         """
         if not self.task.free_scores:
-            return list(outcomes)
+            return [replace(o, fitness=0.0) if o.status is Status.STOPPED else o for o in outcomes]
         sign = self.task.direction.sign
         return [
             replace(outcome, fitness=sign * outcome.fitness if outcome.status is Status.TRAINED else -math.inf)

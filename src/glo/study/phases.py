@@ -61,9 +61,12 @@ def phases(
     """
 
     def phase(kind: PhaseKind, search: Search, seeds: Sequence[int]) -> Phase:
-        # A mean over seeds needs whole trainings: some good losses start slowly with some seeds.
-        patient = config.training.model_copy(update={"early_stop": 0.0})
-        return Phase(kind, search, tuple(seeds), config.training if len(seeds) == 1 else patient)
+        training = config.training
+        if len(seeds) > 1:  # a mean over seeds needs whole trainings: some good losses start slowly with some seeds
+            training = training.whole
+        elif kind is not PhaseKind.GENETIC:  # the others rank all their candidates, also the worse ones
+            training = training.model_copy(update={"rungs": ()})
+        return Phase(kind, search, tuple(seeds), training)
 
     seeds = (config.seed, *derive_seeds(config.seed, "repeat", config.repeats - 1))
     for kind in config.phases:
@@ -99,7 +102,7 @@ def confirmation(config: StudyConfig, history: Sequence[GenerationRecord]) -> It
     """
     wanted, direction = config.confirmation, config.task.direction
     seeds = derive_seeds(config.seed, "finalists", wanted.seeds)
-    training = config.training.model_copy(update={"early_stop": 0.0})
+    training = config.training.whole
     ranked = rank([outcome for record in history for outcome in record.outcomes], direction)[: wanted.candidates]
     rates = {outcome.expression: outcome.learning_rate for outcome in ranked if outcome.learning_rate is not None}
     for number in range(wanted.rounds):

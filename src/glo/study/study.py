@@ -22,7 +22,7 @@ from glo.search import Search
 from glo.store import DEFAULT_STORAGE, GenerationRecord, Store, StudyRecord, check_name
 from glo.study.asking import Asking, TellingExecutor
 from glo.study.callbacks import Callback, check_callbacks
-from glo.study.comparing import compare_found
+from glo.study.comparing import compare_found, judge_found, survey_known
 from glo.study.config import (
     StudyConfig,
     TaskConfig,
@@ -46,7 +46,7 @@ from glo.tasks.trust import is_trusted
 from glo.training import choose_device
 
 if TYPE_CHECKING:
-    from glo.compare import Comparison, ComparisonConfig
+    from glo.compare import Comparison, ComparisonConfig, Judgement, Survey
     from glo.compare.procedures import OnProgress
 
 logger = logging.getLogger("glo")
@@ -129,6 +129,8 @@ class Study(RecordedStudy):
         self._callbacks, self._load_if_exists = tuple(callbacks), load_if_exists
         self._stopped, self._by_name, self._named = False, True, True
         self._asking: Asking | None = None
+        self._executor: Executor | None = None  # while a phase runs
+        self._deadline = math.inf
         self._recorded_task: TaskConfig | None = None  # of a study that was loaded
 
     def __repr__(self) -> str:
@@ -368,6 +370,11 @@ class Study(RecordedStudy):
         """
         return self._run([], {}, self.preset, how=(timeout, jobs, isolate))
 
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the timeout of the last call has passed."""
+        return time.monotonic() > self._deadline
+
     def stop(self) -> None:
         """End the study after the generation or arrival that is under way; to be called by a callback."""
         self._stopped = True
@@ -402,6 +409,49 @@ class Study(RecordedStudy):
         where: dict[str, Any] = {"device": self._device, "cluster": self._cluster, "time_limit": self._time_limit}
         where |= {"jobs": jobs, "isolate": isolate}
         return compare_found(self.result, self.task, losses, config, finalists, where, on_progress)
+
+    def survey(self, config: ComparisonConfig | None = None, *, on_progress: OnProgress | None = None) -> Survey:
+        """What there is to beat: the known losses at their best on validation, and how far seeds change the metric.
+
+        Args:
+            config: how; its baselines are the known losses, by default those of the shelf.
+            on_progress: as in `compare_losses`.
+
+        Raises:
+            ConfigError: for an objective.
+        """
+        known = self.result.config if self.is_recorded else self._composed([PhaseKind.GENETIC], {}, None)
+        return survey_known(self.task, known.training, config, self._where, on_progress)
+
+    def judge(
+        self,
+        config: ComparisonConfig | None = None,
+        *,
+        finalists: int = 3,
+        surveyed: Survey | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Judgement:
+        """Say in words whether to use the loss that was found: compare it with the standard loss and the shelf on test.
+
+        `print` shows the comparison and the verdict; `.verdict` has the loss to use and what that rests on.
+
+        Args:
+            config: how to compare; its baselines are what the loss has to beat, by default those of the shelf.
+            finalists: of how many of the best losses validation chooses one.
+            surveyed: the survey of the known losses, made before the search with the same options.
+            on_progress: as in `compare_losses`.
+
+        Raises:
+            ConfigError: for an objective, or less than one finalist.
+            TaskError: if the task has no test split.
+            StudyError: if the study has found no loss yet.
+        """
+        return judge_found(self.result, self.task, config, finalists, self._where, on_progress, surveyed)
+
+    @property
+    def _where(self) -> dict[str, Any]:
+        """Where to train, as arguments of `open_for`."""
+        return {"where": self._executor or self._cluster, "device": self._device, "time_limit": self._time_limit}
 
     @property
     def _task_name(self) -> str:
@@ -451,12 +501,16 @@ class Study(RecordedStudy):
                 store.extend_study(self.name, config.model_dump(mode="json"))
             loop = self._loop(config, store, executor, own)
             known = versions() if record is None or new else record.versions
+            self._executor = executor
             try:
+                self._tell(lambda callback: callback.on_begin(self))
                 history = loop.run()
                 store.check_there()
             except LostStoreError as error:
                 raise self._rescued(error, config, known, loop.history) from error
-        if time.monotonic() > self._deadline:
+            finally:
+                self._executor = None
+        if self.out_of_time:
             logger.warning("the timeout of %s has ended study '%s': to go on, glo resume %s", timeout, self.name, self.name)
         result = StudyResult(self.name, config, known, in_generations(config, history))
         self._tell(lambda callback: callback.on_end(self, result))
@@ -545,7 +599,7 @@ class Study(RecordedStudy):
             lambda generation: self._tell(lambda callback: callback.on_replay(self, generation)),
             lambda outcome: self._tell(lambda callback: callback.on_outcome(self, outcome)),
             lambda generation: self._tell(lambda callback: callback.on_generation(self, generation)),
-            lambda: self._stopped or time.monotonic() > self._deadline,
+            lambda: self._stopped or self.out_of_time,
         )
 
     def _tell(self, call: Callable[[Callback], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +26,7 @@ class Measurement:
         histogram: how many of its predictions lie in each of `BINS` equal parts of [0, 1]; empty if it diverged.
         reason: why it counts as diverged, if its outputs are finite.
         fitted: the number that the metric was computed with, such as a threshold, if it has one.
+        right: which decisions are correct (`TrainingResult.right`); measured on test only.
     """
 
     score: float
@@ -32,6 +34,7 @@ class Measurement:
     histogram: tuple[int, ...] = ()
     reason: str = ""
     fitted: float | None = None
+    right: str = ""
 
 
 def measure(task: Task, targets: Tensor, outputs: Tensor, validation: Measurement | None = None) -> Measurement:
@@ -57,12 +60,21 @@ def measure(task: Task, targets: Tensor, outputs: Tensor, validation: Measuremen
     if not math.isfinite(score):
         return Measurement(0.0, diverged=True, reason=f"the metric is {score}")
     histogram = tuple(torch.histc(predictions.float(), BINS, 0, 1).long().tolist())
-    return Measurement(score, False, histogram, fitted=fitted)
+    right = None if validation is None else task.right(predictions, targets)
+    bits = "" if right is None else f"{len(right)}:{np.packbits(right.cpu().numpy()).tobytes().hex()}"
+    return Measurement(score, False, histogram, fitted=fitted, right=bits)
 
 
 def fits_elsewhere(task: Task, config: TrainingConfig) -> bool:
     """Whether each point of the curve needs a number that the metric chooses on validation, since the curve is on test."""
     return task.fits_metric and config.curve_on == "test"
+
+
+def given_up(measured: Measurement, reason: str, curve: tuple[tuple[int, float], ...]) -> TrainingResult:
+    """The result of a training that was given up at a checkpoint; one that has diverged there has diverged."""
+    if measured.diverged:
+        return TrainingResult(measured.score, diverged=True, curve=curve, reason=measured.reason)
+    return TrainingResult(measured.score, stopped=True, curve=curve, reason=reason)
 
 
 def final_result(
@@ -81,4 +93,4 @@ def final_result(
         return TrainingResult(0.0, diverged=True, curve=curve, test=worthless, reason=validation.reason)
     if test is None:
         return TrainingResult(validation.score, curve=curve)
-    return TrainingResult(validation.score, curve=curve, test=test.score, histogram=test.histogram)
+    return TrainingResult(validation.score, curve=curve, test=test.score, histogram=test.histogram, right=test.right)

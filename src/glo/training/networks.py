@@ -12,6 +12,7 @@ from torch import nn
 from glo.errors import RAISED, ModelError, described
 from glo.records import Failure, Result, Status, Training, TrainingConfig
 from glo.tasks import Task, fresh_model
+from glo.training.checkpoints import Earlier
 from glo.training.population import check_stackable, train_population
 from glo.training.single import train_single
 
@@ -28,6 +29,7 @@ def train_networks(
     device: torch.device | str = "cpu",
     test: bool = False,
     together: bool = True,
+    earlier: Earlier | None = None,
 ) -> list[Result]:
     """Train one network for each of `trainings`; a training that raises an exception is a `Failure`.
 
@@ -35,20 +37,27 @@ def train_networks(
 
     Args:
         together: whether to train them as one population; if that fails, they are trained one by one.
+        earlier: what earlier candidates had at the rungs, by step.
     """
     if together:
         try:
-            return list(train_population(task, trainings, config, seed, device, test))
+            return list(train_population(task, trainings, config, seed, device, test, earlier))
         except RAISED as error:  # of whatever the model and the metric raise
             logger.warning("training a population failed, so its networks are trained one by one: %s", described(error))
-    return [_train_one(task, training, config, seed, device, test) for training in trainings]
+    return [_train_one(task, training, config, seed, device, test, earlier) for training in trainings]
 
 
 def _train_one(
-    task: Task, training: Training, config: TrainingConfig, seed: int, device: torch.device | str, test: bool
+    task: Task,
+    training: Training,
+    config: TrainingConfig,
+    seed: int,
+    device: torch.device | str,
+    test: bool,
+    earlier: Earlier | None,
 ) -> Result:
     try:
-        return train_single(task, training, config, seed, device, test)
+        return train_single(task, training, config, seed, device, test, earlier=earlier)
     except RAISED as error:  # of whatever the model and the metric raise
         return Failure(Status.CRASHED, described(error))
 

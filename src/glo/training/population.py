@@ -19,14 +19,15 @@ from glo.loss import PopulationLoss
 from glo.records import Training, TrainingConfig, TrainingResult
 from glo.tasks import Inputs, Split, Task, fresh_model, random_state_restored
 from glo.tasks.inputs import rows
+from glo.training.checkpoints import Checkpoint, Earlier, checkpoints
 from glo.training.cuda_graph import CapturedStep
-from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, fits_elsewhere, measure
+from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, fits_elsewhere, given_up, measure
 from glo.training.memory import budget, chunk_size
 from glo.training.model import as_logits, seed_dropout, use_channels_last
 from glo.training.optimizers import StackedOptimizer, updates_in_backward
 from glo.training.parameters import SGDOptions
 from glo.training.precision import matmul_precision
-from glo.training.schedule import batches, early_stop_step, rate_factor
+from glo.training.schedule import batches, rate_factor
 from glo.training.stacked import StackedModel, VmapModel, is_chain, stack
 from glo.training.state import assigned_in_forward
 from glo.training.weighting import rows_of, trained_losses
@@ -45,6 +46,7 @@ def train_population(
     seed: int,
     device: torch.device | str = "cpu",
     test: bool = False,
+    earlier: Earlier | None = None,
 ) -> list[TrainingResult]:
     """Train one network for each of `trainings`, in chunks that fit into memory (`glo.training.memory`).
 
@@ -58,7 +60,7 @@ def train_population(
     results: list[TrainingResult] = []
     for start in range(0, len(trainings), size):
         model = fresh_model(task, seed)  # the forward passes above and of another chunk may have changed a model's buffers
-        results += _Population(task, model, trainings[start : start + size], config, seed, device).train(test)
+        results += _Population(task, model, trainings[start : start + size], config, seed, device).train(test, earlier)
     return results
 
 
@@ -108,15 +110,15 @@ class _Population:
         self.finite_losses = [True] * len(active)  # whether the loss of each network is finite in the last step
         self.captured_step = CapturedStep(self.device)
 
-    def train(self, test: bool) -> list[TrainingResult]:
+    def train(self, test: bool, earlier: Earlier | None = None) -> list[TrainingResult]:
         results: dict[int, TrainingResult] = {}
-        check_at = early_stop_step(self.task, self.config)
+        checks = checkpoints(self.task, self.config, earlier)
         with matmul_precision(self.config):
             seed_dropout(self.seed)
             self.model.train()
             for step, batch in enumerate(batches(len(self.split), self.config, self.seed, self.device)):
-                if step == check_at:
-                    results |= self._stop_early()
+                if (check := checks.get(step)) is not None:
+                    results |= self._give_up(step, check)
                     if not self.active:
                         break
                 self._step(step, batch)
@@ -170,18 +172,18 @@ class _Population:
         earlier = [None] * len(self.active) if validation is None else validation
         return [measure(self.task, split.targets, *each) for each in zip(torch.cat(parts, 1), earlier, strict=True)]
 
-    def _stop_early(self) -> dict[int, TrainingResult]:
-        """Remove the networks that are still at chance, and return their results by position."""
-        chance = self.task.chance()
+    def _give_up(self, step: int, check: Checkpoint) -> dict[int, TrainingResult]:
+        """Remove the networks that are behind at a checkpoint, and return their results by position."""
         results: dict[int, TrainingResult] = {}
         kept: list[int] = []
         for row, early in enumerate(self._measure(self.validation)):
             position = self.active[row]
-            if early.score > chance:
+            if check.recorded:
+                self.curves[position].append((step, early.score))
+            if (reason := check.reason(early.score)) is None:
                 kept.append(row)
             else:
-                curve = tuple(self.curves[position])
-                results[position] = TrainingResult(early.score, early.diverged, stopped=not early.diverged, curve=curve)
+                results[position] = given_up(early, reason, tuple(self.curves[position]))
         if results:
             self.active = [self.active[row] for row in kept]
             places = torch.tensor(kept, dtype=torch.int64, device=self.device)

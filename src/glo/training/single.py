@@ -14,11 +14,12 @@ from glo.loss import ExpressionLoss
 from glo.records import Training, TrainingConfig, TrainingResult
 from glo.tasks import Data, Split, Task, as_rows, fresh_model, random_state_restored
 from glo.tasks.inputs import to_device
+from glo.training.checkpoints import Earlier, checkpoints
 from glo.training.feeding import feed
-from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, fits_elsewhere, measure
+from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, fits_elsewhere, given_up, measure
 from glo.training.model import as_logits, seed_dropout, use_channels_last
 from glo.training.precision import autocast, matmul_precision
-from glo.training.schedule import early_stop_step, rate_factor
+from glo.training.schedule import rate_factor
 from glo.training.weighting import check_options, row_weights, shares, trained_losses
 
 
@@ -31,6 +32,7 @@ def train_single(
     device: torch.device | str = "cpu",
     test: bool = False,
     on_step: Callable[[int], None] = lambda step: None,
+    earlier: Earlier | None = None,
 ) -> TrainingResult:
     """Train one network with one loss.
 
@@ -42,6 +44,7 @@ def train_single(
         device: the device to train on.
         test: whether to measure on the test split too.
         on_step: called after each step with the number of steps done.
+        earlier: what earlier candidates had at the rungs, by step.
     """
     validation = task.split("validation")
     observed = task.split(config.curve_on) if config.curve_every else validation
@@ -49,7 +52,7 @@ def train_single(
     criterion = make_criterion(task, training.expression, config, device)
     optimizer = make_optimizer(model, training.learning_rate, config)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(config, step))
-    check_at = early_stop_step(task, config)
+    checks = checkpoints(task, config, earlier)
     curve: list[tuple[int, float]] = []
     loss = torch.zeros(())
 
@@ -57,10 +60,12 @@ def train_single(
         seed_dropout(seed)
         model.train()
         for step, batch in enumerate(feed(task.train, config, seed, device)):
-            if step == check_at:
+            if (check := checks.get(step)) is not None:
                 early = evaluate_model(task, model, validation, device)
-                if early.score <= task.chance():
-                    return TrainingResult(early.score, early.diverged, stopped=not early.diverged, curve=tuple(curve))
+                if check.recorded:
+                    curve.append((step, early.score))
+                if (reason := check.reason(early.score)) is not None:
+                    return given_up(early, reason, tuple(curve))
             optimizer.zero_grad()
             with autocast(config, device):
                 outputs = as_logits(model(batch.inputs))

@@ -63,7 +63,7 @@ class WorkerJob:
         together: whether to train them as one population.
         versions: of the driver.
         time_limit: seconds that all of them may take.
-        earlier: what earlier trials of an objective have reported, by step.
+        earlier: what earlier candidates have reported to an objective, or had at the rungs, by step.
     """
 
     task: TaskSpec

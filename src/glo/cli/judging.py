@@ -1,0 +1,108 @@
+"""What a search has to beat, said before it begins, and the verdict at its end: for `glo search` and `glo resume`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from glo.cli.comparing import Baselines
+from glo.cli.output import Progress, command_line
+from glo.cli.streams import say
+
+if TYPE_CHECKING:
+    from glo.compare import ComparisonConfig, Judgement, Survey
+    from glo.study import Callback, Study
+
+
+@dataclass
+class Judging:
+    """The survey and the judgement of a study, as far as they are made.
+
+    Attributes:
+        baselines: what the loss that is found has to beat.
+        repeats: fresh seeds of the measurement on test.
+        as_json: whether only JSON is printed.
+        survey: of the known losses, made before the search.
+        judgement: made after it.
+        reason: why there is no verdict.
+    """
+
+    baselines: Baselines = Baselines.shelf
+    repeats: int = 10
+    as_json: bool = False
+    survey: Survey | None = None
+    judgement: Judgement | None = None
+    reason: str = ""
+
+    @property
+    def config(self) -> ComparisonConfig:
+        """How losses are compared.
+
+        Raises:
+            ConfigError: for fewer than two repeats.
+        """
+        from glo.compare import ComparisonConfig
+        from glo.compare.judging import JUDGING
+
+        return ComparisonConfig(baselines=self.baselines.value, tuning_seeds=JUDGING.tuning_seeds, repeats=self.repeats)
+
+    def surveying(self, progress: Progress) -> Callback:
+        """A callback that trains the known losses before the first generation, and says what they reach."""
+        from glo.study import Callback
+
+        judging = self
+
+        class Surveying(Callback):
+            def on_begin(self, study: Study) -> None:
+                if not judging._why_not(study):
+                    judging.survey = study.survey(judging.config, on_progress=progress.show)
+                    if not judging.as_json:
+                        say(str(judging.survey))
+
+        return Surveying()
+
+    def judge(self, study: Study, on_progress: Callable[[str, int, int], None]) -> None:
+        """Judge the study, if it can be."""
+        if not (reason := self._why_not(study) or self._why_not_now(study)):
+            self.judgement = study.judge(self.config, surveyed=self.survey, on_progress=on_progress)
+        self.reason = reason
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict and the survey as JSON-like data."""
+        verdict = {"finding": None, "text": self.reason} if self.judgement is None else self.judgement.verdict.to_dict()
+        return {"verdict": verdict, "survey": None if self.survey is None else self.survey.to_dict()}
+
+    def show(self, name: str, storage: str | None) -> None:
+        """Print the verdict and its numbers, or why there is none."""
+        if self.judgement is None:
+            say(f"No verdict: {self.reason}.")
+            return
+        again = command_line("glo compare", study=name, baselines=self.baselines.value, storage=storage)
+        say(f"details        {again}")
+        for note in self.judgement.verdict.notes:
+            say(f"Note: {note}")
+        say(self.judgement.verdict.text)
+
+    def _why_not(self, study: Study) -> str:
+        """Why a study cannot be judged at all; empty if it can."""
+        from glo.tasks import Objective
+
+        if self.baselines is Baselines.none:
+            return "--baselines none leaves nothing to compare with"
+        if isinstance(study.task, Objective):
+            return "an objective trains each loss itself, and the shelf would take hundreds of trials: use glo compare"
+        if study.task.test is None:
+            return "the task has no test split to judge on: give Task(..., test=...)"
+        return ""
+
+    @staticmethod
+    def _why_not_now(study: Study) -> str:
+        """Why a search that has ended cannot be judged; empty if it can."""
+        from glo.records import PhaseKind
+
+        if PhaseKind.GENETIC not in study.result.config.phases:
+            return "only a search is judged"
+        if study.out_of_time:
+            return f"the timeout has ended the search: go on with glo resume {study.name}"
+        return "" if study.result.finalists(1) else "the search found no loss that trains"

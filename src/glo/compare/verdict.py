@@ -1,0 +1,174 @@
+"""The verdict on a discovered loss, in words: use it, use one from the shelf, or stay with the standard loss.
+
+A p-value over seeds ignores that the test set is a sample too: the same ten seeds would repeat the same luck on the same few
+images.  So the error of a difference has two parts: that of the seeds (Welch), and that of the test set, from the difference
+of each of its samples, as in McNemar's test (docs/decisions/0023-verdict.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from glo.compare.rows import ComparisonRow
+from glo.compare.statistics import Gain, gain
+from glo.records import Direction
+
+LEVEL = 0.05
+WORTHWHILE = 0.1  # of the standard loss's error: a smaller gain counts as none
+
+
+class Finding(StrEnum):
+    """What a verdict says."""
+
+    BETTER = "better than everything it was compared with"
+    SHELF = "a known loss is as good or better"
+    NO_GAIN = "no gain"
+    UNDECIDED = "not enough seeds to say"
+    NOTHING = "nothing could be trained"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which loss to use, and what that rests on.
+
+    Attributes:
+        finding: what was found.
+        text: the verdict as a sentence.
+        use: the name of the loss to use: "discovered", or that of a known one.
+        expression, scale, learning_rate, variant: of that loss.
+        gains: of the discovered loss over each other one on test; positive is better.
+        seeds: fresh seeds of the measurement.
+        test_samples: size of the test set; None where its own error is not known, as for a metric of the whole set.
+        notes: what limits the verdict, a sentence for each.
+    """
+
+    finding: Finding
+    text: str
+    use: str
+    expression: str = ""
+    scale: float = 1.0
+    learning_rate: float = 0.0
+    variant: str = ""
+    gains: Mapping[str, Gain] = field(default_factory=dict[str, Gain])
+    seeds: int = 0
+    test_samples: int | None = None
+    notes: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        return "\n".join([self.text, *self.notes])
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON-like data."""
+        return {**asdict(self), "finding": self.finding.name.lower(), "notes": list(self.notes), "level": LEVEL}
+
+
+def verdict_of(rows: Sequence[ComparisonRow], metric: str, direction: Direction = Direction.MAXIMIZE) -> Verdict:
+    """The verdict on the first row, the discovered loss, against the others.
+
+    It is "better" only if it is better than each of them at the level of 5 %, so a false one is at least as rare as that for
+    a single comparison (an intersection-union test; Berger 1982).
+
+    Args:
+        rows: the discovered loss, the standard loss, and what else there is; each chosen on validation.
+    """
+    found, others = rows[0], [row for row in rows[1:] if not row.failed]
+    if found.failed or not others:
+        return Verdict(Finding.NOTHING, "The trainings on test failed: there is nothing to compare.", "")
+    gains = {row.name: gain(found.sample, row.sample, direction.sign) for row in others}
+    standard, shelf = others[0], others[1:]
+    rivals = [row for row in others if not _is_better(gains[row.name])]
+    best_known = max(others, key=lambda row: direction.sign * row.mean)
+    notes = _notes(rows, gains, metric)
+
+    def verdict(finding: Finding, text: str, use: ComparisonRow) -> Verdict:
+        return Verdict(
+            finding, text, use.name, use.expression, use.scale, use.learning_rate, use.variant, gains, found.n,
+            found.test_samples, notes,
+        )  # fmt: skip
+
+    if not rivals:
+        than = "everything on the shelf" if shelf else standard.name
+        best = f"the best of them, {_named(best_known)}, has" if shelf else f"{standard.name} has"
+        text = (
+            f"Use the discovered loss: it is better than {than}. Its test {metric} is {found.mean:.4f}; {best} "
+            f"{best_known.mean:.4f} ({_numbers(gains[best_known.name])})."
+        )
+        return verdict(Finding.BETTER, text, found)
+    if standard not in rivals:
+        rival = max(rivals, key=lambda row: direction.sign * row.validation)
+        text = (
+            f"Use {_named(rival)}: the discovered loss is better than {standard.name} ({_numbers(gains[standard.name])}), "
+            f"but not than {_named(rival)} ({_numbers(gains[rival.name])})."
+        )
+        return verdict(Finding.SHELF, text, rival)
+    if shelf:
+        rival = max(shelf, key=lambda row: direction.sign * row.validation)
+        over = gain(rival.sample, standard.sample, direction.sign)
+        if _is_better(over):
+            text = (
+                f"Use {_named(rival)}: it is better than {standard.name} ({_numbers(over)}), "
+                f"and the discovered loss is not ({_numbers(gains[standard.name])})."
+            )
+            return verdict(Finding.SHELF, text, rival)
+    over = gains[standard.name]
+    if over.difference <= 0 or over.high < worthwhile(standard, direction):
+        return verdict(Finding.NO_GAIN, f"No gain: use {standard.name}. The discovered loss is {_numbers(over)}.", standard)
+    seeds = _seeds_that_would_tell(over, found.n)
+    if seeds is None:
+        text = (
+            f"No gain can be shown: use {standard.name}. The discovered loss is {_numbers(over)}, and for so small a "
+            f"difference the test set of {found.test_samples} samples is too small, however many seeds there are."
+        )
+        return verdict(Finding.NO_GAIN, text, standard)
+    text = (
+        f"Not enough seeds to say whether the discovered loss is better than {standard.name}: {_numbers(over)}. "
+        f"About {seeds} would tell, if the difference is real; until then use {standard.name}."
+    )
+    return verdict(Finding.UNDECIDED, text, standard)
+
+
+def worthwhile(standard: ComparisonRow, direction: Direction) -> float:
+    """The smallest gain that counts: a tenth of the standard loss's error, as far as that is known from the metric."""
+    bounded = direction is Direction.MAXIMIZE and 0 <= standard.mean <= 1
+    return WORTHWHILE * (1 - standard.mean if bounded else abs(standard.mean))
+
+
+def _is_better(found: Gain) -> bool:
+    return found.difference > 0 and found.p_value < LEVEL
+
+
+def _named(row: ComparisonRow) -> str:
+    return f"{row.name} {row.variant}".strip()
+
+
+def _numbers(found: Gain) -> str:
+    return f"{found.difference:+.4f}, 95 % interval {found.low:+.4f} to {found.high:+.4f}, p = {found.p_value:.1e}"
+
+
+def _seeds_that_would_tell(over: Gain, seeds: int) -> int | None:
+    """How many seeds would show a difference of this size; None if the test set is too small for any number of them."""
+    room = (over.difference / 1.96) ** 2 - (over.test_error or 0.0) ** 2
+    return None if room <= 0 else math.ceil(seeds * over.seed_error**2 / room) + 1
+
+
+def _notes(rows: Sequence[ComparisonRow], gains: Mapping[str, Gain], metric: str) -> list[str]:
+    found: list[str] = []
+    saturated = [row.name for row in rows if row.validation == 1.0]
+    if saturated and metric not in ("brier", "ece", "log_loss", "mae", "rmse"):
+        found.append(
+            f"The validation {metric} is 1 for {', '.join(saturated[:3])}{' and others' * (len(saturated) > 3)}: "
+            "it ranks nothing, and a larger validation split would."
+        )
+    if rows[0].test_samples is None:
+        found.append(f"The error of the test set is not included: the {metric} is not a mean over its samples.")
+    lucky = [name for name, each in gains.items() if each.difference > 0 and each.p_seeds < LEVEL <= each.p_value]
+    if lucky:
+        found.append(
+            f"Over the seeds alone the discovered loss is ahead of {', '.join(lucky)}, but the test set of "
+            f"{rows[0].test_samples} samples is too small to show it."
+        )
+    return found
