@@ -34,7 +34,20 @@ COMMANDS = [
 # A process that was started in the background of a shell ignores SIGINT; this one is to be interrupted.
 CHILD = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from glo.cli.app import main; main()"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-TINY = ["--task", "digits", "--population", "6", "--generations", "2", "--steps", "60", "--device", "cpu"]
+TINY = [
+    "--task",
+    "digits",
+    "--population",
+    "6",
+    "--generations",
+    "2",
+    "--steps",
+    "60",
+    "--device",
+    "cpu",
+    "--baselines",
+    "none",
+]
 
 
 def test_help_lists_the_commands(glo: Glo) -> None:
@@ -257,12 +270,12 @@ def test_search_runs_and_resume(glo: Glo) -> None:
     assert {key: shown[key] for key in ("expression", "history_digest")} == {
         key: found[key] for key in ("expression", "history_digest")
     }
-    assert parsed(glo("resume", "first", "--json"))["history_digest"] == found["history_digest"]
+    assert parsed(glo("resume", "first", "--baselines", "none", "--json"))["history_digest"] == found["history_digest"]
     lines = glo("runs", "first").out.splitlines()
     assert lines[0].split("\t")[:4] == ["generation", "phase", "position", "expression"]
     assert len(lines) == 13
     assert "first" in glo("runs").out
-    assert found["expression"] in glo("resume", "first").out
+    assert found["expression"] in glo("resume", "first", "--baselines", "none").out
     assert_misuse(glo("runs", "second"), "no study 'second'.*first")
     assert_misuse(glo("resume", "second"), "no study 'second'.*first")
     assert_misuse(glo("search", *TINY, "--name", "first"), "already a study 'first'.*glo resume first")
@@ -334,5 +347,5 @@ def test_steady_state_search(glo: Glo) -> None:
     assert (listed["generations"], listed["planned"]) == (2, 2)
     shown = parsed(glo("runs", found["name"], "--json"))
     assert [(row["generation"], row["position"]) for row in shown["history"]] == [(g, p) for g in (0, 1) for p in range(5)]
-    again = parsed(glo("resume", found["name"], "--slots", "1", "--json"))
+    again = parsed(glo("resume", found["name"], "--slots", "1", "--baselines", "none", "--json"))
     assert again["history_digest"] == found["history_digest"]

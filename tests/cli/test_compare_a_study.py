@@ -12,7 +12,21 @@ import pytest
 from cli.conftest import Glo, assert_misuse, parsed
 from glo.study import load_study
 
-SEARCH = ["search", "--task", "digits", "--generations", "1", "--population", "16", "--steps", "30", "--device", "cpu"]
+SEARCH = [
+    "search",
+    "--task",
+    "digits",
+    "--generations",
+    "1",
+    "--population",
+    "16",
+    "--steps",
+    "30",
+    "--device",
+    "cpu",
+    "--baselines",
+    "none",
+]
 LIKE = ["--set", "training.batch_size=50", "--set", "training.momentum=0.9", "--set", "training.eps=1e-3"]
 HOW = ["--repeats", "2", "--tuning-seeds", "1", "--learning-rates", "0.1,0.3", "--device", "cpu"]
 FAILING = """

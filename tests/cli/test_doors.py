@@ -32,7 +32,7 @@ STUDY = ["--steps", "2", *MINE]
 # Each command, what makes it valid, and what is given last, so that nothing trains for long, whatever was drawn before.
 COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     "demo": ([], ["--out", "/proc/demo"]),
-    "search": ([], ["--population", "3", "--generations", "1", "--slots", "1", *STUDY]),
+    "search": ([], ["--population", "3", "--generations", "1", "--slots", "1", "--baselines", "none", *STUDY]),
     "tune": (["x*log(y)"], ["--iterations", "1", "--population", "4", "--repeats", "1", *STUDY]),
     "enumerate": ([], ["--max-depth", "1", "--repeats", "1", *STUDY]),
     "compare": (["x*y"], ["--repeats", "2", "--tuning-seeds", "1", "--learning-rate", "0.1", *STUDY]),

@@ -14,6 +14,8 @@ from cli.conftest import Glo, assert_misuse
 from sealed import execute
 
 TINY = [
+    "--baselines",
+    "none",
     "--population",
     "4",
     "--generations",
@@ -95,7 +97,7 @@ def test_a_task_of_ones_own_is_imported_where_it_was_named(
     (tmp_path / "own_and_sent.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
     assert glo("search", "--task", "own_and_sent:task", *TINY).code == 0
-    assert glo("resume", "run", "--storage", "sent.db").code == 0
+    assert glo("resume", "run", "--baselines", "none", "--storage", "sent.db").code == 0
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
@@ -104,7 +106,7 @@ def test_a_task_of_ones_own_is_imported_where_it_was_named(
         asked, "names the task own_and_sent:task, and to import a task is to run its code: .*--task own_and_sent:task"
     )
     assert_misuse(glo("resume", "run", "--storage", "../sent.db", "--task", "digits"), "is for the task own_and_sent:task")
-    assert glo("resume", "run", "--storage", "../sent.db", "--task", "own_and_sent:task").code == 0
+    assert glo("resume", "run", "--storage", "../sent.db", "--task", "own_and_sent:task", "--baselines", "none").code == 0
 
 
 @pytest.mark.parametrize("text", [ESCAPE, FORGED, "‮reversed", "\x9b31m"])

@@ -11,7 +11,7 @@ from glo.store import Store
 
 TINY = ["--task", "digits", "--steps", "5", "--device", "cpu"]
 PHASES = {
-    "search": ["search", *TINY, "--generations", "1", "--population", "4"],
+    "search": ["search", *TINY, "--generations", "1", "--population", "4", "--baselines", "none"],
     "tune": ["tune", "baikal", *TINY, "--iterations", "1", "--population", "4", "--set", "coefficients.confirmations=1"],
     "enumerate": ["enumerate", *TINY, "--max-depth", "1", "--repeats", "1"],
 }

@@ -20,7 +20,21 @@ from failing import PLACES, WAYS
 from starter import PATIENCE, Forked, Starter
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the parent process exists on Linux only")
-SEARCH = ["search", "--task", "digits", "--population", "6", "--steps", "60", "--name", "run", "--storage", "glo.db"]
+SEARCH = [
+    "search",
+    "--task",
+    "digits",
+    "--population",
+    "6",
+    "--steps",
+    "60",
+    "--name",
+    "run",
+    "--baselines",
+    "none",
+    "--storage",
+    "glo.db",
+]
 ENDLESS = [*SEARCH, "--generations", "10000"]
 FAILING = ["search", "--task", "failing:task", "--generations", "1", "--population", "4", "--steps", "5"]
 
@@ -134,7 +148,7 @@ def test_a_search_that_was_ended_goes_on(starter: Starter) -> None:
     command = running(starter, [*SEARCH, "--generations", "4"])
     command.send(signal.SIGTERM)
     command.wait(PATIENCE)
-    assert "best loss" in starter.run("resume", "run", "--storage", "glo.db")
+    assert "best loss" in starter.run("resume", "run", "--baselines", "none", "--storage", "glo.db")
 
 
 DROPPED = """

@@ -139,7 +139,23 @@ def test_misuse_of_tune(glo: Glo, tmp_path: Path, arguments: list[str], message:
 
 
 def test_search_and_tune(glo: Glo) -> None:
-    search = ["search", *SMALL, "--steps", "60", "--generations", "2", "--population", "6", "--tune", "--name", "first"]
+    search = [
+        "search",
+        *SMALL,
+        "--steps",
+        "60",
+        "--generations",
+        "2",
+        "--population",
+        "6",
+        "--tune",
+        "--confirm",
+        "0",
+        "--name",
+        "first",
+        "--baselines",
+        "none",
+    ]
     tuning = [*TUNING, "--set", "coefficients.iterations=1", "--set", "coefficients.population=4"]
     found = parsed(glo(*search, *tuning, "--json"))
     assert found["generations"] == 2 + 1 + 1
@@ -149,7 +165,7 @@ def test_search_and_tune(glo: Glo) -> None:
     best = max(row["fitness"] for row in genetic if row["status"] == "trained")
     assert found["tuning"]["start"] in [row["expression"] for row in genetic if row["fitness"] == best]
     assert found["fitness"] == max(row["fitness"] for row in found["tuning"]["confirmation"])
-    printed = words(glo("resume", "first"))
+    printed = words(glo("resume", "first", "--baselines", "none"))
     assert f"of {found['tuning']['start']}: fitness on validation, 2 fresh seeds" in printed
     assert found["expression"] in printed
 

@@ -21,7 +21,7 @@ Found = TypeVar("Found")
 PATIENCE = 600.0
 COMMAND = [sys.executable, "-c", "from glo.cli.app import main; main()"]
 SEARCH = ["search", "--task", "digits", "--generations", "2", "--population", "12", "--steps", "200", "--name", "run"]
-SEARCH += ["--set", "repeats=3", "--device", "cpu"]
+SEARCH += ["--set", "repeats=3", "--device", "cpu", "--baselines", "none"]
 EXPERIMENT = ["experiment", "run", "mnist-accuracy", "--scale", "smoke", "--data-dir", str(IMAGES)]
 EXPERIMENT += ["--device", "cpu", "--json"]
 TRAININGS = "SELECT * FROM trainings"

@@ -65,7 +65,7 @@ def test_a_driver_killed_within_a_generation_loses_no_ended_training(cluster: Cl
     assert rows(storage, GENERATIONS) == 0
     wait_until(lambda: all(map(gone, processes)) and not cluster.jobs(), "orphans")
 
-    code, out, err = run("resume", "run", "--json", folder=tmp_path)
+    code, out, err = run("resume", "run", "--baselines", "none", "--json", folder=tmp_path)
     assert code == 0, err
     assert json.loads(out)["history_digest"] == whole
     store = Store(storage, create=False)
@@ -90,7 +90,7 @@ def test_losing_all_machines_is_an_error_of_one_line_and_the_run_goes_on(
         "Error: the cluster has had no worker for 10 s; finished trainings are kept: go on with "
         f"glo resume run --storage sqlite:///glo.db --device cpu --cluster {cluster.options[1]}\n"
     )
-    code, out, err = run("resume", "run", "--json", folder=tmp_path)
+    code, out, err = run("resume", "run", "--baselines", "none", "--json", folder=tmp_path)
     assert code == 0, err
     assert json.loads(out)["history_digest"] == whole
 
@@ -153,7 +153,7 @@ def test_losing_the_scheduler_is_an_error_of_one_line_and_the_run_goes_on(whole:
         "Error: the scheduler of the cluster is gone; finished trainings are kept: go on with "
         f"glo resume run --storage sqlite:///glo.db --device cpu --cluster {address}\n"
     )
-    code, out, err = run("resume", "run", "--json", folder=tmp_path)
+    code, out, err = run("resume", "run", "--baselines", "none", "--json", folder=tmp_path)
     assert code == 0, err
     assert json.loads(out)["history_digest"] == whole
 

@@ -27,7 +27,7 @@ from glo.study import recorded_result
 from starter import PATIENCE, Forked, Starter
 from store.postgres import postgres_server
 
-SEARCH = ["search", "--task", "digits", "--steps", "60", "--device", "cpu"]
+SEARCH = ["search", "--task", "digits", "--steps", "60", "--device", "cpu", "--baselines", "none"]
 SMALL = [*SEARCH, "--generations", "5", "--population", "8"]
 TUNED = ["iterations=3", "population=4", "confirmations=2"]
 
@@ -164,7 +164,7 @@ def _study(
     for attempt in range(200):
         begun = _begun(starter, storage)
         before = _files(starter)
-        arguments = ["resume", "run"] if begun else [*mode.command, "--name", "run"]
+        arguments = ["resume", "run", "--baselines", "none"] if begun else [*mode.command, "--name", "run"]
         command = starter.start([*arguments, *mode.more, "--storage", storage])
         way = numbers.choice(list(WAYS))
         if attempt >= 12 or record.kills.total() >= kills:  # let it end

@@ -247,7 +247,20 @@ def test_two_users_share_a_search_which_equals_that_in_a_file(
 
     postgres.execute(f"GRANT ALL ON SCHEMA {schema} TO locked")
     url = postgres.url(schema, f"locked:{ENCODED}")
-    search = ["search", "--task", "digits", "--generations", "2", "--population", "8", "--steps", "60", "--json"]
+    search = [
+        "search",
+        "--task",
+        "digits",
+        "--generations",
+        "2",
+        "--population",
+        "8",
+        "--steps",
+        "60",
+        "--baselines",
+        "none",
+        "--json",
+    ]
     file = json.loads(glo(*search, "--storage", str(tmp_path / "glo.db")))
     first = json.loads(glo(*search, "--storage", url, "--name", "first"))
     second = json.loads(glo(*search, "--storage", postgres.url(schema), "--name", "second"))

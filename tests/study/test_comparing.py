@@ -49,9 +49,7 @@ def test_every_training_has_the_settings_of_the_search(make_task: MakeTask, stor
     executor.batches.clear()
     comparison = study.compare(config=HOW)
     assert {batch.test for batch in executor.batches} == {False, True}
-    assert [batch.config for batch in executor.batches] == [search.whole] * len(
-        executor.batches
-    )
+    assert [batch.config for batch in executor.batches] == [search.whole] * len(executor.batches)
     assert comparison.training == search
     assert not any("the search" in warning for warning in comparison.warnings)
     best = study.best.expression

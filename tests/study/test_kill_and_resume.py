@@ -33,6 +33,8 @@ OPTIONS = [
     "cpu",
     "--confirm",
     "0",
+    "--baselines",
+    "none",
 ]
 TUNING = ["iterations=4", "population=4", "confirmations=2"]
 RUNS = 12
@@ -116,7 +118,7 @@ def killed_and_resumed(
     A kill comes at most `longest` seconds after a generation chosen at random was recorded.
     """
     search = ["search", "--task", "digits", *options, "--storage", str(storage), "--name", "run"]
-    resume = ["resume", "run", "--storage", str(storage)]
+    resume = ["resume", "run", "--baselines", "none", "--storage", str(storage)]
     generations: int = whole["generations"]
     hits: list[int] = []
     for target in sorted(moments.choices(range(generations), k=kills)):

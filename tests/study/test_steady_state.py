@@ -209,12 +209,24 @@ def test_the_best_of_a_steady_state_search_is_tuned(make_task: MakeTask, storage
 def test_killed_searches_go_on(tmp_path: Path, slots: int) -> None:
     """SIGKILL at random moments: each arrival is in the store or is not, and stays; the end is that of the whole run."""
     options = ["--generations", "3", "--population", "6", "--steps", "60", "--device", "cpu", "--slots", str(slots)]
-    search = ["search", "--task", "digits", "--steady-state", "--confirm", "0", *options, "--name", "run"]
+    search = [
+        "search",
+        "--task",
+        "digits",
+        "--steady-state",
+        "--confirm",
+        "0",
+        "--baselines",
+        "none",
+        *options,
+        "--name",
+        "run",
+    ]
     storage = tmp_path / "glo.db"
     moments = random.Random(slots)  # noqa: S311 - moments, not secrets
     kept: list[GenerationRecord] = []
     for target in (2, 11):
-        begin = ["resume", "run", "--slots", str(slots)] if kept else search
+        begin = ["resume", "run", "--baselines", "none", "--slots", str(slots)] if kept else search
         with started([*begin, "--storage", str(storage)]) as process:
             while rows(storage, GENERATIONS) < target:
                 assert process.poll() is None, "the search ended before it was killed"
@@ -227,7 +239,7 @@ def test_killed_searches_go_on(tmp_path: Path, slots: int) -> None:
         assert records[: len(kept)] == kept
         assert len(records) >= target
         kept = records
-    with started(["resume", "run", "--slots", str(slots), "--storage", str(storage)]) as process:
+    with started(["resume", "run", "--baselines", "none", "--slots", str(slots), "--storage", str(storage)]) as process:
         assert process.wait(600) == 0
     records = arrivals(storage)
     assert records[: len(kept)] == kept

@@ -42,7 +42,7 @@ class TrainingConfig(Config):
         steps: number of steps of the optimizer.
         batch_size: samples per step.
         learning_rates: the ladder; a network is trained at each rate, and the best by validation counts.  The defaults are
-            for SGD; with another optimizer they are smaller: 0.001, and a ladder from 0.0003 to 0.1 in preset default.
+            for SGD; with another optimizer they are smaller: 0.001, and 0.001 to 0.01 in preset default.
         unit_gradient: whether each loss is scaled so that its gradient at uninformed predictions is that of the standard
             loss (`glo.unit_gradient`).  Learning rates then mean the same for all losses.  Off, as in the paper, a loss is
             trained as it is written.
