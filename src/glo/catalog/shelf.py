@@ -16,6 +16,7 @@ from glo.catalog import (
     CONFIDENCE_PENALTY,
     FOCAL,
     GENERALISED_CROSS_ENTROPY,
+    resolve,
     smoothed_binary_cross_entropy,
     smoothed_cross_entropy,
 )
@@ -127,3 +128,26 @@ def shelf(link: str, classes: int, smoothings: Sequence[float] = SMOOTHINGS) -> 
     }
     (first, standard), *others = families.items()
     return {first: standard, "label_smoothing": smoothed, **dict(others)}
+
+
+def start_expressions(given: Sequence[str | Expr], link: str, classes: int) -> list[Expr]:
+    """The losses that a search starts from, each once.
+
+    Args:
+        given: "shelf" for all losses of the shelf; the name of one of its families, such as "gce", for its tries; the name
+            of another loss; or an expression.
+        link, classes: as for `shelf`.
+
+    Raises:
+        ExpressionError: as `glo.catalog.resolve` does.
+    """
+    families = shelf(link, max(2, classes))
+    found: dict[Expr, None] = {}
+    for each in given:
+        if each == "shelf":
+            found |= dict.fromkeys(loss for family in families.values() for loss in family.values())
+        elif isinstance(each, str) and each.strip() in families:
+            found |= dict.fromkeys(families[each.strip()].values())
+        else:
+            found[resolve(each)] = None
+    return list(found)

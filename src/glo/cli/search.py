@@ -36,6 +36,12 @@ def search(
         bool, typer.Option("--steady-state", help="No generations: each result makes room for the next candidate at once.")
     ] = False,
     slots: options.Slots = None,
+    start: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A loss to evaluate first, beside random ones: an expression, a name, or shelf for all published ones."
+        ),
+    ] = None,
     confirm: Annotated[
         int | None, typer.Option(min=0, help="How many of the best to train again on fresh seeds at the end; 0 for none.")
     ] = None,
@@ -68,7 +74,7 @@ def search(
     run_new_study(
         lambda study: study.search(
             generations=generations, population=population, steps=steps, steady_state=steady_state or None, tune=tune,
-            trials=trials, confirm=confirm, timeout=timeout, jobs=jobs, isolate=isolate,
+            trials=trials, start=start, confirm=confirm, timeout=timeout, jobs=jobs, isolate=isolate,
         ),
         chosen_problem(task, objective, given), where, max_failures=max_failures, name=name,
         preset=preset, seed=seed, storage=storage, settings=settings, config=config,

@@ -40,6 +40,11 @@ class Breeding:
         self._screened: set[Expr] = set()  # trees that were screened before: most children repeat one of them
         self._seen: set[str] = set()
 
+    def start(self) -> list[Expr]:
+        """The given expressions, each once; with a screen, those that pass it."""
+        given = [parse(text) for text in dict.fromkeys(self._config.start)]
+        return given if self._screen is None else self._novel(given)
+
     def random(self, rng: Generator, count: int) -> list[Expr]:
         """Random trees.
 

@@ -25,6 +25,8 @@ class GeneticConfig(Config):
 
     Attributes:
         population: trees per generation.
+        start: expressions that are evaluated in the first generation too, beside as many random trees as without them.  A
+            study takes names of losses, and "shelf" for all published losses of the task's link.
         steady_state: whether to replace trees one at a time, as outcomes arrive, so that no worker waits for the slowest of
             a generation.  The number of candidates is the same; `elites` is not used, because the best trees stay anyway.
         elites: number of best trees that are copied unchanged into the next generation.
@@ -45,6 +47,7 @@ class GeneticConfig(Config):
     """
 
     population: PositiveInt = 80
+    start: tuple[str, ...] = ()
     steady_state: bool = False
     elites: NonNegativeInt = 6
     initial_depth: PositiveInt = 2
@@ -69,6 +72,11 @@ class GeneticConfig(Config):
             isinstance(weights, Mapping) and len(weights) > 0 and not any(variable in weights for variable in VARIABLES)
         )
         return {**PAPER_WEIGHTS, **weights} if partial else weights
+
+    @field_validator("start")
+    @classmethod
+    def _expressions(cls, start: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(parse(text)) for text in start)
 
     @field_validator("weights")
     @classmethod

@@ -42,7 +42,10 @@ class GeneticSearch:
     def ask(self) -> list[Expr]:
         rng = generator(self._seed, "generation", self._generation)
         first = self._generation == 0
-        self._population = self._breeding.random(rng, self._config.population) if first else self._next(rng)
+        if first:
+            self._population = self._breeding.start() + self._breeding.random(rng, self._config.population)
+        else:
+            self._population = self._next(rng)
         return list(self._population)
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:

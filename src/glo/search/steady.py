@@ -65,7 +65,8 @@ class SteadyStateSearch:
         many candidates as are pending, these are few compared with the pending outcomes, which it misses anyway.
         """
         if self._asked == 0:
-            self._first = self._breeding.random(generator(self._seed, "generation", 0), self._size)
+            self._first = self._breeding.start()
+            self._first += self._breeding.random(generator(self._seed, "generation", 0), self._size)
             return list(self._first)
         count = max(1, min(1 + (self._asked - self._told) // 2, self._total - self._asked))
         parents = self._population

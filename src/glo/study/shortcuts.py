@@ -23,6 +23,7 @@ def discover(
     steps: int | None = None,
     steady_state: bool | None = None,
     tune: bool = False,
+    start: Sequence[str | Expr] | None = None,
     confirm: int | None = None,
     name: str | None = None,
     storage: str | Path = DEFAULT_STORAGE,
@@ -43,7 +44,8 @@ def discover(
         task, name=name, storage=storage, seed=seed, preset=preset, settings=settings, file=file, task_options=task_options,
         data_dir=data_dir, device=device, cluster=cluster, slots=slots, callbacks=callbacks, load_if_exists=load_if_exists,
     ).search(
-        generations=generations, population=population, steps=steps, steady_state=steady_state, tune=tune, confirm=confirm
+        generations=generations, population=population, steps=steps, steady_state=steady_state, tune=tune, start=start,
+        confirm=confirm
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glo.catalog import resolve
+from glo.catalog.shelf import start_expressions
 from glo.errors import ConfigError, LostStoreError, ReplayError, StudyError, TaskError
 from glo.execution import Executor, Trial, Where, check_jobs, open_for, rehearse_for
 from glo.execution.dask import read_cluster
@@ -195,6 +196,7 @@ class Study(RecordedStudy):
         steady_state: bool | None = None,
         tune: bool = False,
         trials: int | None = None,
+        start: Sequence[str | Expr] | None = None,
         confirm: int | None = None,
         timeout: float | str | None = None,
         jobs: int = 1,
@@ -210,6 +212,8 @@ class Study(RecordedStudy):
             steady_state: whether each outcome makes room for the next candidate at once, without generations.
             tune: whether the coefficients of the best loss are then tuned, as in the paper's Figure 1.
             trials: candidates of a steady-state search, which an objective has by default.
+            start: losses that are evaluated first, beside random ones: expressions, names, or "shelf" for all published
+                ones.
             confirm: how many of the best candidates are trained again on fresh seeds at the end; 0 for none.
             timeout: seconds, or "90s", "30m", "2h", after which no further candidate is begun; call this again to go on.
             jobs: how many trials of an objective are under way at once, each in a process of its own if there are several.
@@ -222,7 +226,7 @@ class Study(RecordedStudy):
         overrides = {
             "generations": generations,
             "trials": trials,
-            "genetic": {"population": population, "steady_state": steady_state},
+            "genetic": {"population": population, "steady_state": steady_state, "start": self._starting(start)},
             "confirmation": {"candidates": confirm},
             "training": {"steps": steps},
         }
@@ -447,6 +451,14 @@ class Study(RecordedStudy):
             StudyError: if the study has found no loss yet.
         """
         return judge_found(self.result, self.task, config, finalists, self._where, on_progress, surveyed)
+
+    def _starting(self, start: Sequence[str | Expr] | None) -> list[str] | None:
+        """The expressions of `search(start=...)`; None if it was not given."""
+        if start is None:
+            return None
+        if isinstance(start, str):
+            raise ConfigError(f"start is a list of losses, e.g. start=[{start!r}]")
+        return [str(loss) for loss in start_expressions(start, self.task.link.value, self.task.classes)]
 
     @property
     def _where(self) -> dict[str, Any]:
