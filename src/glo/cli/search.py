@@ -36,6 +36,8 @@ def search(
         bool, typer.Option("--steady-state", help="No generations: each result makes room for the next candidate at once.")
     ] = False,
     slots: options.Slots = None,
+    target: Annotated[float | None, typer.Option(help="End as soon as a fitness reaches this.")] = None,
+    patience: Annotated[int | None, typer.Option(min=1, help="End after so many generations without progress.")] = None,
     start: Annotated[
         list[str] | None,
         typer.Option(
@@ -74,7 +76,8 @@ def search(
     run_new_study(
         lambda study: study.search(
             generations=generations, population=population, steps=steps, steady_state=steady_state or None, tune=tune,
-            trials=trials, start=start, confirm=confirm, timeout=timeout, jobs=jobs, isolate=isolate,
+            trials=trials, target=target, patience=patience, start=start,
+            confirm=confirm, timeout=timeout, jobs=jobs, isolate=isolate,
         ),
         chosen_problem(task, objective, given), where, max_failures=max_failures, name=name,
         preset=preset, seed=seed, storage=storage, settings=settings, config=config,

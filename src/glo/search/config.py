@@ -27,6 +27,9 @@ class GeneticConfig(Config):
         population: trees per generation.
         start: expressions that are evaluated in the first generation too, beside as many random trees as without them.  A
             study takes names of losses, and "shelf" for all published losses of the task's link.
+        target: the search ends as soon as a fitness reaches it (of one training: the confirmation may be lower).
+        patience: the search ends if the best fitness has not risen for so many generations; in a steady state, for so many
+            populations of candidates.
         steady_state: whether to replace trees one at a time, as outcomes arrive, so that no worker waits for the slowest of
             a generation.  The number of candidates is the same; `elites` is not used, because the best trees stay anyway.
         elites: number of best trees that are copied unchanged into the next generation.
@@ -48,6 +51,8 @@ class GeneticConfig(Config):
 
     population: PositiveInt = 80
     start: tuple[str, ...] = ()
+    target: float | None = Field(default=None, allow_inf_nan=False)
+    patience: PositiveInt | None = None
     steady_state: bool = False
     elites: NonNegativeInt = 6
     initial_depth: PositiveInt = 2

@@ -10,6 +10,7 @@ from glo.expr import Expr
 from glo.records import Outcome, generator
 from glo.search.breeding import Breeding
 from glo.search.config import GeneticConfig
+from glo.search.ending import Ending
 from glo.search.protocol import Screen
 
 
@@ -19,7 +20,7 @@ class GeneticSearch:
     Args:
         config: the options; the defaults are the paper's.
         seed: the study's seed.
-        generations: number of generations.
+        generations: number of generations, unless `config.target` or `config.patience` ends the search before.
         screen: decides which expressions are worth a training; needed for `config.viable`.
 
     Raises:
@@ -34,10 +35,11 @@ class GeneticSearch:
         self._generation = 0
         self._population: list[Expr] = []
         self._fitnesses: list[float] = []
+        self._ending = Ending(config)
 
     @property
     def done(self) -> bool:
-        return self._generation >= self._generations
+        return self._generation >= self._generations or self._ending.reached
 
     def ask(self) -> list[Expr]:
         rng = generator(self._seed, "generation", self._generation)
@@ -51,6 +53,7 @@ class GeneticSearch:
     def tell(self, outcomes: Sequence[Outcome]) -> None:
         self._fitnesses = [outcome.fitness for outcome in outcomes]
         self._generation += 1
+        self._ending.tell(outcomes, self._config.population)
 
     def _next(self, rng: Generator) -> list[Expr]:
         order = sorted(range(len(self._population)), key=lambda position: -self._fitnesses[position])

@@ -12,6 +12,7 @@ from glo.expr import Expr, parse
 from glo.records import Outcome, generator
 from glo.search.breeding import Breeding
 from glo.search.config import GeneticConfig
+from glo.search.ending import Ending
 from glo.search.protocol import Screen
 
 CHILDREN = 50  # to screen in one call, which costs hardly more than one child; only a few are viable and new
@@ -27,7 +28,7 @@ class SteadyStateSearch:
 
     Args:
         config, seed, screen: as for `GeneticSearch`; `config.elites` is not used.
-        candidates: how many to ask for in all.
+        candidates: how many to ask for in all, unless `config.target` or `config.patience` ends the search before.
 
     Raises:
         ConfigError: for `config.viable` without a screen.
@@ -37,6 +38,7 @@ class SteadyStateSearch:
         self._size, self._seed = config.population, seed
         self._total = candidates
         self._breeding = Breeding(config, screen)
+        self._ending = Ending(config)
         self._asked = self._told = 0
         self._first: list[Expr] = []
         self._next: deque[Expr] = deque()  # candidates that are made but not yet asked for
@@ -45,7 +47,7 @@ class SteadyStateSearch:
 
     @property
     def done(self) -> bool:
-        return self._told >= self._total
+        return self._told >= self._total or self._ending.reached
 
     @property
     def exhausted(self) -> bool:
@@ -76,6 +78,7 @@ class SteadyStateSearch:
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
+            self._ending.tell([outcome], 1)
             self._told += 1
             expression = parse(outcome.expression)
             if expression in self._population:  # no duplicates: copies of the best would soon fill the population

@@ -142,6 +142,8 @@ class StudyConfig(Config):
         """The number of generations of all phases together; None if only the search will know."""
         if PhaseKind.ENUMERATION in self.phases or PhaseKind.OWN in self.phases:
             return None
+        if self.genetic.target is not None or self.genetic.patience is not None:
+            return None
         tuning = self.coefficients.iterations + 1 if PhaseKind.COEFFICIENTS in self.phases else 0
         if PhaseKind.GENETIC in self.phases and self.confirmation.candidates:
             tuning += self.confirmation.rounds

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 from glo.errors import ConfigError
 from glo.expr import Expr, parse
-from glo.records import PhaseKind, TrainingConfig, derive_seeds
+from glo.records import Direction, PhaseKind, TrainingConfig, derive_seeds
 from glo.search import (
     CoefficientSearch,
     EnumerationSearch,
+    GeneticConfig,
     GeneticSearch,
     Screen,
     Search,
@@ -71,10 +72,11 @@ def phases(
     seeds = (config.seed, *derive_seeds(config.seed, "repeat", config.repeats - 1))
     for kind in config.phases:
         if kind is PhaseKind.GENETIC:
-            if config.genetic.steady_state:
-                search: Search = SteadyStateSearch(config.genetic, config.seed, config.candidates, screen)
+            genetic = _as_merits(config)
+            if genetic.steady_state:
+                search: Search = SteadyStateSearch(genetic, config.seed, config.candidates, screen)
             else:
-                search = GeneticSearch(config.genetic, config.seed, config.generations, screen)
+                search = GeneticSearch(genetic, config.seed, config.generations, screen)
             yield phase(kind, search, seeds)
             yield from confirmation(config, history)
         elif kind is PhaseKind.ENUMERATION:
@@ -91,6 +93,14 @@ def phases(
             yield phase(kind, tuning, seeds)
             fresh = derive_seeds(config.seed, "confirmation", config.coefficients.confirmations)
             yield phase(PhaseKind.CONFIRMATION, Shortlist([start, tuning.best, tuning.mean]), fresh)
+
+
+def _as_merits(config: StudyConfig) -> GeneticConfig:
+    """The genetic options with the target as a search sees it, to which higher fitness is better."""
+    target = config.genetic.target
+    if target is None or config.task.direction is Direction.MAXIMIZE:
+        return config.genetic
+    return config.genetic.model_copy(update={"target": -target})
 
 
 def confirmation(config: StudyConfig, history: Sequence[GenerationRecord]) -> Iterator[Phase]:

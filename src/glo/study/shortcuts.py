@@ -23,6 +23,8 @@ def discover(
     steps: int | None = None,
     steady_state: bool | None = None,
     tune: bool = False,
+    target: float | None = None,
+    patience: int | None = None,
     start: Sequence[str | Expr] | None = None,
     confirm: int | None = None,
     name: str | None = None,
@@ -45,7 +47,7 @@ def discover(
         data_dir=data_dir, device=device, cluster=cluster, slots=slots, callbacks=callbacks, load_if_exists=load_if_exists,
     ).search(
         generations=generations, population=population, steps=steps, steady_state=steady_state, tune=tune, start=start,
-        confirm=confirm
+        confirm=confirm, target=target, patience=patience
     )  # fmt: skip
 
 

@@ -196,6 +196,8 @@ class Study(RecordedStudy):
         steady_state: bool | None = None,
         tune: bool = False,
         trials: int | None = None,
+        target: float | None = None,
+        patience: int | None = None,
         start: Sequence[str | Expr] | None = None,
         confirm: int | None = None,
         timeout: float | str | None = None,
@@ -212,6 +214,8 @@ class Study(RecordedStudy):
             steady_state: whether each outcome makes room for the next candidate at once, without generations.
             tune: whether the coefficients of the best loss are then tuned, as in the paper's Figure 1.
             trials: candidates of a steady-state search, which an objective has by default.
+            target: a fitness at which the search ends; with its confirmation, as any other.
+            patience: how many generations without progress end it.
             start: losses that are evaluated first, beside random ones: expressions, names, or "shelf" for all published
                 ones.
             confirm: how many of the best candidates are trained again on fresh seeds at the end; 0 for none.
@@ -226,7 +230,13 @@ class Study(RecordedStudy):
         overrides = {
             "generations": generations,
             "trials": trials,
-            "genetic": {"population": population, "steady_state": steady_state, "start": self._starting(start)},
+            "genetic": {
+                "population": population,
+                "steady_state": steady_state,
+                "target": target,
+                "patience": patience,
+                "start": self._starting(start),
+            },
             "confirmation": {"candidates": confirm},
             "training": {"steps": steps},
         }
