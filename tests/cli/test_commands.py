@@ -47,6 +47,8 @@ TINY = [
     "cpu",
     "--baselines",
     "none",
+    "--confirm",
+    "0",
 ]
 
 
@@ -340,6 +342,7 @@ def test_how_to_go_on_is_a_command_to_type() -> None:
 def test_steady_state_search(glo: Glo) -> None:
     """It has a name of its own, is listed in generations, and goes on with another number of slots."""
     options = ["--task", "digits", "--generations", "2", "--population", "5", "--steps", "30", "--steady-state"]
+    options += ["--confirm", "0", "--baselines", "none"]
     found = parsed(glo("search", *options, "--slots", "1", "--json"))
     assert (found["name"], found["generations"]) == ("digits-default-steady-0", 2)
     assert found["config"]["genetic"]["steady_state"] is True

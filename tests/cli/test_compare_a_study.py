@@ -64,7 +64,7 @@ def test_the_best_of_a_study_is_compared_as_it_was_searched(glo: Glo, tmp_path: 
     store = ["--storage", "mine.db"]
     compared = parsed(glo("compare", "--study", "first", *store, *HOW, "--json"))
     searched = {**found["config"]["training"]}
-    for unused in ("learning_rates", "early_stop"):
+    for unused in ("learning_rates", "early_stop", "rungs"):
         del searched[unused]
     assert compared["training"] == searched
     assert (searched["batch_size"], searched["momentum"], searched["eps"], searched["steps"]) == (50, 0.9, 1e-3, 30)

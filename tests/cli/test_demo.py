@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from glo.catalog.shelf import shelf
 from glo.cli.demo_story import DemoConfig, run_demo
 from glo.errors import ConfigError
 from glo.expr import parse
@@ -41,13 +42,14 @@ def test_demo(tmp_path: Path) -> None:
     parse(summary["expression"])
     assert summary["seed"] == 0
     assert sum(summary["seconds"].values()) > 0
-    assert set(summary["losses"]) == {"discovered", "cross_entropy", "label_smoothing"}
+    assert set(summary["losses"]) == {"discovered", "label_smoothing", *shelf("softmax", 10)}
     for row in summary["losses"].values():
         assert row["n"] == len(row["values"]) == 2
         assert row["mean"] == pytest.approx(sum(row["values"]) / 2)
         assert row["sd"] >= 0
-        assert row["learning_rate"] in summary["ladder"]
     assert summary["losses"]["discovered"]["expression"] == summary["expression"]
+    assert summary["verdict"]["use"] in summary["losses"]
+    assert summary["verdict"]["text"]
     assert summary["p_value"] == summary["losses"]["cross_entropy"]["p_value"]
     assert 0 <= summary["p_value"] <= 1
     for name in ("loss.png", "progress.png"):

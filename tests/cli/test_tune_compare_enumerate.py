@@ -15,6 +15,7 @@ import pytest
 from cli.conftest import Glo, Result, assert_misuse, parsed
 from glo.catalog import TEMPLATES
 
+RAW = ["--set", "training.unit_gradient=false"]
 SMALL = ["--task", "digits", "--steps", "20", "--device", "cpu"]
 TUNING = ["--set", "coefficients.confirmations=2"]
 TUNE = [*SMALL, *TUNING, "--iterations", "1", "--population", "4"]
@@ -76,14 +77,15 @@ def test_tune(glo: Glo) -> None:
     ("arguments", "start", "which", "coefficients"),
     [
         (["baikal", "--coefficients", "all", *LADDER], BAIKAL, "all", 6),
-        (["baikal", "--coefficients", "effective", "--learning-rate", "0.1"], BAIKAL, "effective", 2),
+        (["baikal", "--coefficients", "effective", "--learning-rate", "0.1"], BAIKAL, "effective", 1),
+        (["baikal", "--learning-rate", "0.1", *RAW], BAIKAL, "effective", 2),
         (["baikal", "--preset", "paper"], BAIKAL, "all", 6),
         (["--template", "taylor3", *LADDER], str(TEMPLATES["taylor3"]), "effective", 5),
-        (["--template", "taylor3", "--learning-rate", "0.3"], str(TEMPLATES["taylor3"]), "effective", 6),
+        (["--template", "taylor3", "--learning-rate", "0.3", *RAW], str(TEMPLATES["taylor3"]), "effective", 6),
     ],
 )
 def test_which_coefficients(glo: Glo, arguments: list[str], start: str, which: str, coefficients: int) -> None:
-    """At one fixed rate the overall scale is a coefficient too."""
+    """At one fixed rate the overall scale is a coefficient too, unless the unit gradient takes its place."""
     found = parsed(glo("tune", *arguments, *TUNE, "--json"))
     tuning = found["tuning"]
     assert (tuning["start"], tuning["which"], tuning["coefficients"]) == (start, which, coefficients)
@@ -287,7 +289,10 @@ def test_compare(glo: Glo, tmp_path: Path) -> None:
 
 
 def test_comparison_at_one_rate_says_that_it_is_confounded(glo: Glo, tmp_path: Path) -> None:
-    printed = words(glo("compare", "baikal", *COMPARE, "--learning-rate", "0.1"))
+    unit = words(glo("compare", "baikal", *COMPARE, "--learning-rate", "0.1"))
+    assert "each might be better at a rate of its own" in unit
+    assert "confounded" not in unit
+    printed = words(glo("compare", "baikal", *COMPARE, "--learning-rate", "0.1", *RAW))
     assert "confounded by the scale of the gradients" in printed
     assert "all at one learning rate" in printed
     assert "baikal" in printed

@@ -57,7 +57,7 @@ class Searched:
 
     def oracle(self, expression: str) -> list[float]:
         """The validation metric after each step of glo's readable training."""
-        config = self.result.config.training.model_copy(update={"curve_every": 1})
+        config = self.result.config.training.whole.model_copy(update={"curve_every": 1})
         return [score for _, score in train_single(self.task, Training(parse(expression), RATE), config, 0).curve]
 
     def plain_loop(self, slope: Slope) -> list[float]:
@@ -118,9 +118,11 @@ def numerical(loss: Callable[..., float], width: float = 1e-5) -> Slope:
 @pytest.fixture(params=[(link, r, eps) for link in Link for r in ("sum", "mean") for eps in (1e-7, 0.2)], ids=str)
 def searched(request: pytest.FixtureRequest, tmp_path: Path) -> Searched:
     link, reduction, eps = request.param
+    unit = str((reduction, eps) == ("sum", 0.2)).lower()  # one of the four has the unit gradient
     settings = [
+        f"training.unit_gradient={unit}",
         f"training.class_reduction={reduction}", f"training.eps={eps}", f"training.momentum={MOMENTUM}",
-        "training.batch_size=10", "training.early_stop=0", "training.unit_gradient=false", "funnel.derivative=false",
+        "training.batch_size=10", "training.early_stop=0", "funnel.derivative=false",
         "funnel.descent=false",
     ]  # fmt: skip
     task = task_of(link)

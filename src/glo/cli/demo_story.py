@@ -16,6 +16,7 @@ from glo.errors import ConfigError
 from glo.execution import Executor, Where, open_executor
 from glo.expr import parse
 from glo.provenance import hardware
+from glo.records import PhaseKind
 from glo.report import loss_figure, progress_figure, save, write_text
 from glo.store import GenerationRecord
 from glo.study import Callback, Study, StudyResult
@@ -123,7 +124,8 @@ def _run(config: DemoConfig, out: Path, on_progress: OnProgress, executor: Execu
         "ladder": list(judgement.comparison.config.ladder),
     }
     save(loss_figure({"discovered": parse(found["expression"]), "cross-entropy": cross_entropy}), out / "loss.png")
-    save(progress_figure(result.history, f"validation {study.task.metric_name}"), out / "progress.png")
+    searched = [record for record in result.history if record.phase is PhaseKind.GENETIC]
+    save(progress_figure(searched, f"validation {study.task.metric_name}"), out / "progress.png")
     lap("pictures")
     summary["seconds"] = seconds
     write_text(out / "summary.json", json.dumps(summary, indent=2) + "\n")
