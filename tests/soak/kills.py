@@ -27,7 +27,8 @@ from glo.study import recorded_result
 from starter import PATIENCE, Forked, Starter
 from store.postgres import postgres_server
 
-SEARCH = ["search", "--task", "digits", "--steps", "60", "--device", "cpu", "--baselines", "none"]
+TASK = ["--task", "digits", "--steps", "60", "--device", "cpu"]
+SEARCH = ["search", *TASK, "--baselines", "none"]
 SMALL = [*SEARCH, "--generations", "5", "--population", "8"]
 TUNED = ["iterations=3", "population=4", "confirmations=2"]
 
@@ -58,8 +59,8 @@ MODES = {
     "tuning after a search": Mode(
         [*SEARCH, "--generations", "2", "--population", "8", "--tune"] + [f"--set=coefficients.{text}" for text in TUNED]
     ),
-    "tuning": Mode(["tune", "baikal", *SEARCH[1:], "--iterations", "4", "--population", "6"]),
-    "enumeration": Mode(["enumerate", *SEARCH[1:], "--max-depth", "1", "--repeats", "2"]),
+    "tuning": Mode(["tune", "baikal", *TASK, "--iterations", "4", "--population", "6"]),
+    "enumeration": Mode(["enumerate", *TASK, "--max-depth", "1", "--repeats", "2"]),
 }
 POSTGRES = {
     "generations, PostgreSQL": replace(MODES["generations"], postgres=True),

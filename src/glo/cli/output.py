@@ -201,6 +201,7 @@ def read_numbers(text: str | None, what: str, example: str = "0.01,0.1") -> list
 def print_result(result: StudyResult, storage: str, as_json: bool, judging: Judging | None = None) -> None:
     """The result of a study: the funnel, the outcome of its last phase, the best loss, and the verdict on it."""
     from glo.provenance import hardware
+    from glo.records import PhaseKind
     from glo.report import atlas_rows, atlas_table, funnel_counts_table, tuning_table
     from glo.store import without_password
 
@@ -231,7 +232,7 @@ def print_result(result: StudyResult, storage: str, as_json: bool, judging: Judg
     if judging is not None:
         judging.show(summary["name"], where)
     if judging is None or judging.judgement is None:
-        if result.seeds == 1:
+        if result.best.phase is not PhaseKind.CONFIRMATION:
             say("This fitness is the best of many, so chance flatters it.")
         say("To compare the loss with others on the test split:")
         say(command_line("glo compare", study=summary["name"], storage=where))
