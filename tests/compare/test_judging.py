@@ -13,8 +13,10 @@ from torch import nn
 
 import glo
 from glo.compare import ComparisonConfig, Finding
-from glo.compare.judging import RATES
+from glo.compare.config import ADAPTIVE_LADDER, LADDER
+from glo.compare.judging import RATES, judge, survey
 from glo.errors import ConfigError, TaskError
+from glo.execution import InlineExecutor
 from glo.expr import parse
 from glo.loss import LINKS
 from glo.records import Training, TrainingConfig
@@ -51,6 +53,20 @@ def test_a_survey_says_what_there_is_to_beat(study: Study) -> None:
     assert name in str(found)
     assert found.to_dict()[name]["validation"] == best.validation
     assert all(rate / 2 in RATES or rate in RATES or rate * 2 in RATES for rate in [standard.learning_rate])
+
+
+@pytest.mark.parametrize(
+    ("options", "ladder"),
+    [({"optimizer": "adam"}, ADAPTIVE_LADDER), ({"unit_gradient": False}, LADDER), ({"unit_gradient": True}, RATES)],
+)
+def test_a_survey_tries_the_rates_that_suit_the_training(options: dict[str, Any], ladder: tuple[float, ...]) -> None:
+    training = TrainingConfig(steps=5, batch_size=20, **options)
+    found = survey(task_of(), HOW, training, {"where": InlineExecutor()}, lambda label, done, total: None)
+    tried = {each.learning_rate for each in found.known.values()}
+    assert max(tried) <= 64 * max(ladder)
+    assert min(tried) >= min(ladder) / 64
+    judged = judge(task_of(), [parse("x*y")], HOW, training, {"where": InlineExecutor()}, lambda label, done, total: None)
+    assert judged.comparison.config.ladder == tuple(sorted(ladder))
 
 
 def test_a_survey_is_the_choice_that_the_judgement_makes(study: Study) -> None:

@@ -11,6 +11,7 @@ from glo.records import Direction, Training, TrainingConfig
 from glo.tasks import Task
 from glo.training import train_single
 from glo.training.checkpoints import FEWEST, Checkpoint, checkpoints
+from glo.training.measurement import Measurement
 from glo.training.population import train_population
 from small import CLASSES, certainty, points
 
@@ -87,3 +88,23 @@ def test_rungs_that_make_no_sense_are_refused(options: dict[str, object], messag
 
     with pytest.raises(ConfigError, match=message):
         validated(TrainingConfig, {"rungs": RUNGS, **options})
+
+
+def test_a_network_that_diverges_sets_no_bound_for_others() -> None:
+    """Its score counts as 0, which would be the best of errors."""
+    inputs, labels = points(0)
+    data = (inputs, labels.float().reshape(-1, 1))
+    task = Task("values", lambda: nn.Linear(4, 1), data, data, metric="rmse", link="identity")
+    trainings = [Training(parse("-square(x - y)"), rate) for rate in (0.01, 1e30)]
+    alone = [train_single(task, training, config_of(), 0) for training in trainings]
+    for healthy, diverged in (alone, train_population(task, trainings, config_of(), 0)):
+        assert (healthy.diverged, len(healthy.curve)) == (False, 2)
+        assert diverged.diverged
+        assert diverged.curve == ()
+
+
+def test_a_metric_without_a_value_at_a_rung_may_have_one_in_the_end() -> None:
+    check = Checkpoint(0.1, Direction.MAXIMIZE, recorded=True, bound=0.5)
+    assert check.why_given_up(Measurement(0.0, diverged=True, reason="the metric is nan")) is None
+    assert check.why_given_up(Measurement(0.0, diverged=True)) == "diverged"
+    assert check.why_given_up(Measurement(0.4, diverged=False)) is not None

@@ -251,7 +251,7 @@ def compare_families(
     """
     given = training or _own_training(changed)
     if "learning_rates" not in config.model_fields_set:
-        config = config.model_copy(update={"learning_rates": _ladder(given)})
+        config = config.model_copy(update={"learning_rates": ladder_of(given)})
     own_loop = isinstance(changed, Objective)
     lengths = [0] if own_loop else sorted(set(config.steps)) or [given.steps]
     trainings = [given if own_loop else given.model_copy(update={"steps": steps}) for steps in lengths]
@@ -290,7 +290,7 @@ def _own_training(task: Problem) -> TrainingConfig:
     )
 
 
-def _ladder(training: TrainingConfig) -> tuple[float, ...]:
+def ladder_of(training: TrainingConfig) -> tuple[float, ...]:
     """The default learning rates."""
     if training.optimizer != "sgd":
         return ADAPTIVE_LADDER

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from glo.compare.comparison import Comparison, compare_families
+from glo.compare.comparison import Comparison, compare_families, ladder_of
 from glo.compare.config import DISCOVERED, ComparisonConfig
 from glo.compare.families import BASELINES
 from glo.compare.procedures import OnProgress, run_all
@@ -126,7 +126,8 @@ def judge(
 
 
 def _rated(config: ComparisonConfig, training: TrainingConfig) -> ComparisonConfig:
-    """The configuration with learning rates, unless they were given."""
-    if "learning_rates" in config.model_fields_set or not training.unit_gradient or training.optimizer != "sgd":
+    """The configuration with the learning rates that suit the training, unless they were given."""
+    if "learning_rates" in config.model_fields_set:
         return config
-    return ComparisonConfig(**{**config.model_dump(), "learning_rates": RATES})
+    few = training.unit_gradient and training.optimizer == "sgd"
+    return ComparisonConfig(**{**config.model_dump(), "learning_rates": RATES if few else ladder_of(training)})

@@ -14,6 +14,7 @@ import numpy as np
 
 from glo.records import Direction, TrainingConfig
 from glo.tasks import Task
+from glo.training.measurement import Measurement
 from glo.training.schedule import early_stop_step
 
 Earlier = Mapping[int, Sequence[float]]  # the scores of earlier candidates, by step
@@ -39,6 +40,15 @@ class Checkpoint:
     chance: float | None = None
     bound: float | None = None
     share: float = 0.0
+
+    def why_given_up(self, measured: Measurement) -> str | None:
+        """Why a network is given up; None if it goes on.
+
+        One whose outputs are not finite will never be; a metric that has no value may have one later.
+        """
+        if measured.diverged:
+            return None if measured.reason and self.chance is None else "diverged"
+        return self.reason(measured.score)
 
     def reason(self, score: float) -> str | None:
         """Why a network with this score is given up; None if it goes on."""

@@ -178,9 +178,9 @@ class _Population:
         kept: list[int] = []
         for row, early in enumerate(self._measure(self.validation)):
             position = self.active[row]
-            if check.recorded:
+            if check.recorded and not early.diverged:
                 self.curves[position].append((step, early.score))
-            if (reason := check.reason(early.score)) is None:
+            if (reason := check.why_given_up(early)) is None:
                 kept.append(row)
             else:
                 results[position] = given_up(early, reason, tuple(self.curves[position]))

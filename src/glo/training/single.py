@@ -62,9 +62,9 @@ def train_single(
         for step, batch in enumerate(feed(task.train, config, seed, device)):
             if (check := checks.get(step)) is not None:
                 early = evaluate_model(task, model, validation, device)
-                if check.recorded:
+                if check.recorded and not early.diverged:
                     curve.append((step, early.score))
-                if (reason := check.reason(early.score)) is not None:
+                if (reason := check.why_given_up(early)) is not None:
                     return given_up(early, reason, tuple(curve))
             optimizer.zero_grad()
             with autocast(config, device):
