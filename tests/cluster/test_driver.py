@@ -250,7 +250,7 @@ def test_a_script_without_a_main_guard_may_use_a_cluster(tmp_path: Path) -> None
     script.write_text(
         "import glo\n"
         "print('started', flush=True)\n"
-        "found = glo.discover('digits', generations=1, population=4, steps=20, device='cpu', cluster='local:1')\n"
+        "found = glo.discover('digits', generations=1, population=4, steps=20, confirm=0, device='cpu', cluster='local:1')\n"
         "print(len(found.history))\n"
     )
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=environment(), capture_output=True, text=True)

@@ -20,7 +20,11 @@ from glo.store import GenerationRecord, Store
 SEARCH: dict[str, Any] = {
     "seed": 3, "generations": 3, "population": 8, "steps": 300, "device": "cpu", "steady_state": True, "name": "steady",
 }  # fmt: skip
-LONG = {**SEARCH, "steps": 1500}  # at an arrival, some other training has run long enough to be killed in its middle
+LONG = {
+    **SEARCH,
+    "steps": 1500,
+    "confirm": 0,
+}  # at an arrival, some other training has run long enough to be killed in its middle
 
 
 def test_with_one_slot_the_history_is_that_of_this_machine(tmp_path: Path) -> None:
