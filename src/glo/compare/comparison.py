@@ -27,7 +27,7 @@ from glo.execution import ForkingExecutor, InlineExecutor, Where, open_for, rehe
 from glo.expr import Expr
 from glo.provenance import hardware, versions
 from glo.records import Direction, TrainingConfig
-from glo.tasks import Objective, Problem, Task, load_task, with_label_noise, with_train_fraction
+from glo.tasks import Objective, Problem, load_task, with_label_noise, with_train_fraction
 from glo.tasks.training import training_config
 
 if TYPE_CHECKING:
@@ -283,11 +283,9 @@ def compare_families(
 
 def _own_training(task: Problem) -> TrainingConfig:
     """The training options of a task, with the unit gradient unless the task says otherwise."""
-    return (
-        training_config(task, {"unit_gradient": task.training.get("unit_gradient", True)})
-        if isinstance(task, Task)
-        else TrainingConfig(unit_gradient=True)
-    )
+    if isinstance(task, Objective):
+        return TrainingConfig(unit_gradient=True)
+    return training_config(task, {"unit_gradient": task.training.get("unit_gradient", True)})
 
 
 def ladder_of(training: TrainingConfig) -> tuple[float, ...]:

@@ -130,4 +130,4 @@ def _rated(config: ComparisonConfig, training: TrainingConfig) -> ComparisonConf
     if "learning_rates" in config.model_fields_set:
         return config
     few = training.unit_gradient and training.optimizer == "sgd"
-    return ComparisonConfig(**{**config.model_dump(), "learning_rates": RATES if few else ladder_of(training)})
+    return config.model_copy(update={"learning_rates": RATES if few else ladder_of(training)})

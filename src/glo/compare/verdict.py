@@ -114,21 +114,24 @@ def verdict_of(rows: Sequence[ComparisonRow], metric: str, direction: Direction 
                 f"and the discovered loss is not ({_numbers(gains[standard.name])})."
             )
             return verdict(Finding.SHELF, text, rival)
-    over = gains[standard.name]
+    finding, text = _against(standard, found, gains[standard.name], direction)
+    return verdict(finding, text, standard)
+
+
+def _against(standard: ComparisonRow, found: ComparisonRow, over: Gain, direction: Direction) -> tuple[Finding, str]:
+    """What to say of a discovered loss that is not shown to be better than the standard one, as no known loss is."""
     if over.difference <= 0 or over.high < worthwhile(standard, direction):
-        return verdict(Finding.NO_GAIN, f"No gain: use {standard.name}. The discovered loss is {_numbers(over)}.", standard)
+        return Finding.NO_GAIN, f"No gain: use {standard.name}. The discovered loss is {_numbers(over)}."
     seeds = _seeds_that_would_tell(over, found.n)
     if seeds is None:
-        text = (
+        return Finding.NO_GAIN, (
             f"No gain can be shown: use {standard.name}. The discovered loss is {_numbers(over)}, and for so small a "
             f"difference the test set of {found.test_samples} samples is too small, however many seeds there are."
         )
-        return verdict(Finding.NO_GAIN, text, standard)
-    text = (
+    return Finding.UNDECIDED, (
         f"Not enough seeds to say whether the discovered loss is better than {standard.name}: {_numbers(over)}. "
         f"About {seeds} would tell, if the difference is real; until then use {standard.name}."
     )
-    return verdict(Finding.UNDECIDED, text, standard)
 
 
 def worthwhile(standard: ComparisonRow, direction: Direction) -> float:
