@@ -18,6 +18,11 @@ def variables() -> st.SearchStrategy[Expr]:
     return st.sampled_from([Expr("y"), Expr("x")])
 
 
+def leaves() -> st.SearchStrategy[Expr]:
+    """The variables, and what a loss may know besides."""
+    return st.sampled_from([Expr("y"), Expr("x"), Expr("prior"), Expr("progress")])
+
+
 def simple_constants() -> st.SearchStrategy[Expr]:
     """Small numbers with which arithmetic is exact, both zeros among them."""
     return st.sampled_from(SIMPLE_NUMBERS).map(constant)
@@ -36,15 +41,19 @@ def any_constants() -> st.SearchStrategy[Expr]:
 
 
 def expressions(
-    constants: st.SearchStrategy[Expr] | None = None, operators: Iterable[str] = OPERATORS, max_leaves: int = 12
+    constants: st.SearchStrategy[Expr] | None = None,
+    operators: Iterable[str] = OPERATORS,
+    max_leaves: int = 12,
+    symbols: st.SearchStrategy[Expr] | None = None,
 ) -> st.SearchStrategy[Expr]:
-    """Trees over x, y, numbers and the given operators; by default every operator and every number."""
+    """Trees over the symbols (x and y), numbers and the given operators; by default every operator and every number."""
     numbers = any_constants() if constants is None else constants
+    symbols = variables() if symbols is None else symbols
 
     def grow(smaller: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
         return st.one_of([_node(name, smaller, numbers) for name in operators])
 
-    return st.recursive(variables() | variables() | numbers, grow, max_leaves=max_leaves)
+    return st.recursive(symbols | symbols | numbers, grow, max_leaves=max_leaves)
 
 
 def deep_expressions(constants: st.SearchStrategy[Expr] | None = None) -> st.SearchStrategy[Expr]:

@@ -150,14 +150,14 @@ def test_errors_name_the_position_the_reason_and_the_allowed_words(text: str, po
     assert reason in message
     assert f"position {position}:" in message
     assert repr(text) in message
-    assert message.endswith(f"allowed are x, y, numbers, + - * / ** and {', '.join(FUNCTIONS)}")
+    assert message.endswith(f"allowed are x, y, prior, progress, numbers, + - * / ** and {', '.join(FUNCTIONS)}")
 
 
 @pytest.mark.parametrize("text", ["log(y", "x +", "x y", "*x", "x; y", "x = 1", "x := 1", "import os", "x))", "'x", "$"])
 def test_text_that_is_not_python_is_refused(text: str) -> None:
     message = refusal(text)
     assert "is not an expression" in message
-    assert "allowed are x, y, numbers" in message
+    assert "allowed are x, y, prior, progress, numbers" in message
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t "])

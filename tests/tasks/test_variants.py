@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from glo.errors import TaskError
-from glo.tasks import Data, Task, with_label_noise, with_train_fraction
+from glo.tasks import Data, Task, with_label_noise, with_long_tail, with_train_fraction
 from search.frequencies import assert_drawn_from
 
 FRACTIONS = st.floats(0, 1, exclude_max=True)
@@ -199,6 +199,39 @@ def test_noise_outside_its_range_is_refused(fraction: float) -> None:
 def test_a_training_fraction_outside_its_range_is_refused(fraction: float) -> None:
     with pytest.raises(TaskError, match="above 0 and at most 1, not"):
         with_train_fraction(classification(), fraction)
+
+
+@given(classes=st.integers(2, 6), ratio=st.floats(1, 50), seed=SEEDS)
+def test_a_long_tail_falls_in_equal_proportions(classes: int, ratio: float, seed: int) -> None:
+    task = classification(40 * classes, classes)
+    kept = train(with_long_tail(task, ratio, seed))
+    counts = kept.targets.bincount(minlength=classes).tolist()
+    assert counts == [max(1, round(40 * ratio ** (-each / (classes - 1)))) for each in range(classes)]
+    names = kept.inputs[:, 0].int()
+    assert len(set(names.tolist())) == len(kept)
+    assert torch.equal(kept.targets, names.long() % classes)
+
+
+def test_a_long_tail_changes_only_the_training_split() -> None:
+    task = classification()
+    tailed, again, other = (with_long_tail(task, 4.0, seed) for seed in (6, 6, 7))
+    assert tailed.digest() == again.digest() != other.digest()
+    for split in ("validation", "test"):
+        assert torch.equal(tailed.split(split).inputs, task.split(split).inputs)
+    assert with_long_tail(task, 1.0).digest() == task.digest()
+
+
+@pytest.mark.parametrize("ratio", [0.5, 0.0, -1.0, float("nan")])
+def test_a_ratio_below_1_is_refused(ratio: float) -> None:
+    with pytest.raises(TaskError, match="at least 1, not"):
+        with_long_tail(classification(), ratio)
+
+
+def test_a_long_tail_needs_class_indices() -> None:
+    with pytest.raises(TaskError, match="a long tail is for classification"):
+        with_long_tail(regression(), 10)
+    with pytest.raises(TaskError, match="a long tail needs class indices"):
+        with_long_tail(soft(40), 10)
 
 
 def test_fewer_samples_than_classes_are_refused() -> None:

@@ -44,6 +44,11 @@ class Known:
     grid: tuple[tuple[float, ...], ...] = ((),)
 
     @property
+    def uses_prior(self) -> bool:
+        """Whether the loss depends on the shares of the classes."""
+        return "prior" in self.formula
+
+    @property
     def tries(self) -> str:
         """The values of the grid in words: "q = 0.3, 0.5" or "(a, q) = (1, 2), (6, 1.5)"."""
         if len(self.parameters) == 1:
@@ -81,6 +86,7 @@ SOFTMAX = (
     Known("taylor_ce2", "-x*((1 - y) + square(1 - y)/2)", "Feng et al. 2020, order 2"),
     Known("taylor_ce4", "-x*((1 - y) + square(1 - y)/2 + (1 - y)**3/3 + (1 - y)**4/4)", "Feng et al. 2020, order 4"),
     Known("confidence_penalty", CONFIDENCE_PENALTY, "Pereyra et al. 2017", ("b",), _one(0.1, 0.3, 1)),
+    Known("class_balanced", "x*log(y)/prior**{g}", "inverse class frequency", ("g",), _one(0.25, 0.5, 1, 1.5)),
 )
 SIGMOID = (
     Known("binary_cross_entropy", "x*log(y) + (1 - x)*log(1 - y)", "maximum likelihood"),
@@ -106,18 +112,26 @@ IDENTITY = (
     Known("log_cosh", "-abs(x - y) - log(1 + exp(-2*abs(x - y)))", "log(cosh(x - y)), up to a constant"),
     Known("pinball", "-max({q}*(x - y), ({q} - 1)*(x - y))", "Koenker and Bassett 1978", ("q",), _one(0.3, 0.4, 0.6, 0.7)),
 )
+IMBALANCED = 2.0  # how many times as many labels the largest class has as the smallest, for losses with a prior
 SHELF: dict[str, tuple[Known, ...]] = {"softmax": SOFTMAX, "sigmoid": SIGMOID, "identity": IDENTITY}
 
 
-def shelf(link: str, classes: int, smoothings: Sequence[float] = SMOOTHINGS) -> dict[str, Mapping[str, Expr]]:
+def shelf(
+    link: str, classes: int, smoothings: Sequence[float] = SMOOTHINGS, prior: Sequence[float] = ()
+) -> dict[str, Mapping[str, Expr]]:
     """The families of the shelf for a link, the standard loss first, each as expressions by the values of its parameters.
 
     Args:
         link: "softmax", "sigmoid" or "identity".
         classes: number of classes, for label smoothing.
         smoothings: amounts of label smoothing; not for the identity link.
+        prior: the share of each class in the training labels.  Losses that use it are on the shelf if the classes differ:
+            else they are the loss without it.
     """
-    families: dict[str, Mapping[str, Expr]] = {known.name: known.variants() for known in SHELF[link]}
+    differ = bool(prior) and min(prior) > 0 and max(prior) >= IMBALANCED * min(prior)
+    families: dict[str, Mapping[str, Expr]] = {
+        known.name: known.variants() for known in SHELF[link] if differ or not known.uses_prior
+    }
     if link == "identity" or not smoothings:
         return families
     smoothed = {
@@ -130,18 +144,18 @@ def shelf(link: str, classes: int, smoothings: Sequence[float] = SMOOTHINGS) -> 
     return {first: standard, "label_smoothing": smoothed, **dict(others)}
 
 
-def start_expressions(given: Sequence[str | Expr], link: str, classes: int) -> list[Expr]:
+def start_expressions(given: Sequence[str | Expr], link: str, classes: int, prior: Sequence[float] = ()) -> list[Expr]:
     """The losses that a search starts from, each once.
 
     Args:
         given: "shelf" for all losses of the shelf; the name of one of its families, such as "gce", for its tries; the name
             of another loss; or an expression.
-        link, classes: as for `shelf`.
+        link, classes, prior: as for `shelf`.
 
     Raises:
         ExpressionError: as `glo.catalog.resolve` does.
     """
-    families = shelf(link, max(2, classes))
+    families = shelf(link, max(2, classes), prior=prior)
     found: dict[Expr, None] = {}
     for each in given:
         if each == "shelf":

@@ -90,7 +90,7 @@ def export(
 
         language = "numpy" if form is Form.numpy else "torch"
         symbolic = form is Form.sympy
-        text = f"{to_sympy(loss)}\n" if symbolic else source(loss, language, **applied)
+        text = f"{to_sympy(loss)}\n" if symbolic else source(loss, language, **applied, prior=chosen.prior)
     if output is None:
         typer.echo(text, nl=False)
         return

@@ -29,13 +29,20 @@ class ChosenLoss:
         return self.expression if self.result is None else self.result.best.trained
 
     def unit(self, link: Link, classes: int) -> float | None:
-        """The factor for the unit gradient; of a study, for its task."""
+        """The factor for the unit gradient; of a study, for its task, else for equal priors."""
         from glo.loss import unit_factor
+        from glo.records import Link
 
-        task = None if self.result is None else self.result.config.task
-        return unit_factor(
-            self.expression, link, classes if task is None else task.classes, () if task is None else task.prior
-        )
+        if self.result is not None:
+            task = self.result.config.task
+            return unit_factor(self.expression, link, task.classes, task.prior)
+        equal = {Link.SOFTMAX: (1 / classes,) * classes, Link.SIGMOID: (0.5,)}.get(link, ())
+        return unit_factor(self.expression, link, classes, equal)
+
+    @property
+    def prior(self) -> tuple[float, ...]:
+        """Of the study's training labels, if the loss uses it."""
+        return self.result.config.task.prior if self.result is not None and self.expression.uses("prior") else ()
 
     def options(
         self, link: str | None = None, class_reduction: str | None = None, eps: float | None = None

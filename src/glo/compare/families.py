@@ -6,18 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from glo.catalog import (
-    binary_cross_entropy,
-    cross_entropy,
-    mse,
-    resolve,
-    smoothed_binary_cross_entropy,
-    smoothed_cross_entropy,
-)
+from glo.catalog import mse, resolve
 from glo.catalog.shelf import SMOOTHINGS, shelf
 from glo.compare.config import ComparisonConfig
 from glo.errors import ConfigError
-from glo.evaluation import probe_points, structure
+from glo.evaluation import probe_points, structure_for
 from glo.expr import Expr, probed_slopes
 from glo.records import Link
 from glo.tasks import Problem
@@ -47,12 +40,12 @@ def contenders(task: Problem, losses: Sequence[str | Expr], config: ComparisonCo
 
 def shelf_of(task: Problem, smoothings: Sequence[float] = SMOOTHINGS) -> dict[str, Family]:
     """The published losses for the task's link, cross-entropy or squared error first."""
-    return dict(shelf(task.link.value, max(2, task.classes), smoothings))
+    return dict(shelf(task.link.value, max(2, task.classes), smoothings, task.prior))
 
 
 def why_constant(loss: Expr, task: Problem) -> str | None:
     """Why a loss teaches nothing: it lacks the label or the prediction, or is flat in the prediction.  None if it may."""
-    (reason,) = structure([loss])
+    (reason,) = structure_for(task)([loss])
     if reason is not None:
         return reason
     slopes = probed_slopes(loss, probe_points(task.link, task.soft))
@@ -63,11 +56,9 @@ def baselines(task: Problem, smoothings: Sequence[float] = SMOOTHINGS) -> dict[s
     """Cross-entropy, without and with label smoothing; for regression, squared error."""
     if task.link is Link.IDENTITY:
         return {"mse": {"": mse}}
-    if task.link is Link.SIGMOID:
-        smoothed = {f"{s:g}": smoothed_binary_cross_entropy(s) for s in smoothings}
-        return {"binary_cross_entropy": {"": binary_cross_entropy}, "label_smoothing": smoothed}
-    smoothed = {f"{s:g}": smoothed_cross_entropy(s, task.classes) for s in smoothings}
-    return {"cross_entropy": {"": cross_entropy}, "label_smoothing": smoothed}
+    known = shelf_of(task, smoothings)
+    standard = next(iter(known))
+    return {name: known[name] for name in (standard, "label_smoothing") if name in known}
 
 
 BASELINES: dict[str, Callable[[Problem, Sequence[float]], dict[str, Family]]] = {

@@ -1,6 +1,6 @@
 from .averaging import SeedAverage, averaged
 from .cache import Cache, MemoryCache
-from .checks import Check, finite_derivative, probe_points, structure
+from .checks import Check, finite_derivative, probe_points, structure, structure_for
 from .descent import DescentProbe
 from .funnel import Funnel
 from .patience import fair_early_stop
@@ -10,5 +10,5 @@ from .viability import viability
 
 __all__ = [
     "Cache", "Check", "DescentProbe", "Evaluator", "Funnel", "MemoryCache", "SeedAverage", "TrainingEvaluator", "averaged",
-    "evaluate", "fair_early_stop", "finite_derivative", "probe_points", "structure", "viability",
+    "evaluate", "fair_early_stop", "finite_derivative", "probe_points", "structure", "structure_for", "viability",
 ]  # fmt: skip

@@ -17,8 +17,9 @@ from glo.expr import (
     scale_free_fingerprint,
     softmax_fingerprint,
 )
+from glo.loss import why_no_prior
 from glo.records import Link, TrainingConfig
-from glo.tasks import Problem, Task
+from glo.tasks import Objective, Problem, Task
 
 # For each expression, why it is not worth a training, or None.
 Check = Callable[[Sequence[Expr]], list[str | None]]
@@ -49,6 +50,22 @@ def marker(task: Problem, training: TrainingConfig) -> Callable[[Expr], str]:
     return lambda expression: mark(expression, points)
 
 
+def structure_for(task: Problem) -> Check:
+    """`structure`, and whether the task knows the class shares that a loss with `prior` needs."""
+
+    unknown = None if isinstance(task, Objective) else why_no_prior(task.link, task.prior)  # whose own function gives it
+    if unknown is None:
+        return structure
+
+    def check(expressions: Sequence[Expr]) -> list[str | None]:
+        return [
+            found or (f"uses prior, and {unknown}" if expression.uses("prior") else None)
+            for found, expression in zip(structure(expressions), expressions, strict=True)
+        ]
+
+    return check
+
+
 def structure(expressions: Sequence[Expr]) -> list[str | None]:
     """A loss needs the label and the prediction (paper, section III.A)."""
     return [
@@ -63,7 +80,7 @@ def finite_derivative(points: ProbePoints) -> Check:
     def reason(expression: Expr) -> str | None:
         slopes = probed_slopes(expression, points)
         if not np.isfinite(slopes).all():
-            bad = int(np.argmin(np.isfinite(slopes)))
+            bad = int(np.argmin(np.isfinite(slopes))) % len(points.x)  # of a loss with a prior, for one of several
             return f"it or its derivative is not finite, e.g. at x = {points.x[bad]:g}, y = {points.y[bad]:.3g}"
         return "its derivative is zero" if np.abs(slopes).max() < 1e-9 else None
 

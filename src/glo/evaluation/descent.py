@@ -24,7 +24,8 @@ class DescentProbe:
 
     The outputs z of a few samples are moved down each candidate's gradient; its length is normalised, so that the loss's
     scale does not matter.  The check is whether the decisions become right, not where the minimum lies: Baikal's minimum is
-    not at y = 1, and Baikal passes.  All candidates descend together.
+    not at y = 1, and Baikal passes.  All candidates descend together.  For losses that use them, all classes have the same
+    prior, and the progress goes from 0 to 1 on the way.
 
     Args:
         link: of the task.
@@ -61,7 +62,10 @@ class DescentProbe:
 
     def _descend(self, expressions: list[Expr]) -> Tensor:
         """The best score of each candidate, shape (P), on the way down from decisions that are mostly wrong."""
-        loss = PopulationLoss(expressions, self._link, self._training.class_reduction, self._training.eps)
+        classes = self._target.shape[1] if self._target.dim() == 2 else self._start.shape[1]
+        loss = PopulationLoss(
+            expressions, self._link, self._training.class_reduction, self._training.eps, prior=(1 / classes,) * classes
+        )
         # In memory, classes come before samples, as in the gradient.
         z = self._start.T.repeat(len(expressions), 1, 1).transpose(1, 2)
         outputs = z.numpy()
@@ -69,6 +73,7 @@ class DescentProbe:
         best = self._score(z)
         with np.errstate(all="ignore"):
             for step in range(STEPS):
+                loss.progress.fill_(step / (STEPS - 1))
                 gradient = compute()
                 array = gradient.numpy()  # numpy's calls cost less, and these are exact
                 length = torch.from_numpy(np.square(array)).mean((1, 2), keepdim=True).sqrt_()

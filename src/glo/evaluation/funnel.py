@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from glo.evaluation.cache import REUSABLE, Cache, MemoryCache
-from glo.evaluation.checks import Check, finite_derivative, marker, points_of, structure
+from glo.evaluation.checks import Check, finite_derivative, marker, points_of, structure_for
 from glo.evaluation.descent import DescentProbe
 from glo.evaluation.protocol import Key
 from glo.evaluation.training import TrainingEvaluator
@@ -48,6 +48,7 @@ class Funnel:
         self.counts = new_counts() if counts is None else counts
         self.points, self._fingerprint = points_of(task, training), marker(task, training)
         self._cache = MemoryCache() if cache is None else cache
+        self._structure = structure_for(task)
         self._checks: list[tuple[Stage, Check]] = []
         if config.derivative:
             self._checks.append((Stage.DERIVATIVE, finite_derivative(self.points)))
@@ -70,7 +71,7 @@ class Funnel:
 
     def submit(self, jobs: Mapping[Key, Job]) -> None:
         """Check jobs, and start to train those that pass and are not known; see `Evaluator.submit`."""
-        jobs = self._checked(Stage.STRUCTURE, structure, jobs)
+        jobs = self._checked(Stage.STRUCTURE, self._structure, jobs)
         jobs = self._unknown(jobs)
         for stage, check in self._checks:
             jobs = self._checked(stage, check, jobs)
@@ -91,7 +92,7 @@ class Funnel:
     def screen(self, expressions: Sequence[Expr]) -> list[str | None]:
         """For each expression its fingerprint if it passes all checks, else None; nothing is trained."""
         passing = list(expressions)
-        for stage, check in [(Stage.STRUCTURE, structure), *self._checks]:
+        for stage, check in [(Stage.STRUCTURE, self._structure), *self._checks]:
             reasons = self._counted(stage, check, passing)
             passing = [expression for expression, reason in zip(passing, reasons, strict=True) if reason is None]
         passed = set(passing)

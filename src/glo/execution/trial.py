@@ -51,13 +51,19 @@ class Trial:
         """The loss of this trial as a module, with the link of the study.
 
         Args:
-            options: of `ExpressionLoss`, such as weight, ignore_index or label_smoothing.
+            options: of `ExpressionLoss`, such as weight, ignore_index or label_smoothing; `prior` if the search may use it,
+                which is left out of a loss that does not.
+
+        Raises:
+            ConfigError: for a bad option.
         """
         from glo.loss import ExpressionLoss, unit_gradient
 
         loss = parse(self.expression)
+        if not loss.uses("prior"):
+            options.pop("prior", None)
         if self.training.unit_gradient:
-            loss = unit_gradient(loss, self.link, self.classes)
+            loss = unit_gradient(loss, self.link, self.classes, options.get("prior") or ())
         made = {"link": self.link, "eps": self.training.eps, "class_reduction": self.training.class_reduction}
         return ExpressionLoss(loss, **{**made, **options})
 

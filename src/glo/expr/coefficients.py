@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from glo.expr.operators import OPERATORS
-from glo.expr.tree import Expr, check_size, constant
+from glo.expr.tree import LEAVES, Expr, check_size, constant
 
 
 def with_coefficients(expr: Expr, coefficients: Mapping[int, float]) -> Expr:
@@ -70,7 +70,7 @@ def _effective_below(node: Expr, position: int, sensitive: bool) -> Iterator[int
     Args:
         sensitive: whether a function of x alone, added to this node, changes the derivative of the whole expression in y.
     """
-    if not any(node.uses(variable) for variable in ("x", "y")):
+    if not any(each.symbol in LEAVES for each in node.walk()):
         return  # the subtree is a number
     relevant = [
         (child, place, child_sensitive)

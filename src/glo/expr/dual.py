@@ -5,13 +5,17 @@ The same code works on every kind of array: numpy for the fingerprint, the trace
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from glo.errors import ConfigError
 from glo.expr.operators import Operator
-from glo.expr.tree import Expr, Y, fold
+from glo.expr.tree import CONTEXT, Expr, Y, fold
+
+Context = Mapping[str, ArrayLike]  # the values of `prior` and `progress`, which broadcast with x and y
 
 # The logarithms that a link computes itself, of the leaf y and of 1 - y, because log(softmax(z)) is inaccurate.
 LOG_Y = Expr("log", (Y,))
@@ -46,7 +50,15 @@ def apply_dual(m: Any, operator: Operator, arguments: tuple[Dual, ...]) -> Dual:
 
 
 def evaluate_dual(
-    expr: Expr, m: Any, x: Any, y: Dual, constant: Any, log_y: Dual | None = None, log_not_y: Dual | None = None
+    expr: Expr,
+    m: Any,
+    x: Any,
+    y: Dual,
+    constant: Any,
+    log_y: Dual | None = None,
+    log_not_y: Dual | None = None,
+    *,
+    context: Mapping[str, Any] | None = None,
 ) -> Dual:
     """Evaluate f and its derivative.
 
@@ -58,7 +70,12 @@ def evaluate_dual(
         constant: turns a Python float into an array.
         log_y: replaces log(y) where log is applied to the leaf y itself, so that it can come from log-softmax.
         log_not_y: likewise replaces log(1 - y).
+        context: the values of `prior` and `progress`, as far as the expression uses them.
+
+    Raises:
+        ConfigError: if `context` lacks a value that the expression uses.
     """
+    known = {"x": x, **(context or {})}
     logs = {} if log_y is None else {LOG_Y: log_y}
     if log_not_y is not None:
         logs |= dict.fromkeys(LOG_NOT_Y, log_not_y)
@@ -66,41 +83,49 @@ def evaluate_dual(
     def leaf(node: Expr) -> Dual:
         if node.symbol == "y":
             return y
-        return Dual(x) if node.symbol == "x" else Dual(constant(node.value))
+        if node.symbol in known:
+            return Dual(known[node.symbol])
+        if node.symbol in CONTEXT:
+            raise ConfigError(f"'{expr}' uses {node.symbol}, which is not known here")
+        return Dual(constant(node.value))
 
     return fold(expr, leaf, lambda operator, arguments: apply_dual(m, operator, arguments), logs)
 
 
-def visible_slopes(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+def visible_slopes(expr: Expr, x: ArrayLike, y: ArrayLike, context: Context | None = None) -> NDArray[np.float64]:
     """df/dy in float64; NaN where f itself is not finite, because there a training fails whatever the derivative."""
-    value, slope = _numpy(expr, x, y)
+    value, slope = _numpy(expr, x, y, context)
     return np.where(np.isfinite(value), slope, np.nan)
 
 
-def evaluate(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
-    """f(x, y) in float64 with IEEE semantics: 0/0 is NaN, log(0) is -inf.  x and y broadcast.
+def evaluate(expr: Expr, x: ArrayLike, y: ArrayLike, context: Context | None = None) -> NDArray[np.float64]:
+    """f(x, y) in float64 with IEEE semantics: 0/0 is NaN, log(0) is -inf.  x, y and the context broadcast.
 
     As in a loss, log(y) at y = 0 and log(1 - y) at y = 1 are not infinite but -1e9, so that 0*log(y) is 0.
     """
-    return _numpy(expr, x, y, slope=False)[0]
+    return _numpy(expr, x, y, context, slope=False)[0]
 
 
-def derivative(expr: Expr, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
-    """df/dy in float64: all that a training can see of a loss.  x and y broadcast."""
-    return _numpy(expr, x, y)[1]
+def derivative(expr: Expr, x: ArrayLike, y: ArrayLike, context: Context | None = None) -> NDArray[np.float64]:
+    """df/dy in float64: all that a training can see of a loss.  x, y and the context broadcast."""
+    return _numpy(expr, x, y, context)[1]
 
 
-def _numpy(expr: Expr, x: ArrayLike, y: ArrayLike, slope: bool = True) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _numpy(
+    expr: Expr, x: ArrayLike, y: ArrayLike, context: Context | None, slope: bool = True
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """f and df/dy; without `slope`, which takes most of the time, df/dy is 0."""
-    labels, predictions = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
-    shape = labels.shape
+    given = {"x": x, "y": y, **(context or {})}
+    arrays = np.broadcast_arrays(*(np.asarray(each, np.float64) for each in given.values()))
+    shape = arrays[0].shape
     # Never scalars: numpy treats them differently, e.g. takes the square root for the power 0.5.
-    labels, predictions = np.atleast_1d(labels, predictions)
+    known = dict(zip(given, map(np.atleast_1d, arrays), strict=True))
+    labels, predictions = known["x"], known.pop("y")
     with np.errstate(all="ignore"):
         y_dual = Dual(predictions, np.ones_like(predictions) if slope else None)
         at_zero = bool(((predictions == 0) | (predictions == 1)).any())  # elsewhere, the logarithms are np.log
-        logs = (_log(predictions, 1.0, slope), _log(1 - predictions, -1.0, slope)) if at_zero else ()
-        dual = evaluate_dual(expr, np, labels, y_dual, lambda number: np.full(labels.shape, number), *logs)
+        logs = (_log(predictions, 1.0, slope), _log(1 - predictions, -1.0, slope)) if at_zero else (None, None)
+        dual = evaluate_dual(expr, np, labels, y_dual, lambda number: np.full(labels.shape, number), *logs, context=known)
         tangent = 0.0 if dual.tangent is None else dual.tangent
         value, derivative = (np.broadcast_to(part, labels.shape).reshape(shape) for part in (dual.value, tangent))
         return value, derivative

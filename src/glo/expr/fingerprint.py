@@ -42,10 +42,16 @@ DIGITS = 6
 NOISE = 1e-9  # smaller derivatives count as zero: that of sqrt(square(y)) - y is a few 1e-16
 
 
+# Priors and progress at which a loss that uses them is compared; those that do not know them need no more points.
+CONTEXTS = ({"prior": 0.0131, "progress": 0.0}, {"prior": 0.0829, "progress": 0.2914}, {"prior": 0.2713, "progress": 0.6137},
+            {"prior": 0.7119, "progress": 1.0})  # fmt: skip
+
+
 @lru_cache(maxsize=10_000)  # several stages of the funnel use it
 def probed_slopes(expr: Expr, points: ProbePoints) -> NDArray[np.float64]:
-    """`visible_slopes` at the probe points, as a read-only array."""
-    slopes = visible_slopes(expr, points.x, points.y)
+    """`visible_slopes` at the probe points, as a read-only array; one after the other for several priors and progress."""
+    contexts = CONTEXTS if expr.context else ({},)
+    slopes = np.concatenate([visible_slopes(expr, points.x, points.y, context) for context in contexts])
     slopes.flags.writeable = False
     return slopes
 
@@ -67,9 +73,12 @@ def softmax_fingerprint(expr: Expr, points: ProbePoints = HARD) -> str:
     """Like `scale_free_fingerprint`, but also equal for expressions whose derivatives differ by a constant.
 
     Under softmax the predictions sum to 1, so a multiple of y that is added to f for all classes alike changes no gradient.
-    The derivative is compared with that at the probe point x = 0 whose y is nearest to 1/2.
+    The derivative is compared with that at the probe point x = 0 whose y is nearest to 1/2.  For a loss with `prior` or
+    `progress` it is `scale_free_fingerprint`, because such a multiple may differ by class or step.
     """
     slopes = probed_slopes(expr, points)
+    if expr.context:
+        return _scale_free(slopes)
     middle = int(np.argmin(np.abs(points.y - 0.5) + np.abs(points.x)))
     return _scale_free(slopes - slopes[middle])
 

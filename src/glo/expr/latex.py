@@ -5,6 +5,8 @@ from __future__ import annotations
 from glo.expr.operators import Operator
 from glo.expr.tree import ATOM, Expr, Text, fold
 
+SYMBOLS = {"prior": r"\pi", "progress": "t"}
+
 
 def latex(expr: Expr) -> str:
     """LaTeX for f(x, y), e.g. `\\log\\left(y\\right) - \\frac{x}{y}`."""
@@ -12,6 +14,8 @@ def latex(expr: Expr) -> str:
 
 
 def _leaf(leaf: Expr) -> Text:
+    if leaf.symbol in SYMBOLS:
+        return SYMBOLS[leaf.symbol], ATOM
     if leaf.is_constant and "e" in leaf.symbol:
         mantissa, exponent = leaf.symbol.split("e")
         return rf"{mantissa} \cdot 10^{{{int(exponent)}}}", 2

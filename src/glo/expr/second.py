@@ -6,7 +6,7 @@ the derivative.  Their arithmetic is that of the operator table, so no operator 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from glo.expr.dual import Dual, apply_dual, evaluate_dual
@@ -113,6 +113,8 @@ def second_order(
     constant: Callable[[float], Any],
     log_y: Jet | None = None,
     log_not_y: Jet | None = None,
+    *,
+    context: Mapping[str, Any] | None = None,
 ) -> Jet:
     """f with its first and second derivative.
 
@@ -124,16 +126,19 @@ def second_order(
         constant: turns a Python float into an array.
         log_y: replaces log(y) where log is applied to the leaf y itself.
         log_not_y: likewise replaces log(1 - y).
+        context: the values of `prior` and `progress`, as far as the expression uses them.
     """
+    known = {name: Number(m, Dual(value)) for name, value in (context or {}).items()}
+
+    def number(value: float) -> Number:
+        return Number(m, Dual(constant(value)))
 
     def nested(jet: Jet) -> Dual:
         tangent = None if jet.first is None else Number(m, Dual(jet.first, jet.second))
         return Dual(Number(m, Dual(jet.value, jet.first)), tangent)
 
     logs = [None if log is None else nested(log) for log in (log_y, log_not_y)]
-    found = evaluate_dual(
-        expr, _Functions(m), Number(m, Dual(x)), nested(y), lambda number: Number(m, Dual(constant(number))), *logs
-    )
+    found = evaluate_dual(expr, _Functions(m), Number(m, Dual(x)), nested(y), number, *logs, context=known)
     if found.tangent is None:
         return Jet(found.value.dual.value)
     return Jet(found.value.dual.value, *found.tangent.dual)

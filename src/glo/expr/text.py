@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from glo.errors import ExpressionError
 from glo.expr.operators import OPERATORS
-from glo.expr.tree import MAX_DEPTH, MAX_NODES, VARIABLES, Expr, constant
+from glo.expr.tree import CONTEXT, LEAVES, MAX_DEPTH, MAX_NODES, VARIABLES, Expr, constant
 
 MAX_LENGTH = 10_000
 INFIX: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
@@ -18,7 +18,7 @@ SYNONYMS = {
     "sqr": "square",
 }  # fmt: skip
 FUNCTIONS = tuple(row.name for row in OPERATORS.values() if row.precedence is None)
-ALLOWED = f"allowed are x, y, numbers, + - * / ** and {', '.join(FUNCTIONS)}"
+ALLOWED = f"allowed are x, y, prior, progress, numbers, + - * / ** and {', '.join(FUNCTIONS)}"
 
 
 def parse(text: str) -> Expr:
@@ -74,11 +74,11 @@ class _Reader:
                 return Expr("neg", (self.read(operand, depth + 1),))
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
                 return self.read(operand, depth + 1)
-            case ast.Name(id=name) if name in VARIABLES:
+            case ast.Name(id=name) if name in LEAVES:
                 return Expr(name)
             case ast.Name(id=name):
                 meaning = ": x is the true label, y the predicted probability"
-                self.refuse(node, f"unknown word '{name}'{_nearest(name, VARIABLES) or meaning}")
+                self.refuse(node, f"unknown word '{name}'{_nearest(name, (*VARIABLES, *CONTEXT)) or meaning}")
             case ast.BinOp(op=ast.Pow(), left=base, right=exponent):
                 return self.power(node, self.read(base, depth + 1), self.read(exponent, depth + 1))
             case ast.BinOp(op=op, left=left, right=right) if type(op) in INFIX:
@@ -104,7 +104,7 @@ class _Reader:
         return self.checked(node, Expr("pow", (base, exponent)))
 
     def call(self, node: ast.expr, name: str, arguments: list[ast.expr], depth: int) -> Expr:
-        if name in VARIABLES:
+        if name in LEAVES:
             self.refuse(node, f"{name} is not a function: a product is written with *")
         if name not in FUNCTIONS:
             self.refuse(node, f"unknown function '{name}'{_nearest(name, FUNCTIONS)}")

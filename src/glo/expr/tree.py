@@ -1,7 +1,8 @@
 """The expression tree, and the fold by which everything else is computed from it.
 
 An expression is f(x, y): x the true label (one-hot or soft), y the predicted probability.  Training minimises the loss,
-which is minus the sum over classes of f.
+which is minus the sum over classes of f.  Besides x and y, f may use `prior`, the share of the class in the training labels,
+and `progress`, the share of the training that is done: 0 at the first step, 1 at the last.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from glo.expr.operators import OPERATORS, Operator
 
 T = TypeVar("T")
 VARIABLES = ("x", "y")
+CONTEXT = ("prior", "progress")  # what f may know besides; it is not differentiated
+LEAVES = frozenset((*VARIABLES, *CONTEXT))
 MAX_NODES = 1_000
 MAX_DEPTH = 100
 MAX_INTEGER = 2**53  # beyond it float64 cannot hold every integer
@@ -26,7 +29,7 @@ class Expr:
     """A node and its subtree.  Immutable and hashable; expressions are equal if their trees are.
 
     Attributes:
-        symbol: an operator's name, "x", "y", or the text of a number (`constant` makes one).
+        symbol: an operator's name, "x", "y", "prior", "progress", or the text of a number (`constant` makes one).
         children: one expression for each argument of the operator; empty for a leaf.
         nodes: number of nodes.
         depth: number of edges on the longest path to a leaf; 0 for a leaf.
@@ -58,7 +61,7 @@ class Expr:
 
     @property
     def is_constant(self) -> bool:
-        return not self.children and self.symbol not in VARIABLES
+        return not self.children and self.symbol not in LEAVES
 
     @property
     def is_integer(self) -> bool:
@@ -80,6 +83,11 @@ class Expr:
 
     def uses(self, symbol: str) -> bool:
         return any(node.symbol == symbol for node in self.walk())
+
+    @property
+    def context(self) -> tuple[str, ...]:
+        """Which of `prior` and `progress` the expression uses."""
+        return tuple(name for name in CONTEXT if self.uses(name))
 
     def __str__(self) -> str:
         return fold(self, _leaf_text, _node_text)[0]

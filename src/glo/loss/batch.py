@@ -21,11 +21,14 @@ from glo.expr import Dual, Expr, evaluate_dual
 from glo.expr.dual import uses_log_not_y
 from glo.loss.graph import Graph, SymbolFunctions
 from glo.loss.links import LINKS, LINKS_WITH_LOG_NOT_Y, LinkFunctions, Predictions
+from glo.loss.prior import check_prior
 from glo.loss.program import Program
 from glo.loss.repeated import SoftmaxGradient
 from glo.records import Link
 
 INPUTS = ("y", "dy", "log_y", "dlog_y", "log_not_y", "dlog_not_y")  # of a program, by the names of `Predictions`
+# The values of `prior` and `progress`, each of shape (1, C*N), by the number of classes, of samples, and the dtype.
+Context = Callable[[int, int, torch.dtype], dict[str, Tensor]]
 
 
 class PopulationLoss:
@@ -40,6 +43,13 @@ class PopulationLoss:
         eps: bound of the clamp of y.
         device: the device of the outputs.
         weight: a factor of the term of each class, C numbers.
+        prior: the share of each class in the training labels, C numbers; for expressions that use it.
+
+    Attributes:
+        progress: the share of the training that is done, a tensor with one element; whoever trains sets it before a step.
+
+    Raises:
+        ConfigError: if an expression uses `prior`, and there is none.
     """
 
     def __init__(
@@ -50,7 +60,13 @@ class PopulationLoss:
         eps: float = 1e-7,
         device: torch.device | str = "cpu",
         weight: Sequence[float] | None = None,
+        prior: Sequence[float] = (),
     ) -> None:
+        using = [expression for expression in expressions if expression.uses("prior")]
+        for expression in using:
+            check_prior(expression, link, prior)
+        self.progress = torch.zeros(1, device=device)
+        self._prior = torch.tensor(prior if using else (), device=device)
         self._class_reduction = class_reduction
         self._weight = None if weight is None else torch.tensor(weight, device=device).reshape(-1, 1)
         networks = range(len(expressions))
@@ -59,7 +75,7 @@ class PopulationLoss:
         self._parts: list[tuple[slice | Tensor, _Part]] = []  # the networks, and their losses
         for rows, functions in ((others, LINKS[link]), (apart, LINKS_WITH_LOG_NOT_Y[link])):
             if rows:
-                part = _Part([expressions[row] for row in rows], link, functions, eps, device)
+                part = _Part([expressions[row] for row in rows], link, functions, eps, device, self._context)
                 everything = len(rows) == len(networks)
                 self._parts.append((slice(None) if everything else torch.tensor(rows, device=device), part))
         self._places = torch.tensor(others + apart, device=device).argsort()  # of the networks in the parts' results
@@ -111,6 +127,14 @@ class PopulationLoss:
 
         return self._joined(value)
 
+    def _context(self, classes: int, samples: int, dtype: torch.dtype) -> dict[str, Tensor]:
+        if len(self._prior) not in (0, classes):
+            raise ConfigError(f"prior has {len(self._prior)} numbers for {classes} classes: give one for each class")
+        found = {"progress": self.progress.to(dtype).expand(1, classes * samples)}
+        if len(self._prior) > 0:
+            found["prior"] = self._prior.to(dtype).repeat_interleave(samples).unsqueeze(0)
+        return found
+
     def _scale(self, z: Tensor, shares: Tensor | None) -> Tensor | float:
         """What f is multiplied by, of a shape that fits (P, C, N)."""
         _, samples, classes = z.shape
@@ -128,9 +152,17 @@ class _Part:
     """Expressions that use the same functions of the link."""
 
     def __init__(
-        self, expressions: Sequence[Expr], link: Link, functions: LinkFunctions, eps: float, device: torch.device | str
+        self,
+        expressions: Sequence[Expr],
+        link: Link,
+        functions: LinkFunctions,
+        eps: float,
+        device: torch.device | str,
+        context: Context,
     ) -> None:
         self._expressions = expressions
+        self._uses_context = any(expression.context for expression in expressions)
+        self._context = context
         self._link = link
         self._functions = functions
         self._eps = eps
@@ -146,7 +178,7 @@ class _Part:
 
     def repeated_gradient(self, z: Tensor, target: Tensor, factor: float) -> SoftmaxGradient | None:
         """`gradient` as a `SoftmaxGradient`, or None if that is for other losses, outputs or targets; z: (P, C, N)."""
-        fits = self._functions is LINKS[Link.SOFTMAX] and not target.is_floating_point()
+        fits = self._functions is LINKS[Link.SOFTMAX] and not target.is_floating_point() and not self._uses_context
         if not (fits and z.is_contiguous() and z.dtype == torch.float32 and z.device.type == "cpu"):
             return None
         inputs = frozenset(("y", "dy", "log_y"))
@@ -172,6 +204,8 @@ class _Part:
             )
         tensors = {name: getattr(predictions, name) for name in INPUTS}
         inputs = {name: tensor.flatten(1) for name, tensor in tensors.items() if tensor is not None}
+        if self._uses_context:
+            inputs |= self._context(shape[1], shape[2], dtype)
         if not by_index:
             inputs["x"] = target.to(dtype).T.expand(shape).flatten(1)
             return self._run(part, None, inputs).reshape(shape)
@@ -200,6 +234,7 @@ class _Part:
         graph = Graph()
         probability = self._link is not Link.IDENTITY
         duals: list[Dual] = []
+        context = {"prior": graph.input("prior", 0, positive=True), "progress": graph.input("progress", 0)}
         for row, expression in enumerate(self._expressions):
             x = graph.constant(label) if label is not None else graph.input("x", row)
             y = Dual(graph.input("y", row, positive=probability), graph.input("dy", row))
@@ -207,7 +242,7 @@ class _Part:
             for name in ("log_y", "log_not_y"):
                 slope = graph.input(f"d{name}", row) if f"d{name}" in inputs else graph.constant(1.0)
                 logs.append(Dual(graph.input(name, row), slope) if name in inputs else None)
-            duals.append(evaluate_dual(expression, SymbolFunctions(), x, y, graph.constant, *logs))
+            duals.append(evaluate_dual(expression, SymbolFunctions(), x, y, graph.constant, *logs, context=context))
         return graph, duals
 
     def _compile(

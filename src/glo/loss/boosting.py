@@ -222,9 +222,10 @@ def objective(
         raise ConfigError(f"classes is for the softmax link: the {link} link has one score for each label")
     if classes is not None and (not isinstance(classes, int) or classes < 2):
         raise ConfigError(f"classes is a whole number of at least 2, not {classes!r}")
-    found = BoostingObjective(
-        maximised(expr, loss), link, classes, class_reduction, float(eps), hessian, float(floor), float(factor)
-    )
+    f = maximised(expr, loss)
+    if f.context:
+        raise ConfigError(f"the loss '{f}' uses {f.context[0]}, which an objective for boosting does not know")
+    found = BoostingObjective(f, link, classes, class_reduction, float(eps), hessian, float(floor), float(factor))
     _check(found)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +12,7 @@ from glo.catalog import minus
 from glo.errors import ConfigError
 from glo.expr import Dual, Expr, evaluate, evaluate_dual
 from glo.expr.dual import uses_log_not_y
+from glo.loss.prior import check_prior
 from glo.loss.python import code
 from glo.records import Link
 
@@ -22,11 +24,11 @@ TORCH_SOURCE = '''"""A loss function found by glo: minus the {class_reduction} o
 import torch
 
 
-def loss(outputs, target, eps={eps}):
+def loss(outputs, target, {context}eps={eps}):
     """Mean over the batch.
 
     outputs: {outputs}
-    target: {target}
+    target: {target}{described}
     """
 {body}
     f = {code}
@@ -38,11 +40,11 @@ NUMPY_SOURCE = '''"""A loss function found by glo: minus the {class_reduction} o
 import numpy as np
 
 
-def loss(outputs, target, eps={eps}):
+def loss(outputs, target, {context}eps={eps}):
     """Mean over the batch.
 
     outputs: {outputs}
-    target: {target}
+    target: {target}{described}
     """
 {body}
     with np.errstate(all="ignore"):
@@ -101,6 +103,14 @@ CLASSES = {
     ],
 }
 LABELS = {"torch": "x = target.to(y.dtype)", "numpy": "x = np.asarray(target, dtype=float)"}
+CONTEXT = {
+    "prior": "share of each class in the training labels, C numbers.",
+    "progress": "share of the training that is done: 0 at the first step, 1 at the last.",
+}
+CONTEXT_VALUES = {
+    "torch": "{name} = torch.as_tensor({name}, dtype=y.dtype, device=y.device)",
+    "numpy": "{name} = np.asarray({name}, dtype=float)",
+}
 SHAPES = [
     "if x.shape != y.shape:",
     '    raise ValueError(f"targets of shape {tuple(x.shape)} do not fit outputs of shape {tuple(y.shape)}")',
@@ -114,8 +124,11 @@ def source(
     *,
     class_reduction: Literal["sum", "mean"] = "sum",
     eps: float = 1e-7,
+    prior: Sequence[float] = (),
 ) -> str:
     """The source of a module with one function `loss(outputs, target)`, which imports only torch, or only numpy.
+
+    The function of a loss that uses `progress`, or `prior`, has an argument of that name.
 
     The function computes `ExpressionLoss(expr, link=link, class_reduction=class_reduction, eps=eps)`; it trains like a study
     if it gets the link of the study's task and the two options of its training.
@@ -126,10 +139,13 @@ def source(
         link: how outputs become predictions.
         class_reduction: sum or mean over classes.
         eps: bound of the clamp of y.
+        prior: the share of each class, which becomes the argument's default; only for a loss that uses `prior`.
 
     Raises:
-        ConfigError: for a bad class_reduction or eps.
+        ConfigError: for a bad class_reduction, eps or prior.
     """
+    if prior:
+        check_prior(expr, link, prior)
     if class_reduction not in ("sum", "mean"):
         raise ConfigError(f"class_reduction is 'sum' or 'mean', not {class_reduction!r}")
     if not 0 < eps < 0.5:
@@ -138,10 +154,15 @@ def source(
     softmax, identity = link is Link.SOFTMAX, link is Link.IDENTITY
     predictions = PREDICTIONS[language, link] + (LOG_NOT_Y[language, link] if uses_log_not_y(expr) and not identity else [])
     labels = [*(CLASSES[language] if softmax else []), LABELS[language], *SHAPES]
+    labels += [CONTEXT_VALUES[language].format(name=name) for name in expr.context]
+    # Arguments without a default come first.
+    arguments = {name: f"prior={list(prior)}" if name == "prior" and prior else name for name in reversed(expr.context)}
     return template.format(
         text=expr,
         class_reduction=class_reduction,
         eps=repr(float(eps)).replace("e-0", "e-"),  # 1e-7, as people write it
+        context="".join(f"{argument}, " for argument in arguments.values()),
+        described="".join(f"\n    {name}: {CONTEXT[name]}" for name in arguments),
         outputs="shape (N, C), predictions." if identity else "shape (N, C), logits.",
         target="class indices, shape (N), or probabilities, shape (N, C)." if softmax else "labels, shape (N, C).",
         body="\n".join(f"    {line}" for line in predictions + labels),
@@ -190,13 +211,14 @@ def to_sympy(expr: Expr) -> sympy.Expr:
     from glo.loss.symbolic import is_quickly_simplified, unsimplified
 
     x, y = sympy.symbols("x y", real=True)
+    context = {name: sympy.Symbol(name, real=True) for name in expr.context}
     if not is_quickly_simplified(expr):
-        return unsimplified(expr, _SympyFunctions(simplify=False), x, y)
+        return unsimplified(expr, _SympyFunctions(simplify=False), {"x": x, "y": y, **context})
 
     def number(value: float) -> Any:
         return sympy.Integer(int(value)) if value.is_integer() else sympy.Float(value)
 
-    return evaluate_dual(expr, _SympyFunctions(simplify=True), x, Dual(y), number).value
+    return evaluate_dual(expr, _SympyFunctions(simplify=True), x, Dual(y), number, context=context).value
 
 
 INVERSES = {Link.SOFTMAX: "softmax(outputs)", Link.SIGMOID: "sigmoid(outputs)", Link.IDENTITY: "the output"}
@@ -219,14 +241,18 @@ def binary_minimum(expr: Expr) -> float | None:
 def right_minimum(expr: Expr, classes: int) -> float | None:
     """The probability of the right class at which a loss is smallest; None without a minimum.
 
-    The wrong classes share the rest equally.  The minimum is at 1/sqrt(classes) for Baikal, at 1.0 for cross-entropy.
+    The wrong classes share the rest equally.  The minimum is at 1/sqrt(classes) for Baikal, at 1.0 for cross-entropy.  For a
+    loss that uses them, all classes have the same prior, and the training is at its end.
     """
     from scipy.optimize import minimize_scalar
+
+    context = {"prior": 1 / classes, "progress": 1.0}
 
     def loss(y0: float | np.ndarray) -> np.ndarray:
         others = classes - 1
         with np.errstate(all="ignore"):
-            return -(evaluate(expr, 1.0, y0) + others * evaluate(expr, 0.0, (1 - np.asarray(y0)) / others))
+            wrong = evaluate(expr, 0.0, (1 - np.asarray(y0)) / others, context)
+            return -(evaluate(expr, 1.0, y0, context) + others * wrong)
 
     grid = np.concatenate(
         [np.geomspace(1e-12, 1e-3, 200), np.linspace(2e-3, 0.998, 4001), 1 - np.geomspace(1e-3, 1e-12, 200)]

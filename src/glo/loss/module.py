@@ -14,6 +14,7 @@ from glo.expr import Dual, Expr, evaluate_dual
 from glo.expr.dual import uses_log_not_y
 from glo.loss.links import LINKS, LINKS_WITH_LOG_NOT_Y
 from glo.loss.outputs import logits_and_labels
+from glo.loss.prior import check_prior
 from glo.records import Link
 
 Reduction = Literal["mean", "sum", "none"]
@@ -43,7 +44,12 @@ class ExpressionLoss(nn.Module):
             have the input's shape, as for `nn.BCEWithLogitsLoss` and `nn.MSELoss`.
         pos_weight: shape (C,), only for sigmoid: how often a positive label counts, as for `nn.BCEWithLogitsLoss`.  It adds
             (pos_weight - 1)*x*f(1, y) to the term of each class, which makes f(1, y) of x = 1 pos_weight*f(1, y).
+        prior: shape (C,): the share of each class in the training labels; for a loss that uses `prior`, and only for that.
         loss: instead of `expr`: an expression that is minimised, such as "square(x - y)"; f is its negation.
+
+    Attributes:
+        progress: for a loss that uses `progress`: the share of the training that is done, from 0 at the first step to 1 at
+            the last.  Set it before each step: `criterion.progress = step / (steps - 1)`.
 
     Raises:
         ExpressionError: for a bad expression.
@@ -58,6 +64,7 @@ class ExpressionLoss(nn.Module):
 
     weight: Tensor | None
     pos_weight: Tensor | None
+    prior: Tensor | None
 
     def __init__(
         self,
@@ -71,6 +78,7 @@ class ExpressionLoss(nn.Module):
         link: Link | str = Link.SOFTMAX,
         pos_weight: Tensor | Sequence[float] | None = None,
         *,
+        prior: Tensor | Sequence[float] | None = None,
         loss: str | Expr | None = None,
     ) -> None:
         super().__init__()
@@ -96,9 +104,13 @@ class ExpressionLoss(nn.Module):
         self.label_smoothing = label_smoothing
         self.eps = eps
         self.link = link
+        self.progress: float | None = None
         self._uses_log_not_y = uses_log_not_y(self.expr)
+        self._context = self.expr.context
+        check_prior(self.expr, link, prior)
         self.register_buffer("weight", _of_classes("weight", weight))
         self.register_buffer("pos_weight", _of_classes("pos_weight", pos_weight))
+        self.register_buffer("prior", _of_classes("prior", prior))
         if type(self) in (ExpressionLoss, *_KINDS.values()):  # and not a class of the user's
             self.__class__ = cast("type[Self]", _KINDS.get(self.link, ExpressionLoss))
 
@@ -153,7 +165,8 @@ class ExpressionLoss(nn.Module):
                 sample whose target has a number for each of C classes counts C times.
 
         Raises:
-            ConfigError: for a target that does not fit the input, and for `num_items_in_batch` with another reduction.
+            ConfigError: for a target that does not fit the input, for `num_items_in_batch` with another reduction, and for
+                a loss with `progress` that was not set.
         """
         if not isinstance(input, Tensor):
             input, target = logits_and_labels(input, target, self.link)  # noqa: A001
@@ -194,7 +207,7 @@ class ExpressionLoss(nn.Module):
         if self.link is Link.SOFTMAX and not by_index and self.ignore_index != NOT_A_CLASS:
             raise ConfigError("ignore_index is for class indices, and this target has probabilities")
         classes = z.shape[dim] if classwise else 1
-        for name, factors in (("weight", self.weight), ("pos_weight", self.pos_weight)):
+        for name, factors in (("weight", self.weight), ("pos_weight", self.pos_weight), ("prior", self.prior)):
             if factors is not None and len(factors) != classes:
                 raise ConfigError(f"{name} has {len(factors)} numbers for {classes} classes: give one for each class")
 
@@ -211,15 +224,30 @@ class ExpressionLoss(nn.Module):
         functions = (LINKS_WITH_LOG_NOT_Y if self._uses_log_not_y else LINKS)[self.link]
         y, *logs = functions.differentiable(z, self.eps, dim)
         duals = [None if log is None else Dual(log) for log in logs]
+        context = self._values_of_context(z, dim)
 
         def f(label: Tensor) -> Tensor:
             return evaluate_dual(
-                self.expr, torch, label, Dual(y), lambda number: z.new_tensor(number), *duals
+                self.expr, torch, label, Dual(y), lambda number: z.new_tensor(number), *duals, context=context
             ).value.expand_as(z)
 
         if self.pos_weight is None:
             return f(x)
         return f(x) + (_along(self.pos_weight, z, dim) - 1) * x * f(torch.ones_like(x))
+
+    def _values_of_context(self, z: Tensor, dim: int) -> dict[str, Tensor]:
+        """The values of `prior` and `progress`, as far as the loss uses them, in shapes that broadcast with z."""
+        context: dict[str, Tensor] = {}
+        if self.prior is not None:
+            context["prior"] = _along(self.prior, z, dim)
+        if "progress" in self._context:
+            if self.progress is None:
+                raise ConfigError(
+                    f"the loss '{self.expr}' changes with the progress of the training: before each step, set "
+                    "criterion.progress = step / (steps - 1), which is 0 at the first step and 1 at the last"
+                )
+            context["progress"] = z.new_tensor(self.progress)
+        return context
 
     def _reduce(self, losses: Tensor, target: Tensor, ignored: Tensor | None) -> Tensor:
         if ignored is None:

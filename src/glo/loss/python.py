@@ -106,7 +106,8 @@ class CodeFunctions:
 def code(expr: Expr, module: str, has_logs: bool = True) -> str:
     """A Python expression that calls the functions of `module`.
 
-    Its variables are x and y and, with `has_logs`, log_y and log_not_y in place of log(y) and log(1 - y).
+    Its variables are x and y, and prior and progress if the expression uses them; and, with `has_logs`, log_y and log_not_y
+    in place of log(y) and log(1 - y).
     """
 
     def leaf(node: Expr) -> Code:

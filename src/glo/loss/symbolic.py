@@ -8,7 +8,7 @@ module imports sympy.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,15 +91,15 @@ class Unsimplified(sympy.UnevaluatedExpr):
         return StrPrinter(printer._settings | {"order": "none"}).doprint(self.args[0])
 
 
-def unsimplified(expr: Expr, functions: Any, x: sympy.Symbol, y: sympy.Symbol) -> Unsimplified:
+def unsimplified(expr: Expr, functions: Any, leaves: Mapping[str, sympy.Symbol]) -> Unsimplified:
     """The expression as it is written, except that subtrees without x and y are numbers, computed in float64.
 
     Args:
         expr: the expression.
         functions: stands in for numpy; its functions make `Written` of `Written`.
-        x, y: sympy's symbols.
+        leaves: sympy's symbols by the names of the leaves.
     """
-    symbols = {"x": Written(x), "y": Written(y)}
+    symbols = {name: Written(symbol) for name, symbol in leaves.items()}
 
     def apply(operator: Operator, arguments: tuple[Written, ...]) -> Written:
         numbers = [argument.number for argument in arguments]

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glo.catalog import STANDARD
-from glo.expr import Expr, visible_slopes, with_coefficients
+from glo.expr import Context, Expr, visible_slopes, with_coefficients
+from glo.loss.prior import check_prior
 from glo.records import Link
 
 SAMPLES = 64
@@ -25,6 +26,7 @@ SPREAD = 0.3  # standard deviation of the outputs: near 0, but not 0, where some
 DIGITS = 6  # of the factor, so that it does not depend on the machine's rounding
 SMALLEST = 1e-9  # a mean gradient below it is a rounding error
 PRIOR: dict[Link, tuple[float, ...]] = {Link.SOFTMAX: (), Link.SIGMOID: (0.5,), Link.IDENTITY: (0.0, 1.0)}
+PROGRESS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of a training, for losses that change with it
 
 
 def unit_gradient(expression: Expr, link: Link | str = Link.SOFTMAX, classes: int = 10, prior: Sequence[float] = ()) -> Expr:
@@ -47,20 +49,34 @@ def unit_factor(
     """The factor that gives a loss the unit gradient.
 
     It is the quotient of two means over the same outputs near 0: of the length of the gradient by the outputs of the
-    standard loss (cross-entropy, binary cross-entropy, squared error), and of that of this loss.
+    standard loss (cross-entropy, binary cross-entropy, squared error), and of that of this loss.  For a loss that uses
+    `prior`, the samples are of the classes by their shares; for one that uses `progress`, it is a mean over a training.
 
     Args:
         expression: f(x, y), which is maximised.
         link: how outputs become predictions.
         classes: number of outputs; only softmax needs it.
-        prior: for sigmoid the share of positive labels, by default 1/2; for regression the mean and the standard deviation
-            of the labels, by default 0 and 1.  Softmax needs none: f is the same function for each class.
+        prior: the share of each class, or of positive labels of each output for sigmoid, by default 1/2; for regression the
+            mean and the standard deviation of the labels, by default 0 and 1.  Softmax needs it only if the loss uses
+            `prior`: else f is the same function for each class.
 
     Returns:
         The factor, of 6 digits; None if the loss has no gradient at these outputs, or it is not finite.
+
+    Raises:
+        ConfigError: if the loss uses `prior`, and there is none.
     """
+    uses_prior = expression.uses("prior")
+    if uses_prior:
+        check_prior(expression, link, prior)
+    if link is Link.SOFTMAX and not uses_prior:
+        prior = ()
     outputs, labels, weights = _uninformed(link, classes, prior or PRIOR[link])
-    standard, own = (_mean_gradient(e, link, outputs, labels, weights) for e in (STANDARD[link], expression))
+    shares = prior if link is Link.SOFTMAX else np.mean(prior or PRIOR[link])
+    known = {"prior": shares} if uses_prior else {}
+    contexts = [{**known, "progress": progress} for progress in PROGRESS] if expression.uses("progress") else [known]
+    own = float(np.mean([_mean_gradient(expression, link, outputs, labels, weights, context) for context in contexts]))
+    standard = _mean_gradient(STANDARD[link], link, outputs, labels, weights, {})
     return float(f"{standard / own:.{DIGITS}g}") if SMALLEST < own < math.inf else None
 
 
@@ -70,12 +86,14 @@ def _uninformed(
     """Outputs near 0, labels, and the weight of each sample; outputs and labels have the shape (samples, C)."""
     random = np.random.RandomState(20200719)  # numpy promises that its numbers never change
     if link is Link.SOFTMAX:
-        labels = np.eye(classes)[np.arange(SAMPLES) % classes]
-        return SPREAD * random.standard_normal((SAMPLES, classes)), labels, np.full(SAMPLES, 1 / SAMPLES)
+        drawn = np.arange(SAMPLES) % classes
+        weights = np.asarray(prior or (1.0,) * classes)[drawn]
+        return SPREAD * random.standard_normal((SAMPLES, classes)), np.eye(classes)[drawn], weights / weights.sum()
     outputs = SPREAD * random.standard_normal((SAMPLES, 1))
     if link is Link.SIGMOID:
         both = np.repeat([[1.0], [0.0]], SAMPLES, axis=0)
-        return np.tile(outputs, (2, 1)), both, np.repeat([prior[0] / SAMPLES, (1 - prior[0]) / SAMPLES], SAMPLES)
+        share = float(np.mean(prior))
+        return np.tile(outputs, (2, 1)), both, np.repeat([share / SAMPLES, (1 - share) / SAMPLES], SAMPLES)
     mean, deviation = prior
     return outputs, mean + deviation * random.standard_normal((SAMPLES, 1)), np.full(SAMPLES, 1 / SAMPLES)
 
@@ -86,16 +104,17 @@ def _mean_gradient(
     outputs: NDArray[np.float64],
     labels: NDArray[np.float64],
     weights: NDArray[np.float64],
+    context: Context,
 ) -> float:
     """The mean length of the gradient of the loss by the outputs of a sample."""
     with np.errstate(all="ignore"):
         if link is Link.SOFTMAX:
             y = np.exp(outputs) / np.exp(outputs).sum(1, keepdims=True)
-            slopes = visible_slopes(expression, labels, y) * y
+            slopes = visible_slopes(expression, labels, y, context) * y
             gradients = slopes - y * slopes.sum(1, keepdims=True)
         elif link is Link.SIGMOID:
             y = 1 / (1 + np.exp(-outputs))
-            gradients = visible_slopes(expression, labels, y) * y * (1 - y)
+            gradients = visible_slopes(expression, labels, y, context) * y * (1 - y)
         else:
-            gradients = visible_slopes(expression, labels, outputs)
+            gradients = visible_slopes(expression, labels, outputs, context)
         return float(weights @ np.sqrt(np.square(gradients).sum(1)))

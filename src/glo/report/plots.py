@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from glo.store import GenerationRecord
 
 FORMATS = ("png", "svg", "pdf")
+DRAWN_AT = {"prior": 0.1, "progress": 0.5}  # of losses that use them
 STAGE_COLOURS = {
     Stage.STRUCTURE: "#bdbdbd",
     Stage.CACHE: "#9ecae1",
@@ -58,14 +59,20 @@ def loss_figure(losses: Mapping[str, Expr]) -> Figure:
     for column, (name, expression) in enumerate(losses.items()):
         _curves(axes[0, column], expression, evaluate, "f(x, y)")
         _curves(axes[1, column], expression, derivative, "df/dy")
-        axes[0, column].set_title(f"{name}\nf = {expression}", fontsize=11)
+        axes[0, column].set_title(f"{name}\nf = {expression}{_at(expression)}", fontsize=11)
         axes[1, column].set_xlabel("y, predicted probability of the class")
     return figure
 
 
+def _at(expression: Expr) -> str:
+    """At which values of `prior` and `progress` a loss is drawn that uses them."""
+    used = [f"{name} = {DRAWN_AT[name]:g}" for name in expression.context]
+    return f"\ndrawn at {', '.join(used)}" if used else ""
+
+
 def _curves(axes: Axes, expression: Expr, function: Callable[..., NDArray[np.float64]], label: str) -> None:
     y = np.linspace(0.002, 0.998, 600)
-    curves = {1: function(expression, 1.0, y), 0: function(expression, 0.0, y)}
+    curves = {x: function(expression, float(x), y, DRAWN_AT) for x in (1, 0)}
     for x, style in ((1, "-"), (0, "--")):
         axes.plot(
             y,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
-from glo.expr import MAX_DEPTH, MAX_NODES, OPERATORS, VARIABLES, parse
+from glo.expr import CONTEXT, LEAVES, MAX_DEPTH, MAX_NODES, OPERATORS, VARIABLES, parse
 from glo.records import Config
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -87,9 +87,10 @@ class GeneticConfig(Config):
     @classmethod
     def _known_symbols(cls, weights: dict[str, float]) -> dict[str, float]:
         for symbol in weights:
-            known = symbol in OPERATORS or symbol in VARIABLES
+            known = symbol in OPERATORS or symbol in LEAVES
             if not known and not (parse(symbol).is_constant and str(parse(symbol)) == symbol):
-                raise ValueError(f"'{symbol}' is neither an operator ({', '.join(OPERATORS)}) nor x, y or a number")
+                leaves = ", ".join((*VARIABLES, *CONTEXT))
+                raise ValueError(f"'{symbol}' is neither an operator ({', '.join(OPERATORS)}) nor {leaves} or a number")
         if not all(weights.get(variable, 0) > 0 for variable in VARIABLES):
             raise ValueError("x and y need a weight above 0")
         return weights

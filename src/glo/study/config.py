@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from glo import records
 from glo.errors import ConfigError
 from glo.expr import parse
+from glo.loss import why_no_prior
 from glo.records import ADAPTIVE_RATE, Config, Direction, FunnelConfig, Link, PhaseKind, TrainingConfig, read_toml
 from glo.search import CoefficientConfig, EnumerationConfig, GeneticConfig, enumerable, tuned_positions
 from glo.tasks import Objective, TaskSource, load_objective
@@ -113,6 +114,10 @@ class StudyConfig(Config):
             raise ConfigError("there is nothing to tune: give an expression, or search first")
         if PhaseKind.COEFFICIENTS in self.phases and self.coefficients.expression:
             tuned_positions(parse(self.coefficients.expression), self.coefficients.which, self.on_ladder)
+        if self.genetic.weights.get("prior", 0) > 0:
+            reason = None if self.task.objective else why_no_prior(self.task.link, self.task.prior)
+            if reason is not None:
+                raise ConfigError(f"genetic.weights has prior, and {reason}")
         if self.trials is not None and not self.genetic.steady_state:
             raise ConfigError("trials are for a steady-state search: add --steady-state, or give generations instead")
         return self

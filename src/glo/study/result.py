@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from glo.loss import ExpressionLoss
 
-HIDDEN = ("options", "unit", "reports")  # of a trial, in a table
+HIDDEN = ("options", "unit", "prior", "reports")  # of a trial, in a table
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class FrozenTrial:
         reports: (step, value) pairs that an objective has reported.
         options: of `ExpressionLoss`, with which the study computes the loss.
         unit: link, classes and prior, by which the loss is scaled to the unit gradient; None if it is trained as written.
+        prior: of the training labels (`Task.prior`), for a loss that uses it.
     """
 
     number: int
@@ -59,6 +60,7 @@ class FrozenTrial:
     reports: tuple[tuple[int, float], ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False, compare=False)
     unit: tuple[Link, int, tuple[float, ...]] | None = field(default=None, repr=False, compare=False)
+    prior: tuple[float, ...] = field(default=(), repr=False, compare=False)
 
     def loss(self, **options: Any) -> ExpressionLoss:
         """The loss as a module, in place of `nn.CrossEntropyLoss`, computed as in the study.
@@ -68,7 +70,9 @@ class FrozenTrial:
         """
         from glo.loss import ExpressionLoss
 
-        return ExpressionLoss(self.trained, **{**self.options, **options})
+        trained = self.trained
+        known = {} if not trained.uses("prior") else {"prior": list(self.prior)}
+        return ExpressionLoss(trained, **{**self.options, **known, **options})
 
     @property
     def scale(self) -> float:
@@ -82,7 +86,7 @@ class FrozenTrial:
 
     def row(self) -> dict[str, Any]:
         """What it is as a flat dictionary, with the size of the expression."""
-        return {**asdict(replace(self, options={}, unit=None)), "scale": self.scale, "nodes": self.nodes}
+        return {**asdict(replace(self, options={}, unit=None, prior=())), "scale": self.scale, "nodes": self.nodes}
 
     @property
     def nodes(self) -> int:
@@ -110,9 +114,9 @@ class StudyResult:
     def trials(self) -> list[FrozenTrial]:
         """Every candidate of every generation, in order."""
         placed = [(record, position, outcome) for record in self.history for position, outcome in enumerate(record.outcomes)]
-        options, unit = self._loss_options, self.config.unit
+        known = {"options": self._loss_options, "unit": self.config.unit, "prior": self.config.task.prior}
         return [
-            FrozenTrial(number, record.generation, record.phase, position, **asdict(outcome), options=options, unit=unit)
+            FrozenTrial(number, record.generation, record.phase, position, **asdict(outcome), **known)
             for number, (record, position, outcome) in enumerate(placed)
         ]
 

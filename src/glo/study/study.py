@@ -468,7 +468,7 @@ class Study(RecordedStudy):
             return None
         if isinstance(start, str):
             raise ConfigError(f"start is a list of losses, e.g. start=[{start!r}]")
-        return [str(loss) for loss in start_expressions(start, self.task.link.value, self.task.classes)]
+        return [str(loss) for loss in start_expressions(start, self.task.link.value, self.task.classes, self.task.prior)]
 
     @property
     def _where(self) -> dict[str, Any]:

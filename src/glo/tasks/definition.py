@@ -207,12 +207,14 @@ class Task:
 
     @property
     def prior(self) -> tuple[float, ...]:
-        """What a constant prediction would know of the training labels, for `glo.unit_gradient`.
+        """What a constant prediction would know of the training labels.
 
-        The share of positive labels for sigmoid; their mean and standard deviation for regression; nothing for softmax, nor
-        for labels that are read batch by batch.
+        The share of each class, in the order of the model's outputs; of positive labels for sigmoid; the mean and the
+        standard deviation for regression.  Nothing for labels that are read batch by batch.
         """
-        return () if isinstance(self.train, Stream) else prior_of(self.train.targets, self.link)
+        if isinstance(self.train, Stream):
+            return ()
+        return prior_of(as_rows(counted(self.train.targets, self.ignore_index)), self.link, self.outputs)
 
     @property
     def soft(self) -> bool:

@@ -9,17 +9,19 @@ from torch import Tensor
 from glo.records import Link
 
 
-def prior_of(targets: Tensor, link: Link) -> tuple[float, ...]:
-    """The share of positive labels for sigmoid; the mean and the standard deviation for regression; nothing for softmax.
+def prior_of(rows: Tensor, link: Link, classes: int) -> tuple[float, ...]:
+    """The share of each class; of positive labels of each output for sigmoid; mean and standard deviation for regression.
 
     Args:
-        targets: the labels of a training split; for sigmoid and regression of shape (N, C, ...).
+        rows: the labels of a training split as rows: class indices (N), or labels (N, C).
+        link: of the task.
+        classes: number of classes, for class indices.
     """
-    if link is Link.SOFTMAX:
-        return ()
-    labels = targets.double()
-    mean, deviation = float(labels.mean()), float(labels.std(correction=0))
-    return (_rounded(mean),) if link is Link.SIGMOID else (_rounded(mean), _rounded(deviation))
+    if link is Link.IDENTITY:
+        labels = rows.double()
+        return _rounded(float(labels.mean())), _rounded(float(labels.std(correction=0)))
+    shares = rows.double().mean(0) if rows.is_floating_point() else rows.bincount(minlength=classes).double() / len(rows)
+    return tuple(map(_rounded, shares.tolist()))
 
 
 def _rounded(value: float) -> float:

@@ -65,6 +65,32 @@ def with_train_fraction(task: Task, fraction: float, seed: int = 0) -> Task:
     return replace(task, train=train[kept])
 
 
+def with_long_tail(task: Task, ratio: float, seed: int = 0) -> Task:
+    """The task with fewer training samples of each class than of the class before it, in equal proportions.
+
+    The first class keeps as many as the rarest class has; the last has `ratio` times fewer, but at least one.  This is the
+    common benchmark of long-tailed data (Cui et al. 2019).  Validation and test do not change: take a metric that counts the
+    classes alike, such as "balanced_accuracy".
+
+    Raises:
+        TaskError: for a task without class indices, unless ratio >= 1.
+    """
+    _check_classification(task, "a long tail")
+    train = _resident(task, task.train)
+    if train.targets.is_floating_point():
+        raise TaskError(f"task '{task.name}': a long tail needs class indices as labels")
+    if not ratio >= 1:
+        raise TaskError(f"the ratio of the first class to the last is at least 1, not {ratio}")
+    generator = torch.Generator().manual_seed(derive_seed(seed, "long tail"))
+    of_class = [(train.targets == each).nonzero()[:, 0] for each in range(task.classes)]
+    largest = min(len(samples) for samples in of_class)
+    kept: list[torch.Tensor] = []
+    for number, samples in enumerate(of_class):
+        count = max(1, round(largest * ratio ** (-number / (task.classes - 1))))
+        kept.append(samples[torch.randperm(len(samples), generator=generator)[:count]])
+    return replace(task, train=train[torch.cat(kept).sort().values])
+
+
 def with_first_samples(task: Task, count: int) -> Task:
     """The task with only the first samples of each split, for a quick try.
 

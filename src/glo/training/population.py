@@ -27,7 +27,7 @@ from glo.training.model import as_logits, seed_dropout, use_channels_last
 from glo.training.optimizers import StackedOptimizer, updates_in_backward
 from glo.training.parameters import SGDOptions
 from glo.training.precision import matmul_precision
-from glo.training.schedule import batches, rate_factor
+from glo.training.schedule import batches, progress_at, rate_factor
 from glo.training.stacked import StackedModel, VmapModel, is_chain, stack
 from glo.training.state import assigned_in_forward
 from glo.training.weighting import rows_of, trained_losses
@@ -104,6 +104,7 @@ class _Population:
             self.config.eps,
             self.device,
             self.task.loss_options.get("weight"),
+            self.task.prior,
         )
         rates = torch.tensor([training.learning_rate for training in active], device=self.device)
         self.rates = rates.reshape(-1, 1, 1)
@@ -141,6 +142,7 @@ class _Population:
             self.optimizer.begin_step(step)
         elif (factor := rate_factor(self.config, step)) != self.factor:
             self.factor, self.captured_step = factor, CapturedStep(self.device)
+        self.loss.progress.fill_(progress_at(self.config, step))
         if step < self.config.steps - 1:
             self.captured_step(self._update, batch)
         else:

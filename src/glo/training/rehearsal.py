@@ -42,7 +42,7 @@ def rehearse(task: Task, config: TrainingConfig, device: torch.device | str = "c
                 model.zero_grad()
                 with autocast(config, device):
                     outputs = as_logits(model(batch.inputs))
-                criterion(outputs, batch).backward()
+                criterion(outputs, batch, 0.0).backward()
                 _step(model, config.learning_rates[0])
             doing = "the metric fails"
             _measure(task, model.eval(), device)

@@ -36,6 +36,11 @@ def batches(samples: int, config: TrainingConfig, seed: int, device: torch.devic
             step += 1
 
 
+def progress_at(config: TrainingConfig, step: int) -> float:
+    """The share of a training that is done at a step, as losses with `progress` see it: 0 at the first, 1 at the last."""
+    return step / max(1, config.steps - 1)
+
+
 def rate_factor(config: TrainingConfig, step: int) -> float:
     """The factor that the schedule multiplies the learning rate by at a step (0 is the first).
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from glo.catalog import resolve
 from glo.expr import Expr
-from glo.loss import ExpressionLoss
+from glo.loss import ExpressionLoss, prior_of_loss
 from glo.records import Training, TrainingConfig, TrainingResult
 from glo.tasks import Data, Split, Task, as_rows, fresh_model, random_state_restored
 from glo.tasks.inputs import to_device
@@ -19,7 +19,7 @@ from glo.training.feeding import feed
 from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, fits_elsewhere, given_up, measure
 from glo.training.model import as_logits, seed_dropout, use_channels_last
 from glo.training.precision import autocast, matmul_precision
-from glo.training.schedule import rate_factor
+from glo.training.schedule import progress_at, rate_factor
 from glo.training.weighting import check_options, row_weights, shares, trained_losses
 
 
@@ -69,7 +69,7 @@ def train_single(
             optimizer.zero_grad()
             with autocast(config, device):
                 outputs = as_logits(model(batch.inputs))
-            loss = criterion(outputs, batch)
+            loss = criterion(outputs, batch, progress_at(config, step))
             loss.backward()
             if config.clip_norm is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
@@ -101,8 +101,10 @@ def make_optimizer(model: nn.Module, rate: float, config: TrainingConfig) -> tor
 
 def make_criterion(
     task: Task, expression: Expr | str, config: TrainingConfig, device: torch.device | str
-) -> Callable[[Tensor, Split], Tensor]:
-    """The loss of outputs (rows, C) for a batch: an `ExpressionLoss` with the options of the task and of the training.
+) -> Callable[[Tensor, Split, float], Tensor]:
+    """The loss of outputs (rows, C) for a batch, at some progress of the training from 0 to 1.
+
+    It is an `ExpressionLoss` with the options of the task and of the training.
 
     With sample weights it is the weighted mean of its rows; ignored rows have none.
     """
@@ -111,9 +113,11 @@ def make_criterion(
     options |= {**task.loss_options, "label_smoothing": config.label_smoothing}
     weighted = task.train.first.weights is not None or task.ignore_index is not None
     (trained,) = trained_losses(task, [resolve(expression)], config)
-    loss = ExpressionLoss(trained, reduction="none" if weighted else "mean", **options).to(device)
+    prior = prior_of_loss(trained, task.link, task.prior)
+    loss = ExpressionLoss(trained, reduction="none" if weighted else "mean", prior=prior, **options).to(device)
 
-    def criterion(outputs: Tensor, batch: Split) -> Tensor:
+    def criterion(outputs: Tensor, batch: Split, progress: float) -> Tensor:
+        loss.progress = progress
         found = loss(outputs, as_rows(batch.targets))
         weights = row_weights(task, batch) if weighted else None
         if weights is None:
