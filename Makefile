@@ -20,8 +20,9 @@ lint: $(VENV)/.installed-dev  ## style, types, layers
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.installed-dev  ## docs/options.md from the configuration models; `make test` checks that it is up to date
+docs: $(VENV)/.installed-dev  ## docs/options.md from the configuration models, and the curves of the shelf; `make test` checks the former
 	$(BIN)/python docs/make_options.py
+	$(BIN)/python docs/make_shelf.py
 
 bench: $(VENV)/.installed-dev  ## glo beside what a user would write; takes some minutes and a quiet machine
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

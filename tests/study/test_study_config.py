@@ -141,10 +141,19 @@ def test_option_that_is_not_given_changes_nothing(composed: Compose) -> None:
 def test_configuration_says_which_task(make_task: Callable[..., Task]) -> None:
     task = make_task()
     recorded = {"name": "points", "options": {}, "digest": task.digest(), "link": "softmax", "by_name": False}
-    recorded |= {"objective": False, "classes": 3, "prior": (), "loss_options": {}, "direction": "maximize", "version": ""}
+    recorded |= {
+        "objective": False,
+        "classes": 3,
+        "prior": (0.333333,) * 3,
+        "loss_options": {},
+        "direction": "maximize",
+        "version": "",
+    }
     assert compose(task).task.model_dump() == recorded
     named = load_task("noisy-digits", {"noise": 0.1})
-    assert compose(named).task == TaskConfig(name="noisy-digits", options={"noise": 0.1}, digest=named.digest(), classes=10)
+    assert compose(named).task == TaskConfig(
+        name="noisy-digits", options={"noise": 0.1}, digest=named.digest(), classes=10, prior=named.prior
+    )
 
 
 @pytest.mark.parametrize(
