@@ -9,20 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import glo
 from glo.compare import ComparisonConfig, Finding
 from glo.compare.config import ADAPTIVE_LADDER, LADDER
 from glo.compare.judging import RATES, judge, survey
+from glo.compare.statistics import Sample, gain
 from glo.errors import ConfigError, TaskError
 from glo.execution import InlineExecutor
 from glo.expr import parse
-from glo.loss import LINKS
-from glo.records import Training, TrainingConfig
+from glo.records import TrainingConfig
 from glo.study import Study
 from glo.tasks import Task
-from glo.training import train_single
+from glo.training.jackknife import groups_of
+from glo.training.measurement import Measurement, measure
 from small import CLASSES, points
 
 HOW = ComparisonConfig(baselines="standard", tuning_seeds=2, repeats=3)
@@ -87,43 +88,65 @@ def test_a_judgement_has_the_discovered_loss_first_then_the_baselines(study: Stu
     assert "discovered" in str(found.comparison)
 
 
-def test_the_decisions_of_the_test_set_are_those_of_the_networks(study: Study) -> None:
-    """Their mean is the accuracy, and each is the network's own."""
-    found = study.judge(HOW)
-    for row in found.comparison.rows:
-        rates = row.sample.rates
-        assert rates is not None
-        assert len(rates) == row.test_samples == 60
-        assert rates.mean() == pytest.approx(row.mean)
+def test_the_error_of_the_test_set_is_known(study: Study) -> None:
+    for row in study.judge(HOW).comparison.rows:
+        left_out = row.sample.left_out
+        assert left_out is not None
+        assert len(left_out) == row.test_samples == 60  # a small test set: each sample alone
+        assert left_out.mean() == pytest.approx(row.mean)
 
 
-@pytest.mark.parametrize("samples", [59, 60, 61])
-def test_decisions_of_a_test_set_of_any_size(samples: int) -> None:
-    task = task_of(points(2, samples))
-    config = TrainingConfig(steps=20, batch_size=20)
-    result = train_single(task, Training(parse("x*log(y)"), 0.5), config, 0, test=True)
-    count, _, digits = result.right.partition(":")
-    bits = np.unpackbits(np.frombuffer(bytes.fromhex(digits), dtype=np.uint8), count=int(count))
-    assert int(count) == samples
-    assert bits.mean() == pytest.approx(result.test)
+def measured(task: Task, outputs: Tensor, targets: Tensor) -> tuple[float, ...]:
+    """The metric on test without each group of samples."""
+    validation = Measurement(0.5, diverged=False, fitted=0.5)
+    return measure(task, targets, outputs, validation).left_out
 
 
-def test_a_metric_of_the_whole_set_has_no_decisions() -> None:
-    task = task_of(metric="f1_macro")
-    result = train_single(task, Training(parse("x*log(y)"), 0.5), TrainingConfig(steps=20), 0, test=True)
-    assert result.right == ""
+@pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "balanced_accuracy", "log_loss"])
+@pytest.mark.parametrize("samples", [59, 100, 437])
+def test_each_number_is_the_metric_of_the_other_samples(metric: str, samples: int) -> None:
+    task = task_of(metric=metric)
+    targets = torch.arange(samples) % CLASSES
+    outputs = torch.randn(samples, CLASSES, generator=torch.Generator().manual_seed(0))
+    group = groups_of(samples)
+    expected = [task.score(outputs[group != g].softmax(1), targets[group != g]) for g in range(int(group.max()) + 1)]
+    assert measured(task, outputs, targets) == pytest.approx(expected)
+    assert len(expected) == (samples if samples <= 100 else 40)
+    assert group.bincount().max() - group.bincount().min() <= 1
 
 
-def test_multi_label_decisions() -> None:
-    inputs, labels = points(0)
-    targets = torch.eye(CLASSES)[labels]
-    task = Task(
-        "many", lambda: nn.Linear(4, CLASSES), (inputs, targets), (inputs, targets), (inputs, targets), link="sigmoid"
-    )
-    outputs = torch.randn(60, CLASSES)
-    right = task.right(LINKS[task.link].predict(outputs, 1), targets)
-    assert right is not None
-    assert torch.equal(right.reshape(60, CLASSES), (outputs > 0) == (targets > 0.5))
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "f1_macro", "log_loss"])
+def test_the_error_is_that_over_fresh_test_sets(metric: str) -> None:
+    """The root mean square of the jackknife's error is the standard deviation over 200 test sets: within a quarter."""
+    task, generator = task_of(metric=metric), torch.Generator().manual_seed(1)
+    differences, errors = [], []
+    for _ in range(200):
+        targets = (torch.rand(150, generator=generator) * torch.rand(150, generator=generator) * CLASSES).long()
+        clean = 2.0 * torch.eye(CLASSES)[targets]
+        both = [clean + torch.randn(150, CLASSES, generator=generator) for _ in range(2)]
+        first, second = (Sample((0.5, 0.6), left_out=np.array(measured(task, each, targets))) for each in both)
+        differences.append(task.score(both[0].softmax(1), targets) - task.score(both[1].softmax(1), targets))
+        errors.append(gain(first, second).test_error)
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(differences), rel=0.25)
+
+
+def test_an_image_is_left_out_as_a_whole() -> None:
+    """One image is labelled wrong at each pixel: without it everything is right."""
+    targets = torch.arange(5 * 4 * 4).reshape(5, 4, 4) % CLASSES
+    outputs = 9.0 * torch.eye(CLASSES)[targets]  # (N, H, W, C)
+    outputs[2] = -outputs[2]
+    images = targets.float()[:, None]
+    task = Task("pixels", lambda: nn.Conv2d(1, CLASSES, 1), (images, targets), (images, targets), (images, targets))
+    found = measured(task, outputs.reshape(-1, CLASSES), targets)
+    assert sorted(found) == pytest.approx([0.75] * 4 + [1.0])
+
+
+def test_a_metric_that_parts_do_not_have() -> None:
+    """Without its only positive sample, a test set has no area under the curve."""
+    inputs = torch.randn(20, 4)
+    labels = (torch.arange(20) == 3).float()[:, None]
+    task = Task("one", lambda: nn.Linear(4, 1), *[(inputs, labels)] * 3, link="sigmoid", metric="roc_auc")
+    assert measured(task, torch.randn(20, 1), labels) == ()
 
 
 def test_without_a_test_split_nothing_is_judged(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from glo.compare.statistics import Sample
 from glo.execution import Batch
 from glo.loss import unit_factor
 from glo.records import Failure, Result, Training, TrainingConfig, TrainingResult, derive_seeds
-from glo.tasks import Objective, Problem
+from glo.tasks import Objective, Problem, Task
 
 logger = logging.getLogger("glo")
 OWN_RATE = 1.0  # stands for the learning rate of an objective, which chooses its own
@@ -157,22 +157,19 @@ def measure(
     if isinstance(task, Objective) and not any(isinstance(r, TrainingResult) and r.test is not None for r in results[0]):
         logger.warning("objective '%s' returns no test score: its validation score with fresh seeds is compared", task.name)
     values = scores_of(task, [result for row in results for result in row], test=True)
+    size = len(task.split("test")) if isinstance(task, Task) else None
     return [
-        Sample(tuple(values[position :: len(contenders)]), failures_of(column, test=True), _rates(column))
+        Sample(tuple(values[position :: len(contenders)]), failures_of(column, test=True), _left_out(column), size)
         for position, column in enumerate(zip(*results, strict=True))
     ]
 
 
-def _rates(results: Sequence[Result]) -> NDArray[np.float64] | None:
-    """How often each sample of the test set was decided right; a training that failed has decided none."""
-    known = [result.right for result in results if isinstance(result, TrainingResult) and not result.diverged]
-    if not all(known) or len({each.partition(":")[0] for each in known}) != 1:
+def _left_out(results: Sequence[Result]) -> NDArray[np.float64] | None:
+    """The mean metric without each group of test samples; a training that failed does not depend on them, and counts 0."""
+    known = [result.left_out for result in results if isinstance(result, TrainingResult) and not result.diverged]
+    if not known or not all(known):
         return None
-    count = int(known[0].partition(":")[0])
-    bits = [
-        np.unpackbits(np.frombuffer(bytes.fromhex(each.partition(":")[2]), dtype=np.uint8), count=count) for each in known
-    ]
-    return np.sum(bits, axis=0) / len(results)
+    return np.sum(known, axis=0) / len(results)
 
 
 def scores_of(task: Problem, results: Sequence[Result], test: bool) -> list[float]:

@@ -54,7 +54,7 @@ class ComparisonRow:
         p_value: of Welch's two-tailed t-test.
         p_holm: the same, corrected for the number of losses; None if there is only one to compare.
         hedges_g: the difference in standard deviations; None if nothing varies.
-        sample: the values, and how often each sample of the test set was decided right.
+        sample: the values, and what is known of the test set's part in them.
     """
 
     name: str
@@ -80,8 +80,8 @@ class ComparisonRow:
 
     @property
     def test_samples(self) -> int | None:
-        """The size of the test set, where it is known which of its samples were decided right."""
-        return self.sample.decisions
+        """The size of the test set, where its own error is known."""
+        return None if self.sample.left_out is None else self.sample.test_samples
 
     @property
     def failed(self) -> bool:

@@ -22,17 +22,15 @@ class Sample:
     Attributes:
         values: of each seed; 0 for a training that failed.
         failures: how many failed.
-        rates: how often each sample of the test set was decided right, over the seeds; None if that is not known.
+        left_out: the mean over the seeds without each group of test samples (`glo.training.jackknife`); None if that is
+            not known.
+        test_samples: size of the test set, if it is known.
     """
 
     values: tuple[float, ...]
     failures: Failures = NO_FAILURES
-    rates: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def decisions(self) -> int | None:
-        """How many samples the test set has, where it is known which were decided right."""
-        return None if self.rates is None else len(self.rates)
+    left_out: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+    test_samples: int | None = field(default=None, repr=False, compare=False)
 
     @property
     def n(self) -> int:
@@ -130,28 +128,42 @@ def gain(a: Sample, b: Sample, sign: int = 1) -> Gain:
     """How much better `a` is than `b`.
 
     The two errors are independent parts of one (seeds and samples are crossed), so their squares are added; what belongs to
-    both is counted twice, which makes the test conservative.  The degrees of freedom are those of Welch's test.
+    both is counted twice, which makes the test conservative.  The error of the test set is that of the jackknife.  The
+    degrees of freedom of the sum are Welch's and Satterthwaite's.
 
     Args:
         sign: -1 if the lower mean is better.
     """
     difference = sign * (a.mean - b.mean)
-    parts = [sample.sd**2 / sample.n for sample in (a, b)]
-    seed_error = math.sqrt(sum(parts))
-    freedom = (
-        sum(parts) ** 2 / sum(part**2 / (s.n - 1) for part, s in zip(parts, (a, b), strict=True)) if seed_error else 1e9
-    )
-    test_error = None
-    if a.rates is not None and b.rates is not None and len(a.rates) == len(b.rates) > 1:
-        test_error = float(np.std(a.rates - b.rates, ddof=1) / math.sqrt(len(a.rates)))
-    error = math.hypot(seed_error, test_error or 0.0)
+    of_seeds = [(sample.sd**2 / sample.n, sample.n - 1) for sample in (a, b)]
+    of_test: list[tuple[float, int]] = []
+    if a.left_out is not None and b.left_out is not None and len(a.left_out) == len(b.left_out):
+        groups = len(a.left_out)
+        of_test = [((groups - 1) * float(np.var(a.left_out - b.left_out)), groups - 1)]
+    error, freedom = _combined([*of_seeds, *of_test])
+    seed_error, seed_freedom = _combined(of_seeds)
     half = float(stats.t.ppf(0.975, freedom)) * error
-
-    def p_value(error: float) -> float:
-        if error == 0:
-            return 1.0 if difference == 0 else 0.0
-        return float(2 * stats.t.sf(abs(difference) / error, freedom))
-
     return Gain(
-        difference, difference - half, difference + half, p_value(error), p_value(seed_error), seed_error, test_error
-    )
+        difference, difference - half, difference + half,
+        p_value=_two_tailed(difference, error, freedom),
+        p_seeds=_two_tailed(difference, seed_error, seed_freedom),
+        seed_error=seed_error,
+        test_error=math.sqrt(of_test[0][0]) if of_test else None,
+    )  # fmt: skip
+
+
+def _combined(variances: Sequence[tuple[float, int]]) -> tuple[float, float]:
+    """The error of a sum of independent parts, and its degrees of freedom (Satterthwaite 1946).
+
+    Args:
+        variances: of each part, with its degrees of freedom.
+    """
+    total = sum(variance for variance, _ in variances)
+    below = sum(variance**2 / freedom for variance, freedom in variances)
+    return math.sqrt(total), total**2 / below if below else 1e9
+
+
+def _two_tailed(difference: float, error: float, freedom: float) -> float:
+    if error == 0:
+        return 1.0 if difference == 0 else 0.0
+    return float(2 * stats.t.sf(abs(difference) / error, freedom))

@@ -1,8 +1,8 @@
 """The verdict on a discovered loss, in words: use it, use one from the shelf, or stay with the standard loss.
 
 A p-value over seeds ignores that the test set is a sample too: the same ten seeds would repeat the same luck on the same few
-images.  So the error of a difference has two parts: that of the seeds (Welch), and that of the test set, from the difference
-of each of its samples, as in McNemar's test (docs/decisions/0023-verdict.md).
+images.  So the error of a difference has two parts: that of the seeds (Welch), and that of the test set, from the
+difference without each group of its samples (docs/decisions/0023-verdict.md).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Verdict:
         expression, scale, learning_rate, variant: of that loss.
         gains: of the discovered loss over each other one on test; positive is better.
         seeds: fresh seeds of the measurement.
-        test_samples: size of the test set; None where its own error is not known, as for a metric of the whole set.
+        test_samples: size of the test set; None where its own error is not known.
         notes: what limits the verdict, a sentence for each.
     """
 
@@ -167,7 +167,7 @@ def _notes(rows: Sequence[ComparisonRow], gains: Mapping[str, Gain], metric: str
             "it ranks nothing, and a larger validation split would."
         )
     if rows[0].test_samples is None:
-        found.append(f"The error of the test set is not included: the {metric} is not a mean over its samples.")
+        found.append(f"The error of the test set is not included: the {metric} is not known for parts of it.")
     lucky = [name for name, each in gains.items() if each.difference > 0 and each.p_seeds < LEVEL <= each.p_value]
     if lucky:
         found.append(

@@ -170,8 +170,8 @@ class TrainingResult:
             that an objective has reported.
         test: metric on the test split, if asked for.
         histogram: how many of the predictions on the test split lie in each of `BINS` equal parts of [0, 1], with `test`.
-        right: which decisions on the test split are correct, with `test`, if the metric is the accuracy: their number, a
-            colon, and a bit for each as hexadecimal digits, filled with zeros to whole bytes.
+        left_out: the metric on the test split without each group of its samples, with `test` (`glo.training.jackknife`);
+            empty if that is not known.
         reason: why it was stopped, or why it counts as diverged, where it is not for its outputs or its loss.
     """
 
@@ -182,7 +182,7 @@ class TrainingResult:
     test: float | None = None
     histogram: tuple[int, ...] | None = None
     reason: str = ""
-    right: str = field(default="", compare=False)
+    left_out: tuple[float, ...] = field(default=(), compare=False)
 
     @property
     def why_diverged(self) -> str:

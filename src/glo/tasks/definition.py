@@ -15,7 +15,7 @@ from glo.tasks.checks import as_score, best_constant, check_task
 from glo.tasks.fitting import Data, class_weight_of, fit_to_model, read_splits
 from glo.tasks.identity import task_digest
 from glo.tasks.inputs import Output
-from glo.tasks.metrics import Metric, MetricFunction, right
+from glo.tasks.metrics import Metric, MetricFunction
 from glo.tasks.named_metrics import named_metric
 from glo.tasks.prior import prior_of
 from glo.tasks.reading import SplitLike
@@ -267,13 +267,6 @@ class Task:
         """
         fitted = self.fit_metric(predictions, targets) if fitted is None else fitted
         return as_score(self._metric(*self._measured(predictions, targets), fitted), self.name)
-
-    def right(self, predictions: Tensor, targets: Tensor) -> Tensor | None:
-        """Which of the decisions, whose mean the metric is, are correct; None if it is another metric than the accuracy.
-
-        Arguments are those of `score`.
-        """
-        return right(*self._measured(predictions, targets)).flatten() if self.metric == "accuracy" else None
 
     def _measured(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Predictions and targets as the metric takes them; of soft labels of softmax, it sees the likeliest class."""

@@ -69,14 +69,9 @@ class Metric:
 
 def accuracy(predictions: Tensor, targets: Tensor) -> Tensor:
     """Fraction of correct decisions: the class with the largest prediction or, for yes-no outputs, the side of 1/2."""
-    return right(predictions, targets).double().mean()
-
-
-def right(predictions: Tensor, targets: Tensor) -> Tensor:
-    """Which decisions are correct: booleans of shape (N), or (N, C) for yes-no outputs."""
     if not targets.is_floating_point():
-        return predictions.argmax(1) == targets
-    return (predictions > 0.5) == (targets > 0.5)
+        return (predictions.argmax(1) == targets).double().mean()
+    return ((predictions > 0.5) == (targets > 0.5)).double().mean()
 
 
 def balanced_accuracy(predictions: Tensor, targets: Tensor) -> Tensor:

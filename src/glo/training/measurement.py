@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from glo.loss import LINKS
 from glo.records import BINS, Link, TrainingConfig, TrainingResult
 from glo.tasks import Task
+from glo.training.jackknife import without_each_group
 
 EVALUATION_BATCH = 1000  # samples in one forward pass of an evaluation
 
@@ -26,7 +26,7 @@ class Measurement:
         histogram: how many of its predictions lie in each of `BINS` equal parts of [0, 1]; empty if it diverged.
         reason: why it counts as diverged, if its outputs are finite.
         fitted: the number that the metric was computed with, such as a threshold, if it has one.
-        right: which decisions are correct (`TrainingResult.right`); measured on test only.
+        left_out: the score without each group of samples (`TrainingResult.left_out`); measured on test only.
     """
 
     score: float
@@ -34,7 +34,7 @@ class Measurement:
     histogram: tuple[int, ...] = ()
     reason: str = ""
     fitted: float | None = None
-    right: str = ""
+    left_out: tuple[float, ...] = ()
 
 
 def measure(task: Task, targets: Tensor, outputs: Tensor, validation: Measurement | None = None) -> Measurement:
@@ -60,9 +60,8 @@ def measure(task: Task, targets: Tensor, outputs: Tensor, validation: Measuremen
     if not math.isfinite(score):
         return Measurement(0.0, diverged=True, reason=f"the metric is {score}")
     histogram = tuple(torch.histc(predictions.float(), BINS, 0, 1).long().tolist())
-    right = None if validation is None else task.right(predictions, targets)
-    bits = "" if right is None else f"{len(right)}:{np.packbits(right.cpu().numpy()).tobytes().hex()}"
-    return Measurement(score, False, histogram, fitted=fitted, right=bits)
+    left_out = () if validation is None else without_each_group(task, predictions, targets, fitted)
+    return Measurement(score, False, histogram, fitted=fitted, left_out=left_out)
 
 
 def fits_elsewhere(task: Task, config: TrainingConfig) -> bool:
@@ -93,4 +92,4 @@ def final_result(
         return TrainingResult(0.0, diverged=True, curve=curve, test=worthless, reason=validation.reason)
     if test is None:
         return TrainingResult(validation.score, curve=curve)
-    return TrainingResult(validation.score, curve=curve, test=test.score, histogram=test.histogram, right=test.right)
+    return TrainingResult(validation.score, curve=curve, test=test.score, histogram=test.histogram, left_out=test.left_out)
