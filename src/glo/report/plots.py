@@ -95,7 +95,7 @@ def _curves(axes: Axes, expression: Expr, function: Callable[..., NDArray[np.flo
 
 def progress_figure(history: Sequence[GenerationRecord], metric: str = "validation metric") -> Figure:
     """Best and mean fitness by generation, and how many candidates each stage of the funnel rejected."""
-    figure = _figure(11, 4.2)
+    figure = _figure(12.5, 4.2)
     left, right = figure.subplots(1, 2)
     number = [record.generation for record in history]
     trained = [[o.fitness for o in record.outcomes if o.status is Status.TRAINED] for record in history]
@@ -109,10 +109,12 @@ def progress_figure(history: Sequence[GenerationRecord], metric: str = "validati
         label="mean of the trained",
     )
     left.set(xlabel="generation", ylabel=metric, title="Fitness")
-    left.legend()
+    left.legend(loc="lower right")
     bottom = np.zeros(len(history))
     for stage, colour in STAGE_COLOURS.items():
-        label = {Stage.CACHE: "known already", Stage.TRAINING: "diverged"}.get(stage, f"rejected: {stage}")
+        label = {Stage.CACHE: "known already", Stage.EARLY_STOP: "given up early", Stage.TRAINING: "diverged"}.get(
+            stage, f"rejected: {stage}"
+        )
         height = np.array([record.funnel[stage].rejected for record in history], dtype=float)
         right.bar(number, height, bottom=bottom, color=colour, label=label)
         bottom += height
@@ -123,10 +125,10 @@ def progress_figure(history: Sequence[GenerationRecord], metric: str = "validati
     total = bottom + finished
     top = 1.15 * max(total[1:], default=total[0])  # without the first generation, which draws thousands of random trees
     if total[0] > top:
-        right.text(number[0], top, f"{total[0]:,.0f}", ha="center", va="bottom", fontsize=9)
+        right.text(number[0], top, f"{total[0]:,.0f} ", ha="right", va="top", rotation=90, fontsize=8)
     right.set_ylim(0, top)
     right.set(xlabel="generation", ylabel="candidates", title="Candidates by stage")
-    right.legend(fontsize=8)
+    right.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)  # beside the bars
     for axes in (left, right):
         axes.xaxis.get_major_locator().set_params(integer=True)
     return figure
