@@ -64,6 +64,19 @@ def test_a_known_loss_that_is_as_good_is_the_one_to_use() -> None:
     assert "but not than gce q=0.7" in found.text
 
 
+def test_a_known_loss_that_fails_with_some_seeds_is_not_as_good() -> None:
+    """Its mean is far behind, but its spread is so large that the seeds do not show it."""
+    samples = {"discovered": sample_of(0.94), "cross_entropy": sample_of(0.90, number=1), "gce": sample_of(0.80, 0.3, 2)}
+    found = verdict_of(rows_with(samples, validation={"gce": 0.99}), "accuracy")
+    assert found.gains["gce"].p_value > 0.05
+    assert (found.finding, found.use) == (Finding.AHEAD, "discovered")
+    assert "ahead of everything on the shelf, which the seeds do not show for gce q=0.7 (+0.1400" in found.text
+    assert found.to_dict()["finding"] == "ahead"
+    samples["sce"] = sample_of(0.939, number=3)  # one that is as good is still the one to use
+    found = verdict_of(rows_with(samples, validation={"gce": 0.99}), "accuracy")
+    assert (found.finding, found.use) == (Finding.SHELF, "sce")
+
+
 def test_a_known_loss_that_is_better_than_the_standard_one_is_used_though_nothing_was_discovered() -> None:
     found = verdict_on({"discovered": 0.90, "cross_entropy": 0.90, "gce": 0.95})
     assert (found.finding, found.use) == (Finding.SHELF, "gce")

@@ -25,6 +25,7 @@ class Finding(StrEnum):
     """What a verdict says."""
 
     BETTER = "better than everything it was compared with"
+    AHEAD = "better than the standard loss, and ahead of the others"
     SHELF = "a known loss is as good or better"
     NO_GAIN = "no gain"
     UNDECIDED = "not enough seeds to say"
@@ -70,7 +71,8 @@ def verdict_of(rows: Sequence[ComparisonRow], metric: str, direction: Direction 
     """The verdict on the first row, the discovered loss, against the others.
 
     It is "better" only if it is better than each of them at the level of 5 %, so a false one is at least as rare as that for
-    a single comparison (an intersection-union test; Berger 1982).
+    a single comparison (an intersection-union test; Berger 1982).  A known loss is as good if it is not shown to be worse,
+    and its mean is not behind by more than what counts (`worthwhile`).
 
     Args:
         rows: the discovered loss, the standard loss, and what else there is; each chosen on validation.
@@ -79,32 +81,65 @@ def verdict_of(rows: Sequence[ComparisonRow], metric: str, direction: Direction 
     if found.failed or not others:
         return Verdict(Finding.NOTHING, "The trainings on test failed: there is nothing to compare.", "")
     gains = {row.name: gain(found.sample, row.sample, direction.sign) for row in others}
-    standard, shelf = others[0], others[1:]
     rivals = [row for row in others if not _is_better(gains[row.name])]
-    best_known = max(others, key=lambda row: direction.sign * row.mean)
-    notes = _notes(rows, gains, metric)
-
-    def verdict(finding: Finding, text: str, use: ComparisonRow) -> Verdict:
-        return Verdict(
-            finding, text, use.name, use.expression, use.scale, use.learning_rate, use.variant, gains, found.n,
-            found.test_samples, notes,
-        )  # fmt: skip
-
     if not rivals:
-        than = "everything on the shelf" if shelf else standard.name
-        best = f"the best of them, {_named(best_known)}, has" if shelf else f"{standard.name} has"
-        text = (
-            f"Use the discovered loss: it is better than {than}. Its test {metric} is {found.mean:.4f}; {best} "
-            f"{best_known.mean:.4f} ({_numbers(gains[best_known.name])})."
-        )
-        return verdict(Finding.BETTER, text, found)
-    if standard not in rivals:
-        rival = max(rivals, key=lambda row: direction.sign * row.validation)
-        text = (
-            f"Use {_named(rival)}: the discovered loss is better than {standard.name} ({_numbers(gains[standard.name])}), "
-            f"but not than {_named(rival)} ({_numbers(gains[rival.name])})."
-        )
-        return verdict(Finding.SHELF, text, rival)
+        conclusion = _better_than_all(found, others, gains, metric, direction)
+    elif others[0] not in rivals:
+        conclusion = _better_than_standard(found, others[0], rivals, gains, direction)
+    else:
+        conclusion = _not_better(found, others, gains, direction)
+    finding, text, use = conclusion
+    return Verdict(
+        finding, text, use.name, use.expression, use.scale, use.learning_rate, use.variant, gains, found.n,
+        found.test_samples, _notes(rows, gains, metric),
+    )  # fmt: skip
+
+
+Conclusion = tuple[Finding, str, ComparisonRow]  # the last is the loss to use
+
+
+def _better_than_all(
+    found: ComparisonRow, others: Sequence[ComparisonRow], gains: Mapping[str, Gain], metric: str, direction: Direction
+) -> Conclusion:
+    best = max(others, key=lambda row: direction.sign * row.mean)
+    than, has = "everything on the shelf", f"the best of them, {_named(best)}, has"
+    if len(others) == 1:
+        than, has = best.name, f"{best.name} has"
+    text = (
+        f"Use the discovered loss: it is better than {than}. Its test {metric} is {found.mean:.4f}; {has} "
+        f"{best.mean:.4f} ({_numbers(gains[best.name])})."
+    )
+    return Finding.BETTER, text, found
+
+
+def _better_than_standard(
+    found: ComparisonRow,
+    standard: ComparisonRow,
+    rivals: Sequence[ComparisonRow],
+    gains: Mapping[str, Gain],
+    direction: Direction,
+) -> Conclusion:
+    """Of the rivals, those that are not shown to be worse, the one to use is that which validation prefers.
+
+    A loss that diverges with some seeds has a mean that is known badly: it is not as good only because it is not shown to be
+    worse.
+    """
+    better = f"better than {standard.name} ({_numbers(gains[standard.name])})"
+    as_good = [row for row in rivals if gains[row.name].difference < worthwhile(standard, direction)]
+    if as_good:
+        rival = max(as_good, key=lambda row: direction.sign * row.validation)
+        but = f"but not than {_named(rival)} ({_numbers(gains[rival.name])})"
+        return Finding.SHELF, f"Use {_named(rival)}: the discovered loss is {better}, {but}.", rival
+    rival = max(rivals, key=lambda row: gains[row.name].p_value)
+    ahead = f"ahead of everything on the shelf, which the seeds do not show for {_named(rival)}"
+    return Finding.AHEAD, f"Use the discovered loss: it is {better}, and {ahead} ({_numbers(gains[rival.name])}).", found
+
+
+def _not_better(
+    found: ComparisonRow, others: Sequence[ComparisonRow], gains: Mapping[str, Gain], direction: Direction
+) -> Conclusion:
+    """The discovered loss is not shown to be better than the standard one; perhaps a known loss is."""
+    standard, shelf = others[0], others[1:]
     if shelf:
         rival = max(shelf, key=lambda row: direction.sign * row.validation)
         over = gain(rival.sample, standard.sample, direction.sign)
@@ -113,9 +148,9 @@ def verdict_of(rows: Sequence[ComparisonRow], metric: str, direction: Direction 
                 f"Use {_named(rival)}: it is better than {standard.name} ({_numbers(over)}), "
                 f"and the discovered loss is not ({_numbers(gains[standard.name])})."
             )
-            return verdict(Finding.SHELF, text, rival)
+            return Finding.SHELF, text, rival
     finding, text = _against(standard, found, gains[standard.name], direction)
-    return verdict(finding, text, standard)
+    return finding, text, standard
 
 
 def _against(standard: ComparisonRow, found: ComparisonRow, over: Gain, direction: Direction) -> tuple[Finding, str]:
