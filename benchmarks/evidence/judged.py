@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.evidence.problems import Problem, Size
-from glo.compare import ComparisonConfig, Judgement
+from glo.compare import Judgement
+from glo.compare.judging import JUDGING
 from glo.compare.protocol import scores_of
 from glo.compare.verdict import Finding
 from glo.execution import Batch, open_executor, train
@@ -31,7 +32,7 @@ def judged(name: str, problem: Problem, size: Size, data: Path | None, storage: 
     seconds, started = dict[str, float](), time.perf_counter()
     result = study.search(generations=size.generations, population=size.population, steps=task.training["steps"])
     seconds["search"], started = time.perf_counter() - started, time.perf_counter()
-    judgement = study.judge(ComparisonConfig(baselines="shelf", tuning_seeds=2, repeats=size.repeats, seed=seed))
+    judgement = study.judge(JUDGING.model_copy(update={"repeats": size.repeats, "seed": seed}))
     seconds["verdict"] = time.perf_counter() - started
     return {
         "what": problem.what,

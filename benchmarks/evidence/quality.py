@@ -11,7 +11,8 @@ from typing import Any
 
 from benchmarks.evidence.judged import Found
 from benchmarks.evidence.problems import Size
-from glo.compare import ComparisonConfig, compare_losses
+from glo.compare import compare_losses
+from glo.compare.judging import JUDGING
 from glo.compare.rows import ComparisonRow
 from glo.execution import Batch, Executor, Key, open_executor
 from glo.records import PhaseKind, Result, Status, TrainingConfig, TrainingResult
@@ -91,7 +92,7 @@ def time_to_quality(name: str, size: Size, storage: Path, seed: int) -> Found:
             traces[which] = _traced(which, task, Counting(executor), size, storage / f"{name}-{which}-{seed}.db", seed)
     expressions = list(dict.fromkeys(point["expression"] for points in traces.values() for point in points))
     training = TrainingConfig.model_validate({**task.training, "unit_gradient": True})
-    config = ComparisonConfig(baselines="standard", smoothings=(), tuning_seeds=2, repeats=size.repeats, seed=seed)
+    config = JUDGING.model_copy(update={"baselines": "standard", "smoothings": (), "repeats": size.repeats, "seed": seed})
     rows = compare_losses(task, [text for text in expressions if text], config, training=training).rows
     test = {row.expression: _on_test(row) for row in rows}
     return {"task": name, "seed": seed, "metric": task.metric_name, "test": test, "traces": traces, **_reached(traces, test)}

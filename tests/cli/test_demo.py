@@ -56,7 +56,8 @@ def test_demo(tmp_path: Path) -> None:
         content = (out / name).read_bytes()
         assert content.startswith(b"\x89PNG\r\n\x1a\n")
         assert content.endswith(b"IEND\xaeB`\x82")
-    assert {label for label, _, _ in calls} == {"search", "choosing learning rates", "measuring on test"}
+    labels = {label for label, _, _ in calls}
+    assert labels == {"search", "choosing learning rates", "choosing among the best", "measuring on test"}
     assert calls[-1][1] == calls[-1][2] == TINY.repeats * len(summary["losses"])
 
     # A second demo starts from nothing, has the same result, and leaves the user's own files alone.

@@ -193,3 +193,39 @@ def test_the_choice_never_looks_at_the_test_split() -> None:
         chosen.append(executor.run(choose(task_of(test=test), BRIEF, families, config)))
         assert {on_test for _, on_test in executor.calls} == {False}
     assert chosen[0] == chosen[1] == chosen[2]
+
+
+def fails_sometimes(training: Training, seed: int) -> float:
+    """The lowest rate is safe; the others are better with the first two seeds, and fail with half of those after."""
+    if training.learning_rate == 0.1:
+        return 0.8
+    return 0.9 if seed < 2 or seed % 2 else 0.1
+
+
+def test_a_run_off_finds_out_which_rate_fails_with_some_seeds() -> None:
+    families = single(parse("x*y"))
+    lucky = Scripted(fails_sometimes).choose(families, config_of(0.1, 1.0, 10.0, tuning_seeds=2))["loss"]
+    assert lucky.learning_rate != 0.1
+    assert lucky.validation == pytest.approx(0.9)
+    script = Scripted(fails_sometimes)
+    sure = script.choose(families, config_of(0.1, 1.0, tuning_seeds=2, run_off=6))["loss"]
+    assert len(script.seeds) == 8
+    assert (sure.learning_rate, sure.validation) == (0.1, pytest.approx(0.8))
+    assert sure.spread == pytest.approx(0.0)
+
+
+def test_a_run_off_tries_three_of_each_family_again() -> None:
+    asked: list[tuple[Training, int]] = []
+
+    def score(training: Training, seed: int) -> float:
+        asked.append((training, seed))
+        return 0.5 + 0.01 * training.learning_rate
+
+    families = {"one": {"a": parse("x*y"), "b": parse("x*sqrt(y)")}, "two": {"": parse("x*log(y)")}}
+    chosen = Scripted(score).choose(families, config_of(1.0, 2.0, 4.0, tuning_seeds=2, run_off=1))
+    again = [training for training, seed in asked if seed == 2]
+    assert len(again) == 6
+    assert len([training for training in again if training.expression == parse("x*log(y)")]) == 3
+    assert chosen["two"].learning_rate == max(t.learning_rate for t in again if t.expression == parse("x*log(y)"))
+    alone = Scripted(score).choose(single(parse("x*y")), config_of(1.0, tuning_seeds=2, run_off=4))
+    assert alone["loss"].learning_rate == 1.0

@@ -29,6 +29,7 @@ def compare(
         float | None, typer.Option(help="One rate for all losses; the scale of their gradients confounds the comparison.")
     ] = None,
     tuning_seeds: comparing.TuningSeeds = 3,
+    run_off: comparing.RunOff = 0,
     smoothings: comparing.Smoothings = None,
     baselines: Annotated[
         Baselines | None,
@@ -62,8 +63,8 @@ def compare(
 
     how = comparing.read_config(
         steps, _rates(learning_rate, read_numbers(learning_rates, "--learning-rates")), smoothings,
-        tuning_seeds=tuning_seeds, repeats=repeats, seed=seed, label_noise=label_noise, train_fraction=train_fraction,
-        baselines=_chosen(baselines, no_baselines),
+        tuning_seeds=tuning_seeds, run_off=run_off, repeats=repeats, seed=seed,
+        label_noise=label_noise, train_fraction=train_fraction, baselines=_chosen(baselines, no_baselines),
     )  # fmt: skip
     losses, where = expr or [], Where(device, cluster, insecure, None, time_limit, data_dir)
     with folder_for_output(out), Progress() as progress:

@@ -27,6 +27,7 @@ Ladder = Annotated[
     str | None, typer.Option(metavar="R,R,...", help="Ladder of learning rates; validation chooses one for each loss.")
 ]
 TuningSeeds = Annotated[int, typer.Option(help="Seeds over which a learning rate is chosen.")]
+RunOff = Annotated[int, typer.Option(min=0, help="Further seeds for the best three rates and parameters of each loss.")]
 Smoothings = Annotated[
     str | None, typer.Option(metavar="S,S,...", help="Amounts of label smoothing; validation chooses one.")
 ]

@@ -32,6 +32,7 @@ class DemoConfig:
     Attributes:
         finalists: how many of the best losses of the search are trained again on fresh seeds.
         tuning_seeds: trainings over which learning rates, parameters and the finalist are chosen.
+        run_off: further trainings of the best three of each.
         repeats: fresh seeds of the final comparison.
     """
 
@@ -41,6 +42,7 @@ class DemoConfig:
     steps: int = 600
     finalists: int = 12
     tuning_seeds: int = 2
+    run_off: int = 6
     repeats: int = 10
 
 
@@ -100,7 +102,9 @@ def _run(config: DemoConfig, out: Path, on_progress: OnProgress, executor: Execu
         clock = time.perf_counter()
 
     study = _study(config, out, on_progress, executor)
-    judging = ComparisonConfig(baselines="shelf", tuning_seeds=config.tuning_seeds, repeats=config.repeats, seed=config.seed)
+    judging = ComparisonConfig(
+        baselines="shelf", tuning_seeds=config.tuning_seeds, run_off=config.run_off, repeats=config.repeats, seed=config.seed
+    )
     on_progress("search", 0, config.generations)
     result = study.search(
         generations=config.generations, population=config.population, steps=config.steps, confirm=config.finalists

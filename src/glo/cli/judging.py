@@ -45,7 +45,8 @@ class Judging:
         from glo.compare import ComparisonConfig
         from glo.compare.judging import JUDGING
 
-        return ComparisonConfig(baselines=self.baselines.value, tuning_seeds=JUDGING.tuning_seeds, repeats=self.repeats)
+        how = JUDGING.model_dump(exclude_unset=True)
+        return ComparisonConfig(**{**how, "baselines": self.baselines.value, "repeats": self.repeats})
 
     def surveying(self, progress: Progress) -> Callback:
         """A callback that trains the known losses before the first generation, and says what they reach."""

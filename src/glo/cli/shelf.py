@@ -22,6 +22,7 @@ def shelf(
     steps: comparing.Lengths = None,
     learning_rates: comparing.Ladder = None,
     tuning_seeds: comparing.TuningSeeds = 2,
+    run_off: comparing.RunOff = 6,
     smoothings: comparing.Smoothings = None,
     label_noise: comparing.LabelNoise = 0.0,
     train_fraction: comparing.TrainFraction = 1.0,
@@ -42,8 +43,8 @@ def shelf(
     Each has its learning rate and its parameters chosen on validation, and is measured on the test split with fresh seeds.
     """
     how = comparing.read_config(
-        steps, read_numbers(learning_rates, "--learning-rates"), smoothings, tuning_seeds=tuning_seeds, repeats=repeats,
-        seed=seed, label_noise=label_noise, train_fraction=train_fraction, baselines="shelf",
+        steps, read_numbers(learning_rates, "--learning-rates"), smoothings, tuning_seeds=tuning_seeds, run_off=run_off,
+        repeats=repeats, seed=seed, label_noise=label_noise, train_fraction=train_fraction, baselines="shelf",
     )  # fmt: skip
     where = Where(device, cluster, insecure, None, time_limit, data_dir)
     with folder_for_output(out), Progress() as progress:

@@ -161,6 +161,7 @@ class Comparison:
             "warnings": list(self.warnings),
             "learning_rates": [] if self.by_objective else list(self.config.ladder),
             "tuning_seeds": self.config.tuning_seeds,
+            "run_off": self.config.run_off,
             "repeats": self.config.repeats,
             "seed": self.config.seed,
             "label_noise": self.config.label_noise,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import PositiveInt, field_validator, model_validator
+from pydantic import NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from glo.catalog.shelf import SMOOTHINGS
 from glo.records import Config
@@ -29,6 +29,8 @@ class ComparisonConfig(Config):
             confounds the comparison.  The default is for SGD: 0.01 to 30, with `training.unit_gradient` 0.05 to 1.6; with
             another training.optimizer it is 0.0001 to 0.3.
         tuning_seeds: trainings over which rate and variant are chosen, on validation.
+        run_off: further seeds with which the best three of each loss's rates and variants are then trained, of which the
+            choice is made; 0 for none.
         repeats: fresh seeds of the measurement on test.
         seed: from which all others are derived.
         smoothings: amounts of label smoothing, of which validation chooses the best.
@@ -44,6 +46,7 @@ class ComparisonConfig(Config):
     steps: tuple[PositiveInt, ...] = ()
     learning_rates: tuple[float, ...] = LADDER
     tuning_seeds: int = 3
+    run_off: NonNegativeInt = 0
     repeats: int = 10
     seed: int = 0
     smoothings: tuple[float, ...] = SMOOTHINGS

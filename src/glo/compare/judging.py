@@ -18,8 +18,8 @@ from glo.expr import Expr
 from glo.records import Direction, TrainingConfig
 from glo.tasks import Task
 
-# Two trainings for each rate and variant of the shelf choose well enough: the measurement on test decides.
-JUDGING = ComparisonConfig(baselines="shelf", tuning_seeds=2)
+# Two trainings for each rate and variant of the shelf; then the best three of each family have six more.
+JUDGING = ComparisonConfig(baselines="shelf", tuning_seeds=2, run_off=6)
 RATES = (0.2, 0.4, 0.8)  # of the unit gradient, continued where the best is at an end
 
 

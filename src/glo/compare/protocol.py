@@ -27,6 +27,8 @@ from glo.tasks import Objective, Problem, Task
 logger = logging.getLogger("glo")
 OWN_RATE = 1.0  # stands for the learning rate of an objective, which chooses its own
 EXTENSIONS = 6  # rates that are tried beyond an end of the ladder, at most
+LEADERS = 3  # of each family, that a run-off tries again
+Pair = tuple[str, float]  # a variant and a rate
 
 
 def compare(
@@ -61,28 +63,39 @@ def choose(
 ) -> Procedure[dict[str, Contender]]:
     """The variant and the learning rate of each family with the best mean validation metric over the tuning seeds.
 
-    Where the best rate is at an end of the ladder, the ladder is continued for that family's best variant.
+    Where the best rate is at an end of the ladder, the ladder is continued for that family's best variant.  With a run-off,
+    the best few of each family are then trained with further seeds: one that diverges with some seeds may be lucky with two.
     """
-    seeds = derive_seeds(config.seed, "tuning", config.tuning_seeds)
-    sign = task.direction.sign
+    tuning = config.tuning_seeds
+    seeds = derive_seeds(config.seed, "tuning", tuning + config.run_off)
     ladder = (OWN_RATE,) if isinstance(task, Objective) else config.ladder
     choices = {name: _Choice(family, ladder) for name, family in families.items()}
     for _ in range(1 + EXTENSIONS):
-        wanted = [(name, variant, rate) for name, choice in choices.items() for variant, rate in choice.wanted()]
+        wanted = [(name, pair) for name, choice in choices.items() for pair in choice.wanted()]
         if not wanted:
             break
-        trainings = [Training(families[name][variant], rate) for name, variant, rate in wanted]
-        results = yield from _by_seed("choosing learning rates", task, training, trainings, seeds)
-        scores = np.array([scores_of(task, row, test=False) for row in results])
-        spreads = scores.std(0, ddof=1) if len(seeds) > 1 else np.zeros(len(wanted))
-        columns = zip(*results, strict=True)
-        for (name, variant, rate), score, spread, column in zip(
-            wanted, scores.mean(0).tolist(), spreads.tolist(), columns, strict=True
-        ):
-            choices[name].scores[variant, rate] = sign * score
-            choices[name].spreads[variant, rate] = spread
-            choices[name].failures += failures_of(column)
-    return {name: _scaled(choice.winner(sign), task, training) for name, choice in choices.items()}
+        yield from _tried("choosing learning rates", task, training, choices, wanted, seeds[:tuning])
+    leaders = [(name, pair) for name, choice in choices.items() for pair in choice.leaders()]
+    if config.run_off and leaders:
+        yield from _tried("choosing among the best", task, training, choices, leaders, seeds[tuning:])
+    return {name: _scaled(choice.winner(task.direction.sign), task, training) for name, choice in choices.items()}
+
+
+def _tried(
+    label: str,
+    task: Problem,
+    training: TrainingConfig,
+    choices: Mapping[str, _Choice],
+    wanted: Sequence[tuple[str, Pair]],
+    seeds: Sequence[int],
+) -> Procedure[None]:
+    """Train some pairs of some families with each seed, and note their scores."""
+    trainings = [Training(choices[name].family[variant], rate) for name, (variant, rate) in wanted]
+    results = yield from _by_seed(label, task, training, trainings, seeds)
+    scores = [scores_of(task, row, test=False) for row in results]
+    for (name, pair), column, of_pair in zip(wanted, zip(*results, strict=True), zip(*scores, strict=True), strict=True):
+        choices[name].values.setdefault(pair, []).extend(task.direction.sign * score for score in of_pair)
+        choices[name].failures += failures_of(column)
 
 
 def _scaled(contender: Contender, task: Problem, training: TrainingConfig) -> Contender:
@@ -96,48 +109,51 @@ class _Choice:
     """The variants and rates of one family, and what is known of those that were tried.
 
     Attributes:
-        scores: means over the tuning seeds; higher is better.
-        spreads: standard deviations over the tuning seeds.
+        values: the score of each seed; higher is better.
         failures: of the trainings.
     """
 
     family: Family
     ladder: tuple[float, ...]
-    scores: dict[tuple[str, float], float] = field(default_factory=dict)
-    spreads: dict[tuple[str, float], float] = field(default_factory=dict)
+    values: dict[Pair, list[float]] = field(default_factory=dict)
     failures: Failures = NO_FAILURES
 
-    def wanted(self) -> Iterator[tuple[str, float]]:
+    def wanted(self) -> Iterator[Pair]:
         """The next to try: first the whole grid, then one rate beyond an end of the ladder if the best is there."""
-        if not self.scores:
+        if not self.values:
             yield from ((variant, rate) for variant in self.family for rate in self.ladder)
         elif beyond := self._beyond():
             yield beyond
 
+    def leaders(self) -> list[Pair]:
+        """The best few, which a run-off tries again; none if there is only one."""
+        return self._ranked()[:LEADERS] if len(self.values) > 1 else []
+
     def winner(self, sign: int) -> Contender:
-        (variant, rate), score = self._best()
-        edge = self._beyond() is not None
+        variant, rate = self._ranked()[0]
+        values = self.values[variant, rate]
         return Contender(
             self.family[variant],
             variant,
             rate,
-            sign * score,
-            edge,
+            sign * float(np.mean(values)),
+            self._beyond() is not None,
             failures=self.failures,
-            spread=self.spreads[variant, rate],
+            spread=float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
         )
 
-    def _best(self) -> tuple[tuple[str, float], float]:
-        """The highest score; among ties the first variant at its lowest rate."""
-        order = list(self.family)
-        return max(self.scores.items(), key=lambda item: (item[1], -order.index(item[0][0]), -item[0][1]))
+    def _ranked(self) -> list[Pair]:
+        """Those with the most seeds, the highest mean first; of equal ones the first variant at its lowest rate."""
+        order, most = list(self.family), max(map(len, self.values.values()))
+        known = [pair for pair, values in self.values.items() if len(values) == most]
+        return sorted(known, key=lambda pair: (-float(np.mean(self.values[pair])), order.index(pair[0]), pair[1]))
 
     def _beyond(self) -> tuple[str, float] | None:
         """The next rate, if the best is the lowest or the highest that its variant was tried at."""
         if len(self.ladder) == 1 or self.failures.count == self.failures.trainings:  # no rate is better than another
             return None
-        (variant, rate), _ = self._best()
-        tried = [r for v, r in self.scores if v == variant]
+        variant, rate = self._ranked()[0]
+        tried = [r for v, r in self.values if v == variant]
         if rate == min(tried):
             further = _rounded(rate * self.ladder[0] / self.ladder[1])
         elif rate == max(tried):
