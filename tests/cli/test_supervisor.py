@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from failing import PLACES, WAYS
+from glo.cli.signals import time_limited
 from starter import PATIENCE, Forked, Starter
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the parent process exists on Linux only")
@@ -220,3 +221,9 @@ def test_an_interrupt_before_anything_is_recorded_names_no_study_to_resume(start
     assert "Interrupted; nothing was recorded yet." in errors
     assert "glo resume" not in errors
     assert not (tmp_path / "glo.db").exists()
+
+
+def test_a_time_limit_may_be_longer_than_any_timer() -> None:
+    with time_limited(1e300):
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 1e6
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0

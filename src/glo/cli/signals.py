@@ -83,6 +83,9 @@ def was_interrupted() -> bool:
     return _first is not None
 
 
+LONGEST = 1e8  # seconds that a timer is set for; some platforms refuse much more
+
+
 class _OutOfTime(BaseException):
     """Ends the code of a task; no `Exception`, so that neither that code nor glo takes it for a failure of the task."""
 
@@ -98,7 +101,7 @@ def time_limited(seconds: float | None) -> Iterator[None]:
         raise _OutOfTime
 
     before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, min(seconds, LONGEST))
     try:
         yield
     except _OutOfTime as error:
