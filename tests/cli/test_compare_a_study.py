@@ -126,7 +126,7 @@ def test_misuse(glo: Glo, tmp_path: Path, arguments: list[str], message: str) ->
 
 
 def test_a_study_that_found_nothing_has_nothing_to_compare(glo: Glo) -> None:
-    hopeless = ["--set", "genetic.weights={x = 1, y = 1}", "--set", "genetic.attempts=1", "--name", "first"]
+    hopeless = ["--set", "genetic.weights={x = 1, y = 1, '-' = 1}", "--set", "genetic.attempts=1", "--name", "first"]
     assert glo(*SEARCH, *hopeless).code == 0
     assert_misuse(glo("compare", "--study", "first"), "study 'first' found no loss that trains")
 

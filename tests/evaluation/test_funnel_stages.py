@@ -21,6 +21,7 @@ from strategies import expressions, moderate_constants
 forking = pytest.mark.skipif(not can_fork("cpu"), reason="forking is not safe here (no Linux, or a GPU in sight)")
 ALL = FunnelConfig(derivative=True, descent=True)
 CONFIGS = [FunnelConfig(derivative=d, descent=p) for d, p in itertools.product((False, True), repeat=2)]
+CONSTRAINED = FunnelConfig(constraints=("bounded", "monotone"), descent=True)
 # A loss that each stage rejects, and one that is trained.
 BY_STAGE = {
     Stage.STRUCTURE: "log(y)",
@@ -66,6 +67,22 @@ def test_stages_are_in_order_and_each_counts_its_candidates() -> None:
     assert sum(count.rejected for count in counts.values()) == 7
 
 
+def test_a_loss_without_a_required_property_is_rejected_before_the_cache_knows_it() -> None:
+    """So the outcomes of a search without constraints can be used, and none of a loss that the constraints exclude."""
+    cache = RecordingCache()
+    free = Funnel(digits(), SHORT, FunnelConfig(), FakeExecutor(), cache)
+    evaluate(free, jobs("x*log(y)", "x*y"))
+    executor = FakeExecutor()
+    bounded = Funnel(digits(), SHORT, FunnelConfig(constraints=("bounded",)), executor, cache)
+    outcomes = evaluate(bounded, jobs("log(y)", "x*log(y)", "x*sqrt(y - 0.5)", "x*y", "x*sqrt(y)"))
+    stages = [Stage.STRUCTURE, Stage.CONSTRAINT, Stage.CONSTRAINT, Stage.TRAINING, Stage.TRAINING]
+    assert [outcome.stage for outcome in outcomes] == stages
+    assert outcomes[1].reason == "it is not bounded: at x = 1 it diverges as y goes to 0"
+    assert executor.texts == ["x*sqrt(y)"]
+    counts = bounded.take_counts()
+    assert [(counts[s].candidates, counts[s].rejected) for s in (Stage.CONSTRAINT, Stage.CACHE)] == [(4, 2), (2, 1)]
+
+
 def test_taking_the_counts_resets_them() -> None:
     evaluator, _ = funnel()
     evaluate(evaluator, jobs("log(y)", "x*log(y)"))
@@ -108,7 +125,7 @@ def test_a_check_can_be_on_alone(stage: Stage, config: FunnelConfig) -> None:
     assert [outcome.stage for outcome in outcomes] == [stage, Stage.TRAINING]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=str)
+@pytest.mark.parametrize("config", [*CONFIGS, CONSTRAINED], ids=str)
 def test_the_screen_rejects_what_an_evaluation_rejects(config: FunnelConfig) -> None:
     """It returns the fingerprints of the others, trains nothing, and counts its candidates."""
     texts = (

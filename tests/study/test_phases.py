@@ -517,7 +517,7 @@ def test_repeats_of_a_search_and_of_a_tuning(make_task: MakeTask, tmp_path: Path
 
 
 def test_search_that_trained_nothing_tunes_nothing(make_task: MakeTask, storage: Path) -> None:
-    found = search_and_tune(make_task(), storage=storage, settings=["genetic.weights={x = 1.0, y = 1.0}"])
+    found = search_and_tune(make_task(), storage=storage, settings=["genetic.weights={x = 1.0, y = 1.0, '-' = 1.0}"])
     assert {record.phase for record in found.history} == {PhaseKind.GENETIC}
     assert found.tuning is None
     assert found.summary()["expression"] is None

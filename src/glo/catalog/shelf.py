@@ -9,7 +9,7 @@ To add a loss, add an entry.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from glo.catalog import (
@@ -144,13 +144,20 @@ def shelf(
     return {first: standard, "label_smoothing": smoothed, **dict(others)}
 
 
-def start_expressions(given: Sequence[str | Expr], link: str, classes: int, prior: Sequence[float] = ()) -> list[Expr]:
+def start_expressions(
+    given: Sequence[str | Expr],
+    link: str,
+    classes: int,
+    prior: Sequence[float] = (),
+    allowed: Callable[[Expr], bool] = lambda loss: True,
+) -> list[Expr]:
     """The losses that a search starts from, each once.
 
     Args:
         given: "shelf" for all losses of the shelf; the name of one of its families, such as "gce", for its tries; the name
             of another loss; or an expression.
         link, classes, prior: as for `shelf`.
+        allowed: whether a loss of the shelf or of a family is one of them; if it allows none of a family, all are.
 
     Raises:
         ExpressionError: as `glo.catalog.resolve` does.
@@ -159,9 +166,10 @@ def start_expressions(given: Sequence[str | Expr], link: str, classes: int, prio
     found: dict[Expr, None] = {}
     for each in given:
         if each == "shelf":
-            found |= dict.fromkeys(loss for family in families.values() for loss in family.values())
+            found |= dict.fromkeys(loss for family in families.values() for loss in family.values() if allowed(loss))
         elif isinstance(each, str) and each.strip() in families:
-            found |= dict.fromkeys(families[each.strip()].values())
+            family = families[each.strip()].values()
+            found |= dict.fromkeys(list(filter(allowed, family)) or family)
         else:
             found[resolve(each)] = None
     return list(found)

@@ -63,8 +63,9 @@ def _show(result: StudyResult, csv: Path | None, storage: str, json: bool) -> No
 
 
 def _unused() -> dict[str, str]:
-    """What an enumeration does not read: of the genetic options, all but the weights of the operators."""
+    """What an enumeration does not read: of the genetic options, all but the operators and their nestings."""
     from glo.search import GeneticConfig
 
-    genetic = {f"genetic.{name}": "glo search reads it" for name in GeneticConfig.model_fields if name != "weights"}
+    others = [name for name in GeneticConfig.model_fields if name not in ("weights", "forbidden")]
+    genetic = {f"genetic.{name}": "glo search reads it" for name in others}
     return {**genetic, "generations": "glo search reads it", "coefficients": "glo tune reads it"}

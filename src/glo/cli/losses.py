@@ -28,6 +28,11 @@ class ChosenLoss:
         """The expression to take away: of a study, with the scale that it was trained with."""
         return self.expression if self.result is None else self.result.best.trained
 
+    @property
+    def weighted(self) -> bool:
+        """Whether the terms of the classes have weights, in the study that it comes from."""
+        return self.result is not None and "weight" in self.result.config.task.loss_options
+
     def unit(self, link: Link, classes: int) -> float | None:
         """The factor for the unit gradient; of a study, for its task, else for equal priors."""
         from glo.loss import unit_factor

@@ -44,6 +44,14 @@ def search(
             help="A loss to evaluate first, beside random ones: an expression, a name, or shelf for all published ones."
         ),
     ] = None,
+    constraint: Annotated[
+        list[str] | None,
+        typer.Option(help="A property that the loss must have: bounded, monotone or convex; may be repeated."),
+    ] = None,
+    forbid: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OUTER(INNER)", help="A nesting that the loss may not have, e.g. 'log(exp)'; may be repeated."),
+    ] = None,
     confirm: Annotated[
         int | None, typer.Option(min=0, help="How many of the best to train again on fresh seeds at the end; 0 for none.")
     ] = None,
@@ -77,7 +85,7 @@ def search(
         lambda study: study.search(
             generations=generations, population=population, steps=steps, steady_state=steady_state or None, tune=tune,
             trials=trials, target=target, patience=patience, start=start,
-            confirm=confirm, timeout=timeout, jobs=jobs, isolate=isolate,
+            constraints=constraint, forbidden=forbid, confirm=confirm, timeout=timeout, jobs=jobs, isolate=isolate,
         ),
         chosen_problem(task, objective, given), where, max_failures=max_failures, name=name,
         preset=preset, seed=seed, storage=storage, settings=settings, config=config,

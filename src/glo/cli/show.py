@@ -21,12 +21,13 @@ def show(
     storage: options.Storage = options.DEFAULT_STORAGE,
     json: options.Json = False,
 ) -> None:
-    """Show a loss: what is minimised, canonical form, LaTeX, size, fingerprint, whether it can train, and its minimum.
+    """Show a loss: what is minimised, canonical form, LaTeX, size, fingerprint, whether it can train, properties, minimum.
 
     The unit gradient is the factor that gives the loss the gradient of the standard loss at uninformed predictions.  The
-    binary minimum is where the loss of two classes is smallest over y0, for x0 = 1 (Figure 6 of the paper).
+    properties (bounded, monotone, convex) are those that a search may require (--constraint).  The binary minimum is where
+    the loss of two classes is smallest over y0, for x0 = 1 (Figure 6 of the paper).
     """
-    from glo.evaluation import viability
+    from glo.evaluation import lacking, viability
     from glo.expr import (
         all_coefficients,
         describe,
@@ -35,11 +36,13 @@ def show(
         scale_free_fingerprint,
     )
     from glo.loss import binary_minimum, minimised
+    from glo.records import PROPERTIES
 
     chosen = choose_loss(expr, study, storage)
     expression = chosen.expression
     applied = chosen.options(link and link.value)
     reason = viability(expression, classes, applied["link"])
+    against = {name: lacking(expression, name, applied["link"], chosen.weighted) for name in PROPERTIES}
     shown: dict[str, Any] = {
         **describe(expression),
         "link": applied["link"].value,
@@ -56,6 +59,8 @@ def show(
         },
         "viable": reason is None,
         "reason": reason,
+        "properties": {name: why is None for name, why in against.items()},
+        "lacks": {name: why for name, why in against.items() if why is not None},
         "binary_minimum": binary_minimum(expression),
     }
     if plot is not None:
@@ -70,6 +75,8 @@ def show(
     table = Table(show_header=False)
     counts = shown["coefficients"]
     shown["coefficients"] = f"{counts['all']}, of which {counts['effective']} change the shape"
+    shown["properties"] = ", ".join(name for name, holds in shown["properties"].items() if holds) or "none"
+    shown["lacks"] = "; ".join(f"{name}: {why}" for name, why in shown["lacks"].items())
     for key, value in shown.items():
         table.add_row(
             key.replace("_", " "),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from glo.evaluation.cache import REUSABLE, Cache, MemoryCache
 from glo.evaluation.checks import Check, finite_derivative, marker, points_of, structure_for
 from glo.evaluation.descent import DescentProbe
+from glo.evaluation.properties import constraints_of
 from glo.evaluation.protocol import Key
 from glo.evaluation.training import TrainingEvaluator
 from glo.execution import Executor, result_key
@@ -20,7 +21,7 @@ Entry = tuple[str, str]  # of the cache: context and fingerprint
 
 
 class Funnel:
-    """Evaluates jobs: structure, cache, derivative, descent, then training, whichever stage decides first.
+    """Evaluates jobs: structure, constraints, cache, derivative, descent, then training, whichever stage decides first.
 
     Losses with the same fingerprint are trained once, also while they are under way at the same time.  An outcome is
     remembered as soon as it is known.
@@ -48,12 +49,7 @@ class Funnel:
         self.counts = new_counts() if counts is None else counts
         self.points, self._fingerprint = points_of(task, training), marker(task, training)
         self._cache = MemoryCache() if cache is None else cache
-        self._structure = structure_for(task)
-        self._checks: list[tuple[Stage, Check]] = []
-        if config.derivative:
-            self._checks.append((Stage.DERIVATIVE, finite_derivative(self.points)))
-        if config.descent:
-            self._checks.append((Stage.DESCENT, DescentProbe(task.link, task.classes, training)))
+        self._first, self._checks = stages_of(task, training, config)
         self._evaluator = TrainingEvaluator(task, training, executor, self.counts, max_failures)
         self._task, self._training, self._config, self._device = task, training, config, executor.device
         # Whether a trial of an objective is given up depends on the trials before it.
@@ -71,7 +67,8 @@ class Funnel:
 
     def submit(self, jobs: Mapping[Key, Job]) -> None:
         """Check jobs, and start to train those that pass and are not known; see `Evaluator.submit`."""
-        jobs = self._checked(Stage.STRUCTURE, self._structure, jobs)
+        for stage, check in self._first:
+            jobs = self._checked(stage, check, jobs)
         jobs = self._unknown(jobs)
         for stage, check in self._checks:
             jobs = self._checked(stage, check, jobs)
@@ -92,7 +89,7 @@ class Funnel:
     def screen(self, expressions: Sequence[Expr]) -> list[str | None]:
         """For each expression its fingerprint if it passes all checks, else None; nothing is trained."""
         passing = list(expressions)
-        for stage, check in [(Stage.STRUCTURE, self._structure), *self._checks]:
+        for stage, check in (*self._first, *self._checks):
             reasons = self._counted(stage, check, passing)
             passing = [expression for expression, reason in zip(passing, reasons, strict=True) if reason is None]
         passed = set(passing)
@@ -173,11 +170,26 @@ class Funnel:
 
     def _context(self, seed: int, rate: float | None) -> str:
         if (seed, rate) not in self._contexts:
-            checks = self._config.model_dump(mode="json")
+            checks = self._config.model_dump(mode="json", exclude={"constraints"})  # they are checked before the cache
             training = self._training if rate is None else self._training.model_copy(update={"learning_rates": (rate,)})
             more = {"standing": self._evaluator.standing} if training.rungs else {}
             self._contexts[seed, rate] = result_key(self._task, training, seed, self._device, funnel=checks, **more)
         return self._contexts[seed, rate]
+
+
+def stages_of(
+    task: Problem, training: TrainingConfig, config: FunnelConfig
+) -> tuple[list[tuple[Stage, Check]], list[tuple[Stage, Check]]]:
+    """The checks before the cache and those after it, in order."""
+    before: list[tuple[Stage, Check]] = [(Stage.STRUCTURE, structure_for(task))]
+    if config.constraints:
+        before.append((Stage.CONSTRAINT, constraints_of(task, config.constraints)))
+    after: list[tuple[Stage, Check]] = []
+    if config.derivative:
+        after.append((Stage.DERIVATIVE, finite_derivative(points_of(task, training))))
+    if config.descent:
+        after.append((Stage.DESCENT, DescentProbe(task.link, task.classes, training)))
+    return before, after
 
 
 def _renamed(known: Outcome, job: Job) -> Outcome:

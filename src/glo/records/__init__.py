@@ -3,7 +3,7 @@
 from glo.records.config import Config, validated
 from glo.records.digest import digest
 from glo.records.direction import Direction
-from glo.records.funnel import FunnelConfig
+from glo.records.funnel import PROPERTIES, FunnelConfig, Property
 from glo.records.link import Link
 from glo.records.outcome import FunnelCounts, Job, Outcome, PhaseKind, Stage, StageCount, Status, new_counts
 from glo.records.seeds import derive_seed, derive_seeds, generator
@@ -21,7 +21,8 @@ from glo.records.training import (
 )
 
 __all__ = [
-    "ADAPTIVE_RATE", "BINS", "LATER_OPTIONS", "Config", "Direction", "Failure", "FunnelConfig", "FunnelCounts", "Job",
-    "Link", "Outcome", "PhaseKind", "Rate", "Result", "Stage", "StageCount", "Status", "Training", "TrainingConfig",
-    "TrainingResult", "derive_seed", "derive_seeds", "digest", "generator", "new_counts", "read_toml", "validated",
+    "ADAPTIVE_RATE", "BINS", "LATER_OPTIONS", "PROPERTIES", "Config", "Direction", "Failure", "FunnelConfig",
+    "FunnelCounts", "Job", "Link", "Outcome", "PhaseKind", "Property", "Rate", "Result", "Stage", "StageCount", "Status",
+    "Training", "TrainingConfig", "TrainingResult", "derive_seed", "derive_seeds", "digest", "generator", "new_counts",
+    "read_toml", "validated",
 ]  # fmt: skip

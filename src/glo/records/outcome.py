@@ -33,6 +33,7 @@ class Stage(StrEnum):
     """The stages of the funnel, cheapest first; one of them decides on each candidate."""
 
     STRUCTURE = "structure"  # x and y are both present
+    CONSTRAINT = "constraint"  # has the properties that are required, if any
     CACHE = "cache"  # a loss with the same fingerprint has been evaluated before
     DERIVATIVE = "derivative"  # finite and not zero everywhere
     DESCENT = "descent"  # minimising the loss over free outputs makes them right

@@ -24,6 +24,7 @@ FORMATS = ("png", "svg", "pdf")
 DRAWN_AT = {"prior": 0.1, "progress": 0.5}  # of losses that use them
 STAGE_COLOURS = {
     Stage.STRUCTURE: "#bdbdbd",
+    Stage.CONSTRAINT: "#fee391",
     Stage.CACHE: "#9ecae1",
     Stage.DERIVATIVE: "#fdd0a2",
     Stage.DESCENT: "#fd8d3c",
@@ -116,6 +117,8 @@ def progress_figure(history: Sequence[GenerationRecord], metric: str = "validati
             stage, f"rejected: {stage}"
         )
         height = np.array([record.funnel[stage].rejected for record in history], dtype=float)
+        if stage is Stage.CONSTRAINT and not height.any():
+            continue  # a search without constraints
         right.bar(number, height, bottom=bottom, color=colour, label=label)
         bottom += height
     finished = np.array(

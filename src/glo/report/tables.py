@@ -10,6 +10,7 @@ from rich.table import Table
 # The condition to pass each stage of the funnel.
 STAGE_TEXT = {
     "structure": "x and y are both used",
+    "constraint": "has the required properties",
     "cache": "not known already",
     "derivative": "derivative finite, not zero",
     "descent": "minimising it helps",

@@ -1,8 +1,15 @@
 """Searches: they suggest expressions and learn from their outcomes; they never see a network, data or a machine."""
 
 from glo.search.coefficients import CoefficientConfig, CoefficientSearch, tuned_positions
-from glo.search.config import PAPER_WEIGHTS, GeneticConfig
-from glo.search.enumeration import EnumerationConfig, EnumerationSearch, all_trees, count_trees, enumerable
+from glo.search.config import PAPER_WEIGHTS, GeneticConfig, fitting
+from glo.search.enumeration import (
+    EnumerationConfig,
+    EnumerationSearch,
+    all_trees,
+    count_trees,
+    enumerable,
+    trees_by_size,
+)
 from glo.search.generate import Elements
 from glo.search.genetic import GeneticSearch
 from glo.search.protocol import Screen, Search
@@ -14,5 +21,5 @@ from glo.search.variation import crossover, mutate
 __all__ = [
     "PAPER_WEIGHTS", "CoefficientConfig", "CoefficientSearch", "Elements", "EnumerationConfig", "EnumerationSearch",
     "GeneticConfig", "GeneticSearch", "Screen", "Search", "Shortlist", "SteadyStateSearch", "all_trees", "count_trees",
-    "crossover", "enumerable", "mutate", "roulette", "tournament", "tuned_positions",
+    "crossover", "enumerable", "fitting", "mutate", "roulette", "tournament", "trees_by_size", "tuned_positions",
 ]  # fmt: skip

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from numpy.random import Generator
 
 from glo.errors import ConfigError
 from glo.expr import Expr, parse
-from glo.search.config import GeneticConfig
+from glo.search.config import GeneticConfig, fitting
 from glo.search.generate import Elements
+from glo.search.nesting import read_nestings
 from glo.search.protocol import Screen
 from glo.search.selection import Select, roulette, tournament
 from glo.search.variation import crossover, mutate
 
-STANDARD_LOSSES = (parse("x*log(y)"), parse("-1*square(x - y)"))  # in the symbols of the paper
+# In the symbols of the paper: cross-entropy and squared error; and a bounded loss of an error (Geman and McClure 1985).
+STANDARD_LOSSES = ((parse("x*log(y)"), parse("-1*square(x - y)")), (parse("1/(1 + square(x - y))"),))
+logger = logging.getLogger("glo")
 BATCH = 500  # random trees to screen in one call; with the paper's options one or two in a hundred are viable
 
 
@@ -34,7 +38,8 @@ class Breeding:
             raise ConfigError("genetic.viable needs a screen, which decides which expressions are viable")
         self._config = config
         self._screen = screen if config.viable else None
-        self._elements = Elements(config.weights)
+        self._elements = Elements(config.weights, read_nestings(config.forbidden))
+        self._fits = fitting(config)
         self._select: Select = roulette if config.selection == "roulette" else tournament(config.tournament_size)
         self._depth = config.initial_depth  # of random trees; grows if there are too few viable trees of one depth
         self._screened: set[Expr] = set()  # trees that were screened before: most children repeat one of them
@@ -61,8 +66,14 @@ class Breeding:
             found += self._novel([self._random(rng, self._depth) for _ in range(BATCH)])
             if len(found) >= count:
                 break
-        if not found:  # in regression few random trees are: most logarithms and roots of predictions are not finite
-            found += self._novel([loss for loss in STANDARD_LOSSES if self._may_use(loss)])
+        for known in STANDARD_LOSSES:
+            if not found:  # in regression few random trees are: most logarithms and roots of predictions are not finite
+                found += self._novel([loss for loss in known if self._may_use(loss)])
+        if not found:
+            logger.warning(
+                "none of %s random trees passes the checks before a training, so the next candidates will be rejected: "
+                "allow more operators or larger trees, or drop a constraint", f"{self._config.attempts * BATCH:,}",
+            )  # fmt: skip
         # One or two in a hundred new random trees are viable, but one in five new children of viable trees.
         for _ in range(self._config.attempts):
             if not found or len(found) >= count:
@@ -92,8 +103,9 @@ class Breeding:
         return children
 
     def _may_use(self, expression: Expr) -> bool:
-        """Whether the search may use all symbols of an expression."""
-        return all(self._config.weights.get(node.symbol, 0) > 0 for node in expression.walk())
+        """Whether the search may make an expression."""
+        known = all(self._config.weights.get(node.symbol, 0) > 0 for node in expression.walk())
+        return known and self._fits(expression)
 
     def _random(self, rng: Generator, depth: int) -> Expr:
         """A random tree within `max_nodes` and `max_depth`; drawing ends, because a leaf is within them."""
@@ -111,8 +123,7 @@ class Breeding:
             bred = crossover(mother, father, rng) if rng.random() < self._config.crossover else (mother, father)
             for parent, child in zip((mother, father), bred, strict=True):
                 mutant = mutate(child, self._config, self._elements, rng)
-                fits = mutant.nodes <= self._config.max_nodes and mutant.depth <= self._config.max_depth
-                children.append(mutant if fits else parent)
+                children.append(mutant if self._fits(mutant) else parent)
         return children[:count]
 
     def _novel(self, candidates: list[Expr]) -> list[Expr]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
-from glo.expr import CONTEXT, LEAVES, MAX_DEPTH, MAX_NODES, OPERATORS, VARIABLES, parse
+from glo.expr import CONTEXT, LEAVES, MAX_DEPTH, MAX_NODES, OPERATORS, VARIABLES, Expr, parse
 from glo.records import Config
+from glo.search.nesting import forbidden_nesting, read_nestings
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -36,6 +37,7 @@ class GeneticConfig(Config):
         initial_depth: maximum depth of a random tree; the paper's is 2.
         weights: of each operator and leaf in random draws; an operator without a weight is not used.  A table without x
             and y modifies the paper's: {"tanh": 1} adds an operator, {"square": 0} removes one.
+        forbidden: nestings that no tree may have: "log(exp)" means that exp may not occur anywhere below log.
         selection: "roulette" (in proportion to fitness; uniform if all are 0) or "tournament".
         tournament_size: number of trees in each tournament.
         crossover: probability that two parents exchange subtrees (else they are copied).
@@ -43,7 +45,8 @@ class GeneticConfig(Config):
         replacement: probability that a node is replaced by another with the same number of children.
         shrink: probability that an operator and its subtree are replaced by a leaf.
         grow: probability that a leaf is replaced by a random element with random leaves.
-        max_nodes, max_depth: limits of a tree; a larger child is replaced by its parent.
+        max_nodes, max_depth: limits of a tree; a child that is larger, or has a forbidden nesting, is replaced by its
+            parent.
         viable: whether random trees and children must pass the cheap checks of the funnel and have a fingerprint that this
             search has not seen, as long as `attempts` allows.
         attempts: how many batches of random trees, or of children, to make until enough of them are viable.
@@ -57,6 +60,7 @@ class GeneticConfig(Config):
     elites: NonNegativeInt = 6
     initial_depth: PositiveInt = 2
     weights: dict[str, Weight] = PAPER_WEIGHTS
+    forbidden: tuple[str, ...] = ()
     selection: Literal["roulette", "tournament"] = "roulette"
     tournament_size: PositiveInt = 3
     crossover: Probability = 0.8
@@ -83,6 +87,11 @@ class GeneticConfig(Config):
     def _expressions(cls, start: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(parse(text)) for text in start)
 
+    @field_validator("forbidden")
+    @classmethod
+    def _nestings(cls, forbidden: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(f"{outer}({inner})" for outer, inners in read_nestings(forbidden).items() for inner in sorted(inners))
+
     @field_validator("weights")
     @classmethod
     def _known_symbols(cls, weights: dict[str, float]) -> dict[str, float]:
@@ -94,3 +103,21 @@ class GeneticConfig(Config):
         if not all(weights.get(variable, 0) > 0 for variable in VARIABLES):
             raise ValueError("x and y need a weight above 0")
         return weights
+
+    @model_validator(mode="after")
+    def _allowed_start(self) -> GeneticConfig:
+        for text in self.start:
+            if nesting := forbidden_nesting(parse(text), read_nestings(self.forbidden)):
+                raise ValueError(f"the start expression {text} has the forbidden nesting {nesting}: leave one of them out")
+        return self
+
+
+def fitting(config: GeneticConfig) -> Callable[[Expr], bool]:
+    """Decides whether a tree is within `max_nodes` and `max_depth` and has no forbidden nesting."""
+    nestings = read_nestings(config.forbidden)
+
+    def fits(tree: Expr) -> bool:
+        within = tree.nodes <= config.max_nodes and tree.depth <= config.max_depth
+        return within and forbidden_nesting(tree, nestings) is None
+
+    return fits

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pydantic import Field, PositiveInt
 
 from glo.errors import ConfigError
 from glo.expr import OPERATORS, Expr
 from glo.records import Config, Outcome
+from glo.search.nesting import forbidden_nesting, read_nestings
 from glo.search.protocol import Screen
 
 MAX_TREES = 2_000_000  # it takes about 0.1 ms to screen a tree
@@ -36,15 +37,19 @@ class EnumerationSearch:
         config: the options.
         weights: the operators and leaves with a weight above 0 are used.
         screen: decides which expressions are worth a training, and which are the same loss.
+        forbidden: nestings that no tree may have, as in `GeneticConfig`.
 
     Raises:
         ConfigError: as `enumerable`.
     """
 
-    def __init__(self, config: EnumerationConfig, weights: Mapping[str, float], screen: Screen) -> None:
-        symbols = enumerable(config, weights)
+    def __init__(
+        self, config: EnumerationConfig, weights: Mapping[str, float], screen: Screen, forbidden: Sequence[str] = ()
+    ) -> None:
+        symbols, nestings = enumerable(config, weights), read_nestings(forbidden)
+        trees = (tree for tree in all_trees(symbols, config.max_depth) if forbidden_nesting(tree, nestings) is None)
         self._batch = config.batch
-        self._screened = _distinct(all_trees(symbols, config.max_depth), screen)
+        self._screened = _distinct(trees, screen)
         self._next = list(itertools.islice(self._screened, self._batch))
         self._after: list[Expr] = []
 
@@ -110,6 +115,41 @@ def _nodes(symbol: str, known: Sequence[Expr], deepest: set[Expr]) -> Iterator[E
     for children in itertools.product(*choices):
         if any(child in deepest for child in children):
             yield Expr(symbol, children)
+
+
+def trees_by_size(symbols: Sequence[str], max_nodes: int, fits: Callable[[Expr], bool]) -> Iterator[Expr | None]:
+    """Every tree that fits of these operators and leaves, once, in order of size; None for one that does not fit.
+
+    Args:
+        max_nodes: of the largest.
+        fits: decides on a tree whose subtrees fit; only such trees are subtrees of others.
+    """
+    sizes: list[list[Expr]] = [[]]  # the trees that fit, by the number of their nodes
+    largest = 1
+    while len(sizes) <= min(max_nodes, 2 * largest + 1):  # larger ones would have a subtree that does not fit
+        sizes.append([])
+        for tree in _of_size(symbols, sizes):
+            fitting = fits(tree)
+            yield tree if fitting else None
+            if fitting:
+                sizes[-1].append(tree)
+                largest = len(sizes) - 1
+
+
+def _of_size(symbols: Sequence[str], sizes: Sequence[Sequence[Expr]]) -> Iterator[Expr]:
+    """All trees of the size of the last of `sizes`, made of the smaller ones."""
+    size = len(sizes) - 1
+    for symbol in symbols:
+        operator = OPERATORS.get(symbol)
+        if operator is None:
+            yield from [Expr(symbol)] if size == 1 else []
+        elif operator.arity == 1:
+            yield from (Expr(symbol, (child,)) for child in sizes[size - 1])
+        elif operator.constant_arguments:  # the second of two
+            yield from (Expr(symbol, (child, exponent)) for child in sizes[max(0, size - 2)] for exponent in EXPONENTS)
+        else:
+            for left in range(1, size - 1):
+                yield from (Expr(symbol, both) for both in itertools.product(sizes[left], sizes[size - 1 - left]))
 
 
 def count_trees(symbols: Sequence[str], max_depth: int) -> int:

@@ -11,7 +11,8 @@ from glo.records import Stage, Status
 if TYPE_CHECKING:
     from glo.study.result import FrozenTrial
 
-ADVICE = {
+ADVICE: dict[Status | Stage, str] = {
+    Stage.CONSTRAINT: "drop one of the constraints, or allow more operators (genetic.weights) or larger expressions",
     Status.REJECTED: "search longer, with a larger population or more generations",
     Status.STOPPED: "training.early_stop=0 turns that off; or train with more steps",
     Status.DIVERGED: "give smaller training.learning_rates",
@@ -31,8 +32,8 @@ def explained(trials: Sequence[FrozenTrial]) -> str:
         reason, _ = reasons.most_common(1)[0]
         often = "" if len(reasons) == 1 else ", most often"
         parts.append(f"{count} of {len(trials)} were {_said(status, stage)}{often}: {reason}")
-    (status, _), _ = kinds.most_common(1)[0]
-    return f"{'; '.join(parts)}. What to change: {ADVICE[status]}"
+    (status, stage), _ = kinds.most_common(1)[0]
+    return f"{'; '.join(parts)}. What to change: {ADVICE.get(stage, ADVICE[status])}"
 
 
 def _said(status: Status, stage: Stage) -> str:

@@ -78,7 +78,8 @@ def summed_counts(records: Sequence[GenerationRecord]) -> FunnelCounts:
 def funnel_table(funnel: FunnelCounts) -> dict[str, dict[str, float]]:
     """For each stage: candidates, rejected, seconds spent, and seconds saved.
 
-    A stage saves what training its rejects would have cost, at the mean cost of the trainings that were made.
+    The stage of constraints is left out where there are none.  A stage saves what training its rejects would have cost, at
+    the mean cost of the trainings that were made.
     """
     training = funnel[Stage.TRAINING]
     trained = training.candidates + funnel[Stage.EARLY_STOP].rejected
@@ -91,6 +92,7 @@ def funnel_table(funnel: FunnelCounts) -> dict[str, dict[str, float]]:
             "saved": _saved(stage, count, mean),
         }
         for stage, count in funnel.items()
+        if stage is not Stage.CONSTRAINT or count.candidates
     }
 
 

@@ -80,7 +80,8 @@ def phases(
             yield phase(kind, search, seeds)
             yield from confirmation(config, history)
         elif kind is PhaseKind.ENUMERATION:
-            yield phase(kind, EnumerationSearch(config.enumeration, config.genetic.weights, screen), seeds)
+            genetic = config.genetic
+            yield phase(kind, EnumerationSearch(config.enumeration, genetic.weights, screen, genetic.forbidden), seeds)
         elif kind is PhaseKind.OWN:
             if own is None:
                 raise ConfigError("a phase of this study has a search of your own: go on with study.run(search)")

@@ -26,6 +26,8 @@ def discover(
     target: float | None = None,
     patience: int | None = None,
     start: Sequence[str | Expr] | None = None,
+    constraints: Sequence[str] | None = None,
+    forbidden: Sequence[str] | None = None,
     confirm: int | None = None,
     name: str | None = None,
     storage: str | Path = DEFAULT_STORAGE,
@@ -47,7 +49,7 @@ def discover(
         data_dir=data_dir, device=device, cluster=cluster, slots=slots, callbacks=callbacks, load_if_exists=load_if_exists,
     ).search(
         generations=generations, population=population, steps=steps, steady_state=steady_state, tune=tune, start=start,
-        confirm=confirm, target=target, patience=patience
+        constraints=constraints, forbidden=forbidden, confirm=confirm, target=target, patience=patience,
     )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ from glo.study.config import (
     task_options,
     validated,
 )
+from glo.study.feasibility import check_feasible, exclusion
 from glo.study.history import in_generations
 from glo.study.loop import Listener, Loop
 from glo.study.names import default_name, short_name
@@ -199,6 +200,8 @@ class Study(RecordedStudy):
         target: float | None = None,
         patience: int | None = None,
         start: Sequence[str | Expr] | None = None,
+        constraints: Sequence[str] | None = None,
+        forbidden: Sequence[str] | None = None,
         confirm: int | None = None,
         timeout: float | str | None = None,
         jobs: int = 1,
@@ -217,7 +220,9 @@ class Study(RecordedStudy):
             target: a fitness at which the search ends; with its confirmation, as any other.
             patience: how many generations without progress end it.
             start: losses that are evaluated first, beside random ones: expressions, names, or "shelf" for all published
-                ones.
+                ones that the constraints allow.
+            constraints: properties that every loss must have: "bounded", "monotone", "convex".
+            forbidden: nestings that no loss may have: "log(exp)" means that exp may not occur anywhere below log.
             confirm: how many of the best candidates are trained again on fresh seeds at the end; 0 for none.
             timeout: seconds, or "90s", "30m", "2h", after which no further candidate is begun; call this again to go on.
             jobs: how many trials of an objective are under way at once, each in a process of its own if there are several.
@@ -227,7 +232,7 @@ class Study(RecordedStudy):
             ConfigError, TaskError, StoreError: for misuse; the message says what to do.
             ReplayError: if the study was recorded with another configuration or version; it names the difference.
         """
-        overrides = {
+        overrides: dict[str, Any] = {
             "generations": generations,
             "trials": trials,
             "genetic": {
@@ -235,11 +240,13 @@ class Study(RecordedStudy):
                 "steady_state": steady_state,
                 "target": target,
                 "patience": patience,
-                "start": self._starting(start),
+                "forbidden": forbidden,
             },
+            "funnel": {"constraints": constraints},
             "confirmation": {"candidates": confirm},
             "training": {"steps": steps},
         }
+        overrides["genetic"]["start"] = self._starting(start, overrides)
         kinds = [PhaseKind.GENETIC, PhaseKind.COEFFICIENTS] if tune else [PhaseKind.GENETIC]
         what = f"{self.preset}-steady" if steady_state else self.preset
         return self._run(kinds, overrides, what, how=(timeout, jobs, isolate))
@@ -462,13 +469,23 @@ class Study(RecordedStudy):
         """
         return judge_found(self.result, self.task, config, finalists, self._where, on_progress, surveyed)
 
-    def _starting(self, start: Sequence[str | Expr] | None) -> list[str] | None:
-        """The expressions of `search(start=...)`; None if it was not given."""
+    def _starting(self, start: Sequence[str | Expr] | None, overrides: Mapping[str, Any]) -> list[str] | None:
+        """The expressions of `search(start=...)`; None if it was not given.
+
+        Args:
+            overrides: as for `_run`; of a family of losses, the constraints may exclude some.
+        """
         if start is None:
             return None
         if isinstance(start, str):
             raise ConfigError(f"start is a list of losses, e.g. start=[{start!r}]")
-        return [str(loss) for loss in start_expressions(start, self.task.link.value, self.task.classes, self.task.prior)]
+        known = self.result.config if self.is_recorded else self._composed([PhaseKind.GENETIC], overrides, None)
+        reason_against = exclusion(known, self.task)
+        allowed: Callable[[Expr], bool] = lambda loss: reason_against(loss) is None  # noqa: E731
+        found = start_expressions(start, self.task.link.value, self.task.classes, self.task.prior, allowed)
+        if start and not found:
+            raise ConfigError("the constraints exclude all losses of the shelf: leave out start, or drop a constraint")
+        return [str(loss) for loss in found]
 
     @property
     def _where(self) -> dict[str, Any]:
@@ -550,6 +567,7 @@ class Study(RecordedStudy):
         self._name = self._name or default_name(self._task_name, self.preset, self.seed)
         record = find_record(self.storage, check_name(self._name))
         config, new = self._configuration(record, [PhaseKind.GENETIC], {}, {"trials": ASKED})
+        check_feasible(config, self.task)
         with ExitStack() as stack:
             store = stack.enter_context(closing(Store(self.storage)))
             stack.enter_context(store.lock(self.name))
@@ -596,6 +614,7 @@ class Study(RecordedStudy):
         """Check what needs no executor yet, so that a mistake leaves nothing behind."""
         if self._slots is not None and not config.steady:
             raise ConfigError("slots are for a steady-state search: add --steady-state, in Python steady_state=True")
+        check_feasible(config, self.task)
         if self._cluster is None:
             choose_device(self._device)
         elif isinstance(self._cluster, str):
