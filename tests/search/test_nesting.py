@@ -114,10 +114,10 @@ WILD: dict[str, Any] = {"population": 30, "replacement": 0.4, "grow": 0.3, "forb
 
 
 class TestConstrained(AdaptiveSearchContract):
-    """With forbidden nestings, and so many mutations that later generations are new as well."""
+    """With forbidden nestings and real constants, and so many mutations that later generations are new as well."""
 
     def make(self, seed: int, rounds: int) -> GeneticSearch:
-        return GeneticSearch(GeneticConfig.model_validate(WILD), seed, rounds)
+        return GeneticSearch(GeneticConfig.model_validate({**WILD, "constants": 2.0}), seed, rounds)
 
 
 @pytest.mark.parametrize("viable", [False, True])

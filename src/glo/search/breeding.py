@@ -38,7 +38,7 @@ class Breeding:
             raise ConfigError("genetic.viable needs a screen, which decides which expressions are viable")
         self._config = config
         self._screen = screen if config.viable else None
-        self._elements = Elements(config.weights, read_nestings(config.forbidden))
+        self._elements = Elements(config.weights, config.constants, read_nestings(config.forbidden))
         self._fits = fitting(config)
         self._select: Select = roulette if config.selection == "roulette" else tournament(config.tournament_size)
         self._depth = config.initial_depth  # of random trees; grows if there are too few viable trees of one depth

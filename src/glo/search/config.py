@@ -38,10 +38,13 @@ class GeneticConfig(Config):
         weights: of each operator and leaf in random draws; an operator without a weight is not used.  A table without x
             and y modifies the paper's: {"tanh": 1} adds an operator, {"square": 0} removes one.
         forbidden: nestings that no tree may have: "log(exp)" means that exp may not occur anywhere below log.
+        constants: weight of a random real constant in random draws, beside those of `weights`; 0 for none.  Its size is
+            between 0.1 and 10; half of the exponents of pow are real then too.
         selection: "roulette" (in proportion to fitness; uniform if all are 0) or "tournament".
         tournament_size: number of trees in each tournament.
         crossover: probability that two parents exchange subtrees (else they are copied).
         integer_step: probability that an integer leaf moves by one.
+        constant_step: probability that a real constant moves by a random factor, if there are `constants`.
         replacement: probability that a node is replaced by another with the same number of children.
         shrink: probability that an operator and its subtree are replaced by a leaf.
         grow: probability that a leaf is replaced by a random element with random leaves.
@@ -61,10 +64,12 @@ class GeneticConfig(Config):
     initial_depth: PositiveInt = 2
     weights: dict[str, Weight] = PAPER_WEIGHTS
     forbidden: tuple[str, ...] = ()
+    constants: Weight = 0.0
     selection: Literal["roulette", "tournament"] = "roulette"
     tournament_size: PositiveInt = 3
     crossover: Probability = 0.8
     integer_step: Probability = 0.05
+    constant_step: Probability = 0.2
     replacement: Probability = 0.05
     shrink: Probability = 0.025
     grow: Probability = 0.025

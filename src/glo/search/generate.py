@@ -9,10 +9,13 @@ from itertools import accumulate
 
 from numpy.random import Generator
 
-from glo.expr import OPERATORS, Expr
+from glo.expr import OPERATORS, Expr, constant
 from glo.search.nesting import NONE, Nestings
 
 shared_leaf = lru_cache(maxsize=1000)(Expr)  # trees share their leaves, since most nodes of random trees are leaves
+REAL = "real constant"  # stands for a number that is drawn with it
+SMALLEST, LARGEST = 0.1, 10.0  # of the size of a random real constant
+DIGITS = 2  # significant ones, so that expressions stay short
 
 
 class Elements:
@@ -20,11 +23,13 @@ class Elements:
 
     Args:
         weights: symbol -> weight, e.g. {"log": 3, "x": 3, "1": 1}.
+        constants: weight of a random real constant.
         nestings: operators that random trees may not have below others.
     """
 
-    def __init__(self, weights: Mapping[str, float], nestings: Nestings | None = None) -> None:
-        self._weights, self._nestings = weights, nestings or {}
+    def __init__(self, weights: Mapping[str, float], constants: float = 0.0, nestings: Nestings | None = None) -> None:
+        self._weights = {**weights, REAL: constants} if constants > 0 else weights
+        self._constants, self._nestings = constants > 0, nestings or {}
         # By arity and the operators that are barred: symbols and their cumulative probabilities.
         self._choices: dict[tuple[int | None, frozenset[str]], tuple[list[str], list[float]]] = {}
 
@@ -34,7 +39,8 @@ class Elements:
             self._choices[arity, barred] = self._allowed(arity, barred)
         symbols, cumulative = self._choices[arity, barred]
         # rng.choice(symbols, p=...) takes 20 times as long, and a search draws a million times.
-        return symbols[bisect_right(cumulative, rng.random())] if symbols else None
+        symbol = symbols[bisect_right(cumulative, rng.random())] if symbols else None
+        return real_constant(rng).symbol if symbol == REAL else symbol
 
     def _allowed(self, arity: int | None, barred: frozenset[str]) -> tuple[list[str], list[float]]:
         weights = {s: w for s, w in self._weights.items() if w > 0 and arity in (None, _arity(s)) and s not in barred}
@@ -57,12 +63,27 @@ class Elements:
         operator = OPERATORS[symbol]
         barred |= self._nestings.get(symbol, NONE)
         children = [
-            shared_leaf(str(rng.integers(2, 5)))
-            if position in operator.constant_arguments
-            else self.tree(rng, max_depth - 1, barred)
+            self._argument(rng) if position in operator.constant_arguments else self.tree(rng, max_depth - 1, barred)
             for position in range(operator.arity)
         ]
         return Expr(symbol, tuple(children))
+
+    def _argument(self, rng: Generator) -> Expr:
+        """An argument that must be a constant: 2, 3 or 4; with real constants, half of the time one of these."""
+        if self._constants and rng.random() < 0.5:
+            return real_constant(rng)
+        return shared_leaf(str(rng.integers(2, 5)))
+
+
+def real_constant(rng: Generator) -> Expr:
+    """A random real constant: its size is log-uniform, and its sign is positive as often as negative."""
+    size = SMALLEST * (LARGEST / SMALLEST) ** rng.random()
+    return constant(rounded(size if rng.random() < 0.5 else -size))
+
+
+def rounded(value: float) -> float:
+    """A number with a few digits."""
+    return float(f"{value:.{DIGITS}g}")
 
 
 def _arity(symbol: str) -> int:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from numpy.random import Generator
 
 from glo.expr import MAX_INTEGER, OPERATORS, Expr, constant
 from glo.search.config import GeneticConfig
-from glo.search.generate import Elements
+from glo.search.generate import Elements, rounded
 
 Path = tuple[int, ...]
+STEP = 0.3  # standard deviation of the logarithm of the factor by which a real constant moves
+SIGN_CHANGE = 0.1  # probability that a real constant that moves changes its sign
 
 
 def crossover(a: Expr, b: Expr, rng: Generator) -> tuple[Expr, Expr]:
@@ -45,8 +48,9 @@ def with_subtree(expr: Expr, path: Path, replacement: Expr) -> Expr:
 def mutate(expr: Expr, config: GeneticConfig, elements: Elements, rng: Generator) -> Expr:
     """Apply the four mutations to every node, children before parents.
 
-    At each node, in the paper's order: an integer moves by one; the node is replaced by another with the same number of
-    children; an operator and its subtree become a leaf, or a leaf grows into an element with leaves.
+    At each node, in the paper's order: an integer moves by one (a real constant by a random factor); the node is replaced
+    by another with the same number of children; an operator and its subtree become a leaf, or a leaf grows into an element
+    with leaves.
     """
     children = tuple(
         _mutate_constant(child, config, rng)
@@ -66,7 +70,16 @@ def _mutate_constant(node: Expr, config: GeneticConfig, rng: Generator) -> Expr:
     if node.is_integer and rng.random() < config.integer_step:
         moved = int(node.symbol) + (1 if rng.random() < 0.5 else -1)
         return constant(moved) if abs(moved) <= MAX_INTEGER else node
+    if config.constants > 0 and node.is_constant and not node.is_integer and rng.random() < config.constant_step:
+        return moved_constant(node, rng)
     return node
+
+
+def moved_constant(node: Expr, rng: Generator) -> Expr:
+    """A real constant times a random factor, and now and then with the other sign; the same one if that is too large."""
+    factor = math.exp(STEP * rng.standard_normal())
+    moved = rounded(node.value * (-factor if rng.random() < SIGN_CHANGE else factor))
+    return constant(moved) if math.isfinite(moved) else node
 
 
 def _replaced(node: Expr, elements: Elements, rng: Generator) -> Expr:

@@ -87,4 +87,4 @@ def _symbols(genetic: GeneticConfig) -> list[str]:
     """The operators and leaves of a search, with some of the numbers that mutations make."""
     symbols = [symbol for symbol, weight in genetic.weights.items() if weight > 0]
     numbers = ["2"] if any(Expr(symbol).is_integer for symbol in symbols) else []
-    return list(dict.fromkeys([*symbols, *numbers]))
+    return list(dict.fromkeys([*symbols, *numbers, *(["0.5"] if genetic.constants > 0 else [])]))
