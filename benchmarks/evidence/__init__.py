@@ -1,8 +1,5 @@
-"""Is a discovered loss better than everything that an expert would try?  Ten problems, judged as a user's would be.
+"""The evidence suite: is a loss that a search finds better than all known ones, and how soon is it found?
 
-    python -m benchmarks.evidence [--scale small] [--only NAME ...] [--out FOLDER]
-
-Each problem is one default search with its verdict against the whole shelf.  A second part compares the default with the one
-before unit gradient and racing: the seconds and steps until the same test accuracy.  What is measured is kept in the
-folder, so a run that was interrupted goes on where it was.  docs/evidence.md is written from the JSON.
+`python -m benchmarks.evidence` runs ten problems and the time to quality, and goes on where it stopped; docs/evidence.md is
+made of what it writes.
 """

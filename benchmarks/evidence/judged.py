@@ -1,81 +1,135 @@
-"""One problem: a search as a user would start it, its verdict, and how far the reported fitness was flattered."""
+"""One problem: search and judge by the defaults, as a user would, and check the fitness that the search reports."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from benchmarks.evidence.problems import Problem, Size
-from glo.compare import Judgement
-from glo.compare.judging import JUDGING
+from benchmarks.evidence.parts import Report, Run, sparingly
+from benchmarks.evidence.problems import Problem
+from glo.compare import ComparisonConfig, Judgement
 from glo.compare.protocol import scores_of
-from glo.compare.verdict import Finding
-from glo.execution import Batch, open_executor, train
+from glo.errors import GloError
+from glo.execution import Batch, local_executor, train
 from glo.expr import parse
-from glo.records import Training, derive_seeds
-from glo.study import FrozenTrial, Study
+from glo.records import PhaseKind, Training, derive_seeds
+from glo.store import GenerationRecord
+from glo.study import Callback, FrozenTrial, Study, StudyResult
+from glo.study.history import rank
 from glo.tasks import Task
 
-Found = dict[str, Any]
-LEVEL = 0.01
+
+class Following(Callback):
+    """Reports each generation, and remembers whether some were made in an earlier run."""
+
+    def __init__(self, report: Report) -> None:
+        self.resumed = False
+        self._report = report
+
+    def on_replay(self, study: Study, generation: GenerationRecord) -> None:  # noqa: ARG002 - a hook
+        self.resumed = True
+
+    def on_generation(self, study: Study, generation: GenerationRecord) -> None:  # noqa: ARG002 - a hook
+        self._report(f"{generation.phase.value}: generation {generation.generation + 1}")
 
 
-def judged(name: str, problem: Problem, size: Size, data: Path | None, storage: Path, seed: int) -> Found:
-    """Search, judge against the whole shelf, and train the best again on fresh seeds."""
-    task = problem.load(size, data)
-    study = Study(task, name=f"{name}-{seed}", storage=storage, seed=seed, settings=problem.settings)
-    seconds, started = dict[str, float](), time.perf_counter()
-    result = study.search(generations=size.generations, population=size.population, steps=task.training["steps"])
-    seconds["search"], started = time.perf_counter() - started, time.perf_counter()
-    judgement = study.judge(JUDGING.model_copy(update={"repeats": size.repeats, "seed": seed}))
-    seconds["verdict"] = time.perf_counter() - started
+def judged(problem: Problem, run: Run) -> dict[str, Any]:
+    """Search for a loss, judge it, and measure what its fitness is worth; as JSON-like data.
+
+    What glo refuses or cannot train is a result too, with `error` in place of the rest.
+    """
+    task = problem.make(run.size, run.data_dir)
+    following = Following(run.report)
+    started = time.perf_counter()
+    study = Study(
+        task, name=problem.name, seed=run.seed, storage=run.out / "glo.db", callbacks=[following], data_dir=run.data_dir,
+        settings=problem.settings,
+    )  # fmt: skip
+    try:
+        result = study.search(**run.size.search)
+        searched = time.perf_counter()
+        config = ComparisonConfig(
+            baselines=run.size.baselines, tuning_seeds=run.size.tuning, run_off=run.size.run_off, repeats=run.size.repeats,
+            seed=run.seed,
+        )  # fmt: skip
+        judgement = study.judge(config, on_progress=sparingly(run.report))
+        ended = time.perf_counter()
+        reported = checked(result, task, run)
+    except GloError as error:
+        return {**_described(problem, task), "error": str(error)}
     return {
-        "what": problem.what,
-        "metric": task.metric_name,
-        "direction": task.direction.value,
-        "settings": list(problem.settings),
-        "samples": {split: len(task.split(split)) for split in ("train", "validation", "test")},
-        "steps": task.training["steps"],
-        "seconds": seconds,
-        "best": {"expression": result.best.expression, "learning_rate": result.best.learning_rate},
-        "optimism": optimism(study, task, result.best, size.repeats),
-        "verdict": judgement.verdict.to_dict(),
-        "losses": {row.name: row.to_dict() for row in judgement.comparison.rows},
-        **standing(judgement, task.direction.sign),
+        **_described(problem, task),
+        "steps": result.config.training.steps,
+        **_found(judgement),
+        "reported": reported,
+        "seconds": {"search": searched - started, "judge": ended - searched},
+        "resumed": following.resumed,
     }
 
 
-def standing(judgement: Judgement, sign: int) -> Found:
-    """What counts in the table: the best known loss, and the p-values of being better than all and worse than that one.
+def _described(problem: Problem, task: Task) -> dict[str, Any]:
+    network = [task.train.first.inputs.shape[1], *(len(each) for each in list(task.model().parameters())[1::2])]
+    return {
+        "problem": problem.name,
+        "what": problem.what,
+        "settings": list(problem.settings),
+        "data": task.description or "as it comes with scikit-learn",
+        "samples": {name: len(split) for name, split in task.splits.items()},
+        "network": "-".join(map(str, network)),
+        "metric": task.metric_name,
+        "direction": task.direction.value,
+    }
 
-    The best known loss is the one that validation prefers.  "Better" needs a gain over each known loss: the largest of their
-    p-values (an intersection-union test); "worse" needs a loss against the best known one.
+
+def _found(judgement: Judgement) -> dict[str, Any]:
+    """The verdict, and what each loss reaches on test with the gain of the discovered one over it."""
+    verdict = judgement.verdict.to_dict()
+    losses: dict[str, Any] = {}
+    for row in judgement.comparison.rows:
+        values = row.to_dict()
+        kept = ("expression", "variant", "learning_rate", "scale", "validation", "mean", "sd", "values")
+        losses[row.name] = {name: values[name] for name in kept}
+        losses[row.name]["failed"] = row.failures.on_test
+        losses[row.name]["gain"] = verdict["gains"].get(row.name)
+    return {
+        **{name: verdict[name] for name in ("finding", "text", "use", "test_samples")},
+        "notes": verdict["notes"],
+        "losses": losses,
+    }
+
+
+def checked(result: StudyResult, task: Task, run: Run) -> dict[str, Any]:
+    """The fitness that the search reports, and the mean validation metric of the same loss over fresh seeds.
+
+    `confirmed` is the best of the search; `single` what it would have been without the confirmation: the best of all single
+    trainings.  An optimism above 0 means that the reported fitness is better than the loss.
     """
-    rows, gains = judgement.comparison.rows, judgement.verdict.gains
-    known = {row.name: row for row in rows[1:] if row.name in gains}
-    if judgement.verdict.finding is Finding.NOTHING or not known:
-        return {"rival": None, "gain": None, "p_better": 1.0, "p_worse": 1.0}
-    rival = max(known, key=lambda name: sign * known[name].validation)
-    better = max(each.p_value if each.difference > 0 else 1.0 for each in gains.values())
-    over = gains[rival]
-    worse = over.p_value if over.difference < 0 else 1.0
-    return {"rival": rival, "gain": asdict(over), "p_better": better, "p_worse": worse}
+    alone = [trial for trial in result.trials if trial.phase is PhaseKind.GENETIC]
+    first = rank(alone, task.direction)[0]
+    measure = partial(_optimism, result=result, task=task, run=run)
+    return {"confirmed": measure(result.best, seeds=result.seeds), "single": measure(first, seeds=1)}
 
 
-def optimism(study: Study, task: Task, best: FrozenTrial, repeats: int) -> Found:
-    """The fitness that the search reports of its best, and what fresh seeds give the same loss at the same rate."""
-    seeds = derive_seeds(study.result.config.seed, "evidence", repeats)
-    training = Training(parse(best.expression), best.learning_rate or 0.0)
-    config = study.result.config.training.whole
-    with open_executor(None) as executor:
-        results = train(executor, Batch(task, config, [training] * repeats, seeds))
-    fresh: Sequence[float] = scores_of(task, results, test=False)
-    spread = float(np.std(fresh, ddof=1))
-    error = spread * float(np.sqrt(1 / repeats + 1 / study.result.seeds))
-    flattered = task.direction.sign * (best.fitness - float(np.mean(fresh)))
-    return {"reported": best.fitness, "fresh": float(np.mean(fresh)), "flattered": flattered, "error": error}
+def _optimism(trial: FrozenTrial, result: StudyResult, task: Task, run: Run, seeds: int) -> dict[str, Any]:
+    values = _on_fresh_seeds(trial, result, task, derive_seeds(run.seed, "evidence", run.size.fresh))
+    mean, sd = float(np.mean(values)), float(np.std(values, ddof=1))
+    return {
+        "expression": trial.expression,
+        "fitness": trial.fitness,
+        "seeds": seeds,
+        "fresh": mean,
+        "sd": sd,
+        "n": len(values),
+        "optimism": task.direction.sign * (trial.fitness - mean),
+        "error": sd * (1 / seeds + 1 / len(values)) ** 0.5,
+    }
+
+
+def _on_fresh_seeds(trial: FrozenTrial, result: StudyResult, task: Task, seeds: Sequence[int]) -> list[float]:
+    training = Training(parse(trial.expression), trial.learning_rate or 0.0)  # a task's trials have one
+    batch = Batch(task, result.config.training.whole, [training] * len(seeds), seeds)
+    return scores_of(task, train(local_executor(), batch), test=False)

@@ -86,6 +86,8 @@ PUBLISHED: dict[tuple[Link, str, str], Callable[[], Tensor]] = {
     (Link.IDENTITY, "mse", ""): lambda: 5 * nn.MSELoss()(Z, VALUE),
     (Link.IDENTITY, "mae", ""): lambda: 5 * nn.L1Loss()(Z, VALUE),
     (Link.IDENTITY, "huber", "d=0.3"): lambda: 2 * 5 * nn.HuberLoss(delta=0.3)(Z, VALUE),
+    (Link.IDENTITY, "cauchy", "c=3"): lambda: torch.log1p(((VALUE - Z) / 3) ** 2).sum(1).mean(),
+    (Link.IDENTITY, "welsch", "c=1"): lambda: -torch.exp(-((VALUE - Z) ** 2) / 2).sum(1).mean(),
     (Link.IDENTITY, "log_cosh", ""): lambda: (
         torch.log(torch.cosh(Z - VALUE)).sum(1).mean() + 5 * torch.log(torch.tensor(2.0, dtype=torch.float64))
     ),

@@ -50,6 +50,15 @@ def test_better_than_everything() -> None:
     assert (found.scale, found.learning_rate, found.seeds) == (2.0, 0.4, SEEDS)
 
 
+def test_a_better_loss_is_as_sure_as_the_least_sure_of_its_gains() -> None:
+    samples = {"discovered": sample_of(0.95), "cross_entropy": sample_of(0.93, number=1), "gce": sample_of(0.85, 0.1, 2)}
+    found = verdict_of(rows_with(samples), "accuracy")
+    assert found.finding is Finding.BETTER
+    assert found.gains["gce"].p_value > found.gains["cross_entropy"].p_value
+    assert "the best of them, cross_entropy, has 0.9300" in found.text
+    assert "The least sure is the gain over gce q=0.7: +0.1000" in found.text
+
+
 def test_better_than_the_only_one() -> None:
     found = verdict_on({"discovered": 0.95, "cross_entropy": 0.90})
     assert found.text.startswith("Use the discovered loss: it is better than cross_entropy.")

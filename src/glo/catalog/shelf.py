@@ -82,11 +82,11 @@ SOFTMAX = (
     Known("agce", "x*({a} + y)**{q}/{q}", "Zhou et al. 2021", ("a", "q"), ((0.6, 0.6), (1, 2), (6, 1.5))),
     Known("aue", "-x*({a} - y)**{q}/{q}", "Zhou et al. 2021", ("a", "q"), ((1.5, 0.9), (3, 0.1), (5.5, 3))),
     Known("aexp", "-x*exp(-y/{a})", "Zhou et al. 2021", ("a",), _one(0.2, 0.5, 1, 2.5)),
-    Known("poly1", "x*(log(y) + {e}*y)", "Leng et al. 2022", ("e",), _one(-0.5, 1, 2, 5)),
+    Known("poly1", "x*(log(y) + {e}*y)", "Leng et al. 2022", ("e",), _one(-0.5, 1, 2, 5, 10)),
     Known("taylor_ce2", "-x*((1 - y) + square(1 - y)/2)", "Feng et al. 2020, order 2"),
     Known("taylor_ce4", "-x*((1 - y) + square(1 - y)/2 + (1 - y)**3/3 + (1 - y)**4/4)", "Feng et al. 2020, order 4"),
-    Known("confidence_penalty", CONFIDENCE_PENALTY, "Pereyra et al. 2017", ("b",), _one(0.1, 0.3, 1)),
-    Known("class_balanced", "x*log(y)/prior**{g}", "inverse class frequency", ("g",), _one(0.25, 0.5, 1, 1.5)),
+    Known("confidence_penalty", CONFIDENCE_PENALTY, "Pereyra et al. 2017", ("b",), _one(0.1, 0.3, 1, 2)),
+    Known("class_balanced", "x*log(y)/prior**{g}", "inverse class frequency", ("g",), _one(0.25, 0.5, 1, 1.5, 2)),
 )
 SIGMOID = (
     Known("binary_cross_entropy", "x*log(y) + (1 - x)*log(1 - y)", "maximum likelihood"),
@@ -109,6 +109,8 @@ IDENTITY = (
     Known(
         "huber", "-min(abs(x - y), {d})*(2*abs(x - y) - min(abs(x - y), {d}))", "Huber 1964", ("d",), _one(0.1, 0.3, 1, 3)
     ),
+    Known("cauchy", "-log(1 + square((x - y)/{c}))", "Black and Anandan 1996", ("c",), _one(0.3, 1, 3)),
+    Known("welsch", "exp(-square((x - y)/{c})/2)", "Dennis and Welsch 1978", ("c",), _one(0.3, 1, 3)),
     Known("log_cosh", "-abs(x - y) - log(1 + exp(-2*abs(x - y)))", "log(cosh(x - y)), up to a constant"),
     Known("pinball", "-max({q}*(x - y), ({q} - 1)*(x - y))", "Koenker and Bassett 1978", ("q",), _one(0.3, 0.4, 0.6, 0.7)),
 )

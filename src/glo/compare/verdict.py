@@ -109,6 +109,9 @@ def _better_than_all(
         f"Use the discovered loss: it is better than {than}. Its test {metric} is {found.mean:.4f}; {has} "
         f"{best.mean:.4f} ({_numbers(gains[best.name])})."
     )
+    closest = max(others, key=lambda row: gains[row.name].p_value)
+    if closest is not best:  # the claim is as sure as the least sure of its parts
+        text += f" The least sure is the gain over {_named(closest)}: {_numbers(gains[closest.name])}."
     return Finding.BETTER, text, found
 
 
