@@ -428,8 +428,6 @@ def test_options_of_objectives_are_refused_beside_a_task(tmp_path: Path) -> None
         glo.Study("digits", storage=tmp_path / "a.db").search(jobs=2)
     with pytest.raises(ConfigError, match="not a int"):
         glo.Study(3)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ConfigError, match="trials are for a steady-state search"):
-        glo.Study("digits", storage=tmp_path / "a.db").search(trials=5)
     with pytest.raises(ConfigError, match="steps and learning rates do nothing for an objective"):
         study(score_of, tmp_path).search(steps=5)
     assert not (tmp_path / "a.db").exists()

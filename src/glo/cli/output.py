@@ -228,6 +228,8 @@ def print_result(result: StudyResult, storage: str, as_json: bool, judging: Judg
     at = "" if rate is None else f", learning rate {rate:g}"
     say(f"fitness        {summary['fitness']:.4f} on validation, {seeds}{at}")
     say(f"study          {summary['name']} in {summary['storage']}, {summary['generations']} generations")
+    if result.target_reached is False:
+        say(f"The target of {result.config.genetic.target:g} was not reached.")
     where = None if storage == DEFAULT_STORAGE else summary["storage"]
     if judging is not None:
         judging.show(summary["name"], where)

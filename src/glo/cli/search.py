@@ -22,7 +22,7 @@ def search(
     version: Annotated[
         str | None, typer.Option(help="Of --objective: key of what is remembered, instead of the function's code.")
     ] = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="Candidates of --objective or --steady-state.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="How many candidates to evaluate in all.")] = None,
     timeout: options.Timeout = None,
     jobs: options.Jobs = 1,
     isolate: options.Isolate = False,

@@ -22,15 +22,24 @@ class GeneticSearch:
         seed: the study's seed.
         generations: number of generations, unless `config.target` or `config.patience` ends the search before.
         screen: decides which expressions are worth a training; needed for `config.viable`.
+        candidates: how many to ask for in all, if that ends the search before; the last generation is cut to what is left.
 
     Raises:
         ConfigError: for `config.viable` without a screen.
     """
 
-    def __init__(self, config: GeneticConfig, seed: int, generations: int, screen: Screen | None = None) -> None:
+    def __init__(
+        self,
+        config: GeneticConfig,
+        seed: int,
+        generations: int,
+        screen: Screen | None = None,
+        candidates: int | None = None,
+    ) -> None:
         self._config = config
         self._seed = seed
         self._generations = generations
+        self._left = candidates  # to ask for; None for no limit
         self._breeding = Breeding(config, screen)
         self._generation = 0
         self._population: list[Expr] = []
@@ -39,7 +48,7 @@ class GeneticSearch:
 
     @property
     def done(self) -> bool:
-        return self._generation >= self._generations or self._ending.reached
+        return self._generation >= self._generations or self._left == 0 or self._ending.reached
 
     def ask(self) -> list[Expr]:
         rng = generator(self._seed, "generation", self._generation)
@@ -48,11 +57,15 @@ class GeneticSearch:
             self._population = self._breeding.start() + self._breeding.random(rng, self._config.population)
         else:
             self._population = self._next(rng)
+        if self._left is not None and self._left < len(self._population):  # the elites, which come first, are known already
+            self._population = self._population[: self._left] if first else self._population[-self._left :]
         return list(self._population)
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
         self._fitnesses = [outcome.fitness for outcome in outcomes]
         self._generation += 1
+        if self._left is not None:
+            self._left -= len(outcomes)
         self._ending.tell(outcomes, self._config.population)
 
     def _next(self, rng: Generator) -> list[Expr]:

@@ -83,9 +83,9 @@ class StudyConfig(Config):
         seed: from which every random number is derived.
         phases: what the study does, one after the other: "genetic", "enumeration", "coefficients" (which then ends with a
             confirmation on fresh seeds), "own" (a search that the user gives).
-        generations: of the genetic phase.
-        trials: candidates of a steady-state phase; None for `generations` times
-            `genetic.population`, or 100 of an objective.
+        generations: of the genetic phase; if only `trials` is given, as many as they need.
+        trials: candidates of the genetic phase in all, of whose last generation there may be only a part; None for
+            `generations` times `genetic.population`, or 100 of an objective.
         repeats: seeds over which the fitness of every candidate is averaged.
     """
 
@@ -118,14 +118,21 @@ class StudyConfig(Config):
             reason = None if self.task.objective else why_no_prior(self.task.link, self.task.prior)
             if reason is not None:
                 raise ConfigError(f"genetic.weights has prior, and {reason}")
-        if self.trials is not None and not self.genetic.steady_state:
-            raise ConfigError("trials are for a steady-state search: add --steady-state, or give generations instead")
+        wanted = self.confirmation.candidates
+        if self.trials is not None and self.trials < wanted and PhaseKind.GENETIC in self.phases:
+            raise ConfigError(
+                f"{self.trials} trials are fewer than the {wanted} candidates of the confirmation: give more trials, or "
+                f"confirm at most {self.trials} (--confirm {self.trials}, in Python confirm={self.trials})"
+            )
         return self
 
     @property
     def candidates(self) -> int:
-        """How many candidates a steady-state phase asks for."""
-        return self.trials or (TRIALS if self.task.objective else self.generations * self.genetic.population)
+        """How many candidates the genetic phase asks for, unless something ends it before."""
+        if self.genetic.steady_state:
+            return self.trials or (TRIALS if self.task.objective else self.generations * self.genetic.population)
+        asked = len(self.genetic.start) + self.generations * self.genetic.population
+        return min(self.trials or asked, asked)
 
     @property
     def on_ladder(self) -> bool:
@@ -152,7 +159,8 @@ class StudyConfig(Config):
         tuning = self.coefficients.iterations + 1 if PhaseKind.COEFFICIENTS in self.phases else 0
         if PhaseKind.GENETIC in self.phases and self.confirmation.candidates:
             tuning += self.confirmation.rounds
-        shown = -(-self.candidates // self.genetic.population) if self.genetic.steady_state else self.generations
+        beside = 0 if self.genetic.steady_state else len(self.genetic.start)  # of the first generation, which they enlarge
+        shown = max(1, -(-(self.candidates - beside) // self.genetic.population))
         return (shown if PhaseKind.GENETIC in self.phases else 0) + tuning
 
 
@@ -237,6 +245,8 @@ def compose(
         named = task.training.get("optimizer") == _training(values)["optimizer"]
         of_task = task.training.get("learning_rates") if named else None
         _merge(values, {"training": {"learning_rates": of_task or ADAPTIVE_RATES[preset]}})
+    if not any(layer.get("generations") is not None for layer in given):
+        _merge(values, {"generations": _enough(values)})
     _merge(values, {"task": task_config(task).model_dump(mode="json")})
     config = validated(values)
     if ignored := config.task.options.keys() - task_config(task).options.keys():
@@ -246,9 +256,22 @@ def compose(
 
 
 def _training(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The training options among nested values; none if they are of a bad form, which validation reports."""
-    training = values.get("training")
-    return training if isinstance(training, Mapping) else {}
+    return _table(values, "training")
+
+
+def _table(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The options of a table among nested values; none if they are of a bad form, which validation reports."""
+    table = values.get(name)
+    return table if isinstance(table, Mapping) else {}
+
+
+def _enough(values: Mapping[str, Any]) -> int | None:
+    """How many generations the trials among nested values need; None if there are none, or there are no generations."""
+    genetic, trials = _table(values, "genetic"), values.get("trials")
+    population = genetic.get("population", GeneticConfig().population)
+    if genetic.get("steady_state") or not (isinstance(trials, int) and isinstance(population, int) and population > 0):
+        return None
+    return max(1, -(-trials // population))
 
 
 def given_layers(file: str | Path | None, settings: Sequence[str]) -> list[dict[str, Any]]:

@@ -76,7 +76,7 @@ def phases(
             if genetic.steady_state:
                 search: Search = SteadyStateSearch(genetic, config.seed, config.candidates, screen)
             else:
-                search = GeneticSearch(genetic, config.seed, config.generations, screen)
+                search = GeneticSearch(genetic, config.seed, config.generations, screen, config.trials)
             yield phase(kind, search, seeds)
             yield from confirmation(config, history)
         elif kind is PhaseKind.ENUMERATION:

@@ -212,6 +212,15 @@ class StudyResult:
         return {**found, "label_smoothing": training.label_smoothing} if training.label_smoothing else found
 
     @property
+    def target_reached(self) -> bool | None:
+        """Whether a candidate of the search has reached its target, in one training; None if there is no target."""
+        target, sign = self.config.genetic.target, self.config.task.direction.sign
+        if target is None:
+            return None
+        searched = (trial for trial in self.trials if trial.phase is PhaseKind.GENETIC)
+        return any(trial.status is Status.TRAINED and sign * (trial.fitness - target) >= 0 for trial in searched)
+
+    @property
     def funnel(self) -> FunnelCounts:
         """The counts of each stage of the funnel, over all generations."""
         return summed_counts(self.history)
@@ -285,6 +294,7 @@ class StudyResult:
             "learning_rate": best.learning_rate if best else None,
             "scale": best.scale if best else None,
             "tuning": self.tuning,
+            "target_reached": self.target_reached,
             "generations": len(self.history),
             "history_digest": self.history_digest(),
             "funnel": funnel_table(self.funnel),
