@@ -20,6 +20,7 @@ from glo.records import PhaseKind
 from glo.report import loss_figure, progress_figure, save, write_text
 from glo.store import GenerationRecord
 from glo.study import Callback, Study, StudyResult
+from glo.study.config import ConfirmationConfig
 
 TASK = "noisy-digits"
 FINALISTS = 99  # all that were confirmed
@@ -60,7 +61,7 @@ class DemoResult:
 
 
 class _Progress(Callback):
-    """Reports how many generations have ended."""
+    """Reports how many generations have ended, those of the confirmation too."""
 
     def __init__(self, on_progress: OnProgress, generations: int) -> None:
         self._on_progress, self._generations = on_progress, generations
@@ -105,7 +106,7 @@ def _run(config: DemoConfig, out: Path, on_progress: OnProgress, executor: Execu
     judging = ComparisonConfig(
         baselines="shelf", tuning_seeds=config.tuning_seeds, run_off=config.run_off, repeats=config.repeats, seed=config.seed
     )
-    on_progress("search", 0, config.generations)
+    on_progress("search", 0, config.generations + ConfirmationConfig().rounds)
     result = study.search(
         generations=config.generations, population=config.population, steps=config.steps, confirm=config.finalists
     )
@@ -155,7 +156,7 @@ def _study(config: DemoConfig, out: Path, on_progress: OnProgress, executor: Exe
         name="demo",
         storage=out / "glo.db",
         cluster=executor,
-        callbacks=[_Progress(on_progress, config.generations)],
+        callbacks=[_Progress(on_progress, config.generations + ConfirmationConfig().rounds)],
     )
 
 

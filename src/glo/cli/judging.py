@@ -104,6 +104,8 @@ class Judging:
 
         if PhaseKind.GENETIC not in study.result.config.phases:
             return "only a search is judged"
+        if study.result.finalists(1):
+            return ""
         if study.out_of_time:
-            return f"the timeout has ended the search: go on with glo resume {study.name}"
-        return "" if study.result.finalists(1) else "the search found no loss that trains"
+            return f"the timeout has ended the search before it found a loss: go on with glo resume {study.name}"
+        return "the search found no loss that trains"

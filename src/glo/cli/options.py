@@ -62,7 +62,11 @@ ObjectiveName = Annotated[
     typer.Option(metavar="MODULE:FUNCTION", help="Instead of --task: your own training loop, a function of a trial."),
 ]
 Timeout = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Begin no further candidate after 90s, 30m or 2h; glo resume goes on.")
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="End the search with its confirmation within 90s, 30m or 2h, without survey and verdict; glo resume goes on.",
+    ),
 ]
 Jobs = Annotated[int, typer.Option(min=1, help="With --objective: trials under way at once, each in its own process.")]
 Isolate = Annotated[

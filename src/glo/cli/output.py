@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import typer
 
 from glo.cli.options import DEFAULT_STORAGE
 from glo.cli.streams import print_json, say
+from glo.cli.time_left import seconds_left, time_left
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -93,14 +95,18 @@ def print_table(table: RenderableType) -> None:
 
 
 class Progress:
-    """Progress bars on standard error, and only on a terminal."""
+    """Progress bars on standard error with the time that is left, and only on a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         from rich.console import Console
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn
         from rich.progress import Progress as Bars
 
-        self._bars = Bars(console=Console(stderr=True), disable=not sys.stderr.isatty())
+        columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()
+        self._bars = Bars(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
         self._tasks: dict[str, Any] = {}
+        self._clock, self._begun = clock, dict[str, tuple[float, int]]()
+        self._last = "", ""  # the phase that was shown last, and its note
 
     def __enter__(self) -> Progress:
         self._bars.start()
@@ -109,10 +115,31 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def show(self, phase: str, done: int, total: int | None, note: str = "") -> None:
+    def show(self, phase: str, done: int, total: int | None, note: str = "", left: float | None = None) -> None:
+        """Show how far a phase is.
+
+        Args:
+            phase: its name; each has a line of its own.
+            done, total: parts of the work; total is None if it is not known.
+            note: more about it.
+            left: expected seconds until its end; by default they are taken from what is done.
+        """
         if phase not in self._tasks:
             self._tasks[phase] = self._bars.add_task(phase, total=total)
-        self._bars.update(self._tasks[phase], completed=done, description=f"{phase} {note}")
+            self._begun[phase] = self._clock(), done
+        if self._last[0] not in ("", phase):  # its time has passed
+            self._bars.update(self._tasks[self._last[0]], description=" ".join(self._last))
+        self._last = phase, note
+        since, before = self._begun[phase]
+        if left is None and total is not None:
+            left = seconds_left(self._clock() - since, done - before, total - before)
+        shown = ", ".join(part for part in (note, time_left(left)) if part)
+        self._bars.update(self._tasks[phase], completed=done, total=total, description=f"{phase} {shown}")
+
+    @property
+    def lines(self) -> list[str]:
+        """What it shows, a line for each phase, without the bars."""
+        return [task.description for task in self._bars.tasks]
 
 
 def command_line(command: str, *words: object, **options: object) -> str:
@@ -161,7 +188,7 @@ def show_generations(progress: Progress) -> Callback:
     candidates: Counter[PhaseKind] = Counter()
     best: dict[PhaseKind, float] = {}
 
-    def show(study: Study, generation: GenerationRecord) -> None:
+    def show(study: Study, generation: GenerationRecord, left: float | None) -> None:
         direction = study.task.direction
         phase, outcomes = generation.phase, generation.outcomes
         candidates[phase] += len(outcomes)
@@ -170,14 +197,14 @@ def show_generations(progress: Progress) -> Callback:
         if known := [*trained, *([best[phase]] if phase in best else [])]:
             best[phase] = max(known, key=lambda fitness: direction.sign * fitness)
             note += f", best {best[phase]:.4f}"
-        progress.show(phase.value, candidates[phase], None, note)
+        progress.show(phase.value, candidates[phase], None, note, left)
 
     class Shown(Callback):
         def on_replay(self, study: Study, generation: GenerationRecord) -> None:
-            show(study, generation)
+            show(study, generation, None)
 
         def on_generation(self, study: Study, generation: GenerationRecord) -> None:
-            show(study, generation)
+            show(study, generation, study.time_left)
 
     return Shown()
 

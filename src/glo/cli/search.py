@@ -75,6 +75,9 @@ def search(
     Before it begins, the known losses of the shelf say what there is to beat.  The verdict compares the best with them on
     the test split.
 
+    The search ends by --generations, --trials, --timeout, --target or --patience, whichever comes first, and with its
+    confirmation.
+
     Every generation is recorded as it ends: go on with an interrupted search with `glo resume NAME`.  With --steady-state
     every result is recorded, and the history depends on the order in which results arrive, unless --slots is 1.
     """

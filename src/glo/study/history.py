@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby, takewhile
 from typing import Protocol, TypeVar
 
 from glo.expr import Expr, parse
@@ -48,14 +49,22 @@ def asked_digest(asked: Sequence[Expr]) -> str:
     return hashlib.blake2b("\n".join(map(str, asked)).encode(), digest_size=8).hexdigest()
 
 
+def confirmation_rounds(history: Sequence[GenerationRecord]) -> list[GenerationRecord]:
+    """The rounds of the confirmation with which a history ends; none if it ends with another phase."""
+    rounds = list(takewhile(lambda record: record.phase is PhaseKind.CONFIRMATION, reversed(history)))
+    return rounds[::-1]
+
+
 def in_generations(config: StudyConfig, history: Sequence[GenerationRecord]) -> list[GenerationRecord]:
     """The history to show: the arrivals of a steady-state phase are grouped, `population` at a time, in their order."""
     if not config.genetic.steady_state:
         return list(history)
     size = config.genetic.population
-    arrivals = [record for record in history if record.phase is PhaseKind.GENETIC]
-    groups = [_grouped(arrivals[start : start + size]) for start in range(0, len(arrivals), size)]
-    records = groups + [record for record in history if record.phase is not PhaseKind.GENETIC]
+    records: list[GenerationRecord] = []
+    for kind, of_phase in groupby(history, lambda record: record.phase):
+        found = list(of_phase)
+        starts = range(0, len(found), size)
+        records += [_grouped(found[s : s + size]) for s in starts] if kind is PhaseKind.GENETIC else found
     return [replace(record, generation=number) for number, record in enumerate(records)]
 
 

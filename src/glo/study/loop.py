@@ -2,12 +2,14 @@
 
 A study has one phase or several, each with a search of its own.  A generational search is told a whole generation at a
 time; a steady-state search is told single outcomes as they arrive.
+
+A timeout may end the genetic phase before its search is done; its confirmation follows.  The record shows that: it has the
+confirmation where the search would ask for more.  A study that goes on after that searches on, and confirms again.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -15,14 +17,16 @@ from dataclasses import dataclass, field, replace
 
 from glo.errors import LostStoreError, ReplayError
 from glo.evaluation import Funnel, SeedAverage, fair_early_stop
-from glo.execution import Executor
+from glo.execution import Executor, is_population
 from glo.expr import Expr
-from glo.records import Outcome, Status, TrainingConfig, new_counts
+from glo.records import Outcome, PhaseKind, Status, TrainingConfig, new_counts
 from glo.search import Search, SteadyStateSearch
 from glo.store import GenerationRecord, Store
 from glo.study.arrivals import Arrivals
+from glo.study.budget import Budget
 from glo.study.config import StudyConfig
 from glo.study.history import CHANGED, asked_digest
+from glo.study.pace import Engine
 from glo.study.phases import Phase, phases
 from glo.tasks import Problem
 
@@ -61,6 +65,7 @@ class Loop:
         listener: is told of outcomes and generations.
         own: the user's search, if a phase has one.
         max_failures: of an objective, how many trials in a row may fail.
+        budget: of the time that `run` may take.
         history: all generations so far; of a steady-state phase all arrivals, each a generation of one.
     """
 
@@ -73,15 +78,17 @@ class Loop:
     listener: Listener = field(default_factory=Listener)
     own: Search | None = None
     max_failures: int | None = None
+    budget: Budget = field(default_factory=Budget)
     history: list[GenerationRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._recorded = self.store.generations(self.name)
         self._counts = new_counts()
         self._funnels: dict[str, Funnel] = {}
+        self._arriving: Arrivals | None = None
 
     def run(self) -> list[GenerationRecord]:
-        """Run all phases to their end, or until the listener stops them, starting with the recorded generations.
+        """Run all phases to their end, or until the listener or time stops them, starting with the recorded generations.
 
         Returns:
             The history.
@@ -90,16 +97,21 @@ class Loop:
             ReplayError: if a search asks for other expressions than are recorded, or ends before the record does.
             StudyError: if one training after the other fails in the same way.
         """
+        self.budget.begin(Engine(self.executor.slots, is_population(self.task, self.executor.device)))
         training = fair_early_stop(self.task, self.config.training, self.config.seed, self.executor)
         self.config = self.config.model_copy(update={"training": training})
         screen = self.funnel(self.config.training).screen
         for phase in phases(self.config, screen, self.history, self.own):
+            if self.budget.spent and phase.kind is not PhaseKind.CONFIRMATION:
+                return self.history
             records = self._arrivals if isinstance(phase.search, SteadyStateSearch) else self._generations
             with closing(records(phase)) as generations:
                 for record in generations:
                     self.keep(record, phase)
                     if self.listener.stopped():
                         return self.history
+            if not phase.search.done and phase.kind is not PhaseKind.GENETIC:  # time is up
+                return self.history
         if self._replays:
             raise ReplayError(
                 f"study '{self.name}' ends after {len(self.history)} generations, and its record has "
@@ -109,12 +121,11 @@ class Loop:
 
     def keep(self, record: GenerationRecord, phase: Phase) -> None:
         """Add a generation to the history; a new one is recorded first."""
-        if self._replays:
-            self.listener.on_replay(record)
-        else:
+        replayed = self._replays
+        if not replayed:
             self._record(record)
-            self.listener.on_generation(record)
         self.history.append(record)
+        (self.listener.on_replay if replayed else self.listener.on_generation)(record)
         self.funnel(phase.training).learn(record.outcomes)
 
     def _record(self, record: GenerationRecord) -> None:
@@ -129,6 +140,20 @@ class Loop:
         """Whether the next generation is recorded already."""
         return len(self.history) < len(self._recorded)
 
+    @property
+    def time_left(self) -> float | None:
+        """Expected seconds until the end of the phase that is under way, with its confirmation; None if nobody knows."""
+        return self.budget.left(self.config, self.history)
+
+    def _ends_here(self, phase: Phase) -> bool:
+        """Whether the record says that time has ended the genetic phase now."""
+        recorded = self._recorded[len(self.history)].phase
+        return (
+            phase.kind is PhaseKind.GENETIC
+            and recorded is PhaseKind.CONFIRMATION
+            and self.config.confirmation.candidates > 0
+        )
+
     def funnel(self, training: TrainingConfig) -> Funnel:
         """The funnel of this study for a way of training; all of them count together."""
         key = training.model_dump_json()
@@ -142,20 +167,22 @@ class Loop:
         """A phase whose search asks for a generation at a time, and is told when the generation is recorded."""
         funnel = self.funnel(phase.training)
         while not phase.search.done:
+            if self._ends_here(phase) if self._replays else self.budget.is_up(phase, self.config, self.history):
+                return
+            started = self.budget.clock()
             asked = phase.search.ask()
             if self._replays:
                 record = self._recorded[len(self.history)]
                 self._check_phase(record, phase)
                 self._check_generation(record, asked)
                 funnel.take_counts()  # screening is counted in the record already
-            else:
-                record = self._evaluated(phase, asked, funnel)
+            elif (record := self._evaluated(phase, asked, funnel, started)) is None:
+                return
             yield record
             phase.search.tell(self.as_merits(record.outcomes))
 
-    def _evaluated(self, phase: Phase, asked: Sequence[Expr], funnel: Funnel) -> GenerationRecord:
-        """A generation: all candidates are submitted at once, and drained."""
-        started = time.perf_counter()
+    def _evaluated(self, phase: Phase, asked: Sequence[Expr], funnel: Funnel, started: float) -> GenerationRecord | None:
+        """A generation: all candidates are submitted at once, and drained; None if time ends it before."""
         outcomes: dict[int, Outcome] = {}
         with closing(SeedAverage(funnel, phase.seeds, phase.rates)) as evaluator:
             first = self._candidates
@@ -164,40 +191,49 @@ class Loop:
                 for number, outcome in evaluator.next().items():
                     outcomes[number - first] = outcome
                     self.listener.on_outcome(outcome)
+                if len(outcomes) < len(asked) and self.budget.breaks_off(phase, self.config, self.history):
+                    funnel.take_counts()
+                    return None
         ordered = [outcomes[number] for number in range(len(asked))]
-        seconds = time.perf_counter() - started
+        seconds = self.budget.clock() - started
         return GenerationRecord(len(self.history), phase.kind, asked_digest(asked), ordered, funnel.take_counts(), seconds)
 
     def _arrivals(self, phase: Phase) -> Records:
         """A phase whose search is told each outcome as it arrives, and is asked for one more candidate then."""
         arrivals = self.arrivals_of(phase)
         yield from self.replayed(phase, arrivals)
+        if self._replays:
+            return
         search, funnel = arrivals.search, self.funnel(phase.training)
         with closing(SeedAverage(funnel, phase.seeds)) as evaluator:
             for number, expression in arrivals.under_way.items():
                 evaluator.submit({number: expression})
             arrived: deque[tuple[int, Outcome]] = deque()
-            started = time.perf_counter()
-            while not search.done:
+            started = self.budget.clock()
+            while not search.done and not self.budget.is_up(phase, self.config, self.history):
                 while not search.exhausted and len(arrivals.under_way) < (self.slots or evaluator.slots):
                     evaluator.submit(arrivals.ask())
                 if not arrived:
                     arrived.extend(evaluator.next().items())
                 number, outcome = arrived.popleft()
                 self.listener.on_outcome(outcome)
-                now = time.perf_counter()
+                now = self.budget.clock()
                 yield self.arrival(phase, arrivals.arrive(number), outcome, now - started)
                 started = now
                 search.tell(self.as_merits([outcome]))
 
     def arrivals_of(self, phase: Phase) -> Arrivals:
-        """The candidates of a steady-state phase, of which none is under way yet."""
+        """The candidates of a steady-state phase: none is under way yet, unless it goes on after a confirmation."""
         assert isinstance(phase.search, SteadyStateSearch)  # noqa: S101 - the caller checks it
-        return Arrivals(self.name, phase.search, self._candidates)
+        if self._arriving is None or self._arriving.search is not phase.search:
+            self._arriving = Arrivals(self.name, phase.search, self._candidates)
+        return self._arriving
 
     def replayed(self, phase: Phase, arrivals: Arrivals) -> Records:
         """The recorded arrivals of a phase; the caller appends each to the history."""
         while not arrivals.search.done and self._replays:
+            if self._ends_here(phase):
+                return
             record = self._recorded[len(self.history)]
             self._check_phase(record, phase)
             arrivals.replay(record)

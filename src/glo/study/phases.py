@@ -37,6 +37,7 @@ class Phase:
         seeds: over which each candidate's fitness is averaged.
         training: how each is trained.
         rates: learning rates by expression, where each has one already.
+        round: number of the round, in the confirmation of a search.
     """
 
     kind: PhaseKind
@@ -44,6 +45,7 @@ class Phase:
     seeds: tuple[int, ...]
     training: TrainingConfig
     rates: Mapping[str, float] = field(default_factory=dict[str, float])
+    round: int | None = None
 
 
 def phases(
@@ -77,8 +79,12 @@ def phases(
                 search: Search = SteadyStateSearch(genetic, config.seed, config.candidates, screen)
             else:
                 search = GeneticSearch(genetic, config.seed, config.generations, screen, config.trials)
-            yield phase(kind, search, seeds)
-            yield from confirmation(config, history)
+            while not search.done:  # if time ends the phase before, a later call goes on with it
+                known = len(history)
+                yield phase(kind, search, seeds)
+                if len(history) == known:
+                    return
+                yield from confirmation(config, history)
         elif kind is PhaseKind.ENUMERATION:
             genetic = config.genetic
             yield phase(kind, EnumerationSearch(config.enumeration, genetic.weights, screen, genetic.forbidden), seeds)
@@ -121,7 +127,7 @@ def confirmation(config: StudyConfig, history: Sequence[GenerationRecord]) -> It
         if not finalists:
             return
         among = tuple(seeds[: wanted.seeds_of(number)])
-        yield Phase(PhaseKind.CONFIRMATION, Shortlist(finalists), among, training, rates)
+        yield Phase(PhaseKind.CONFIRMATION, Shortlist(finalists), among, training, rates, number)
         ranked = rank(history[-1].outcomes, direction)
 
 

@@ -15,7 +15,7 @@ from glo.search import tuned_positions
 from glo.store import GenerationRecord
 from glo.study.config import StudyConfig
 from glo.study.explanation import explained
-from glo.study.history import funnel_table, rank, summed_counts
+from glo.study.history import confirmation_rounds, funnel_table, rank, summed_counts
 
 if TYPE_CHECKING:
     import pandas
@@ -230,8 +230,9 @@ class StudyResult:
         """The number of seeds over which the fitness of the best is averaged."""
         if self.tuning is not None:
             return self.config.coefficients.confirmations
-        rounds = sum(record.phase is PhaseKind.CONFIRMATION for record in self.history)
-        return self.config.confirmation.seeds_of(rounds - 1) if rounds else self.config.repeats
+        best = next(iter(self.finalists(1)), None)
+        rounds = confirmation_rounds(self.history[: best.generation + 1]) if best else []
+        return self.config.confirmation.seeds_of(len(rounds) - 1) if rounds else self.config.repeats
 
     @property
     def enumerated(self) -> list[Outcome]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import cached_property
@@ -22,6 +21,7 @@ from glo.records import Direction, Link, PhaseKind
 from glo.search import Search
 from glo.store import DEFAULT_STORAGE, GenerationRecord, Store, StudyRecord, check_name
 from glo.study.asking import Asking, TellingExecutor
+from glo.study.budget import Budget
 from glo.study.callbacks import Callback, check_callbacks
 from glo.study.comparing import compare_found, judge_found, survey_known
 from glo.study.config import (
@@ -42,7 +42,7 @@ from glo.study.names import default_name, short_name
 from glo.study.reading import RecordedStudy
 from glo.study.record import continued, find_record, refusal, rescue
 from glo.study.result import StudyResult
-from glo.study.timeouts import seconds_of
+from glo.study.timeouts import how_time_ended, seconds_of
 from glo.tasks import Objective, Problem, Scores, as_problem, load_task
 from glo.tasks.trust import is_trusted
 from glo.training import choose_device
@@ -131,8 +131,8 @@ class Study(RecordedStudy):
         self._callbacks, self._load_if_exists = tuple(callbacks), load_if_exists
         self._stopped, self._by_name, self._named = False, True, True
         self._asking: Asking | None = None
-        self._executor: Executor | None = None  # while a phase runs
-        self._deadline = math.inf
+        self._running: Loop | None = None  # while a phase runs
+        self._out_of_time = False
         self._recorded_task: TaskConfig | None = None  # of a study that was loaded
 
     def __repr__(self) -> str:
@@ -216,7 +216,8 @@ class Study(RecordedStudy):
             steps: of each training.
             steady_state: whether each outcome makes room for the next candidate at once, without generations.
             tune: whether the coefficients of the best loss are then tuned, as in the paper's Figure 1.
-            trials: candidates of a steady-state search, which an objective has by default.
+            trials: how many candidates to evaluate in all.  If generations are given too, what is reached first ends the
+                search; if not, there are as many as the trials need.
             target: a fitness at which the search ends; with its confirmation, as any other.
             patience: how many generations without progress end it.
             start: losses that are evaluated first, beside random ones: expressions, names, or "shelf" for all published
@@ -224,7 +225,8 @@ class Study(RecordedStudy):
             constraints: properties that every loss must have: "bounded", "monotone", "convex".
             forbidden: nestings that no loss may have: "log(exp)" means that exp may not occur anywhere below log.
             confirm: how many of the best candidates are trained again on fresh seeds at the end; 0 for none.
-            timeout: seconds, or "90s", "30m", "2h", after which no further candidate is begun; call this again to go on.
+            timeout: seconds, or "90s", "30m", "2h", within which the search and its confirmation end.  Call this again to
+                search on and to confirm the best once more, and then to tune.
             jobs: how many trials of an objective are under way at once, each in a process of its own if there are several.
             isolate: whether a single trial too has its own process, which can be killed (`time_limit` of `Study`).
 
@@ -393,8 +395,13 @@ class Study(RecordedStudy):
 
     @property
     def out_of_time(self) -> bool:
-        """Whether the timeout of the last call has passed."""
-        return time.monotonic() > self._deadline
+        """Whether the timeout of the last call has ended it before the study was complete."""
+        return self._out_of_time
+
+    @property
+    def time_left(self) -> float | None:
+        """While a search or tuning runs: expected seconds until its end, with its confirmation; None if nobody knows."""
+        return None if self._running is None else self._running.time_left
 
     def stop(self) -> None:
         """End the study after the generation or arrival that is under way; to be called by a callback."""
@@ -490,7 +497,8 @@ class Study(RecordedStudy):
     @property
     def _where(self) -> dict[str, Any]:
         """Where to train, as arguments of `open_for`."""
-        return {"where": self._executor or self._cluster, "device": self._device, "time_limit": self._time_limit}
+        where = self._running.executor if self._running else self._cluster
+        return {"where": where, "device": self._device, "time_limit": self._time_limit}
 
     @property
     def _task_name(self) -> str:
@@ -520,8 +528,8 @@ class Study(RecordedStudy):
             raise ConfigError(
                 "steps and learning rates do nothing for an objective, which trains as it likes: leave them out"
             )
-        self._stopped = False
-        self._deadline = math.inf if timeout is None else time.monotonic() + seconds_of(timeout)
+        self._stopped = self._out_of_time = False
+        budget = Budget(math.inf if timeout is None else seconds_of(timeout))
         self._name = self._name or default_name(self._task_name, what, self.seed)
         check_name(self._name)
         record = find_record(self.storage, self._name)
@@ -538,9 +546,9 @@ class Study(RecordedStudy):
                 store.create_study(self.name, config.model_dump(mode="json"), versions(), replace_empty=True)
             elif config != validated(record.config):
                 store.extend_study(self.name, config.model_dump(mode="json"))
-            loop = self._loop(config, store, executor, own)
+            loop = self._loop(config, store, executor, own, budget)
             known = versions() if record is None or new else record.versions
-            self._executor = executor
+            self._running = loop
             try:
                 self._tell(lambda callback: callback.on_begin(self))
                 history = loop.run()
@@ -548,22 +556,30 @@ class Study(RecordedStudy):
             except LostStoreError as error:
                 raise self._rescued(error, config, known, loop.history) from error
             finally:
-                self._executor = None
-        if self.out_of_time:
-            logger.warning("the timeout of %s has ended study '%s': to go on, glo resume %s", timeout, self.name, self.name)
+                self._running = None
+        self._out_of_time = budget.spent
+        if budget.spent:
+            logger.warning("%s", how_time_ended(self.name, config, history, timeout))
         result = StudyResult(self.name, config, known, in_generations(config, history))
         self._tell(lambda callback: callback.on_end(self, result))
         return result
 
-    def _loop(self, config: StudyConfig, store: Store, executor: Executor, own: Search | None = None) -> Loop:
+    def _loop(
+        self,
+        config: StudyConfig,
+        store: Store,
+        executor: Executor,
+        own: Search | None = None,
+        budget: Budget | None = None,
+    ) -> Loop:
         limit = self._max_failures if isinstance(self.task, Objective) else None
-        return Loop(self.name, config, self.task, store, executor, self._slots, self._listener(), own, limit)
+        budget = budget or Budget()
+        return Loop(self.name, config, self.task, store, executor, self._slots, self._listener(), own, limit, budget)
 
     def _opened(self) -> Asking:
         """Begin or go on with a study that is asked for its trials."""
         if not isinstance(self.task, Objective):
             raise ConfigError(f"ask and tell are for an objective; task '{self.task.name}' is trained by glo: use search")
-        self._deadline = math.inf
         self._name = self._name or default_name(self._task_name, self.preset, self.seed)
         record = find_record(self.storage, check_name(self._name))
         config, new = self._configuration(record, [PhaseKind.GENETIC], {}, {"trials": ASKED})
@@ -640,7 +656,7 @@ class Study(RecordedStudy):
             lambda generation: self._tell(lambda callback: callback.on_replay(self, generation)),
             lambda outcome: self._tell(lambda callback: callback.on_outcome(self, outcome)),
             lambda generation: self._tell(lambda callback: callback.on_generation(self, generation)),
-            lambda: self._stopped or self.out_of_time,
+            lambda: self._stopped,
         )
 
     def _tell(self, call: Callable[[Callback], None]) -> None:
