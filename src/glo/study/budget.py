@@ -1,4 +1,4 @@
-"""The time that one call of a study may take (docs/decisions/0025-budgets.md)."""
+"""The time that one call of a study may take (docs/decisions/0026-budgets.md)."""
 
 from __future__ import annotations
 

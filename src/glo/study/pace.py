@@ -1,4 +1,4 @@
-"""How long the rest of a search takes, by what its trainings have taken so far (docs/decisions/0025-budgets.md)."""
+"""How long the rest of a search takes, by what its trainings have taken so far (docs/decisions/0026-budgets.md)."""
 
 from __future__ import annotations
 
