@@ -1,6 +1,8 @@
-"""The options of `glo search` that end it."""
+"""The options of `glo search` that end it, and the metrics by which its finalists are measured."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 
@@ -43,11 +45,29 @@ def test_a_target_that_is_not_reached_is_said(glo: Glo) -> None:
     assert "target" not in glo(*options, "--target", "0.01", "--name", "low").out
 
 
+def test_finalists_by_several_metrics(glo: Glo) -> None:
+    options = ["--generations", "1", "--confirm", "3", "--set", "confirmation.seeds=2", "--metrics", "accuracy, ece"]
+    found = parsed(glo(*SEARCH, *options, "--name", "run", "--json"))
+    assert found["pareto"]
+    for row in found["pareto"]:
+        assert list(row["metrics"]) == ["accuracy", "ece"]
+    assert found["pareto"][0]["metrics"]["accuracy"] == max(row["metrics"]["accuracy"] for row in found["pareto"])
+    shown = glo("resume", "run", "--baselines", "none", "--metrics", "ece,log_loss").out
+    assert "The finalists that no other beats in all of ece, log_loss" in " ".join(shown.split())
+    assert "The search selected by accuracy alone." in shown
+    assert "pareto" not in json.loads(glo("resume", "run", "--baselines", "none", "--json").out)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--timeout", "0"], "a timeout is a number of seconds above 0, or 90s, 30m, 2h, 1d, not '0'"),
         (["--trials", "5"], "5 trials are fewer than the 12 candidates of the confirmation"),
+        (["--metrics", "acuracy"], "not 'acuracy': did you mean 'accuracy'"),
+        (["--metrics", "accuracy,rmse"], "'rmse' does not fit the softmax link"),
+        (["--metrics", ""], "metric must be a function or one of"),
+        (["--metrics", "ece,ece"], "each given once"),
+        (["--set", 'training.metrics=["ece"]'], "a study keeps one metric"),
     ],
 )
 def test_misuse_is_one_line_before_anything_is_trained(glo: Glo, arguments: list[str], message: str) -> None:

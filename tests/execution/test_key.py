@@ -70,6 +70,7 @@ CHANGES: dict[str, Any] = {
     "class_reduction": "mean", "eps": 1e-6, "early_stop": 0.5, "curve_every": 5, "curve_on": "test", "precision": "tf32",
     "optimizer": "adam", "nesterov": True, "betas": (0.8, 0.999), "alpha": 0.9, "warmup": 0.1, "clip_norm": 1.0,
     "label_smoothing": 0.1, "unit_gradient": True, "rungs": ((0.5, 0.5),),
+    "metrics": ("ece",),
 }  # fmt: skip
 
 

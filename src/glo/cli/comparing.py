@@ -52,6 +52,7 @@ UNUSED = {  # of the training, in a comparison
     "training.rungs": "a comparison stops no training early",
     "training.curve_every": "a comparison keeps no curves",
     "training.curve_on": "a comparison keeps no curves",
+    "training.metrics": "a comparison measures the metric of the task; --metrics of glo search measures others",
 }
 
 

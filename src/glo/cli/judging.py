@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glo.cli.comparing import Baselines
-from glo.cli.output import Progress, command_line
+from glo.cli.output import Progress, command_line, print_table
 from glo.cli.streams import say
 
 if TYPE_CHECKING:
     from glo.compare import ComparisonConfig, Judgement, Survey
-    from glo.study import Callback, Study
+    from glo.study import Callback, FrozenTrial, Study
 
 
 @dataclass
@@ -26,6 +26,9 @@ class Judging:
         survey: of the known losses, made before the search.
         judgement: made after it.
         reason: why there is no verdict.
+        metrics: by which the finalists are measured too.
+        front: the finalists that no other beats in all of them.
+        selected_by: the metric of the task.
     """
 
     baselines: Baselines = Baselines.shelf
@@ -34,6 +37,9 @@ class Judging:
     survey: Survey | None = None
     judgement: Judgement | None = None
     reason: str = ""
+    metrics: Sequence[str] = ()
+    front: Sequence[FrozenTrial] = ()
+    selected_by: str = ""
 
     @property
     def config(self) -> ComparisonConfig:
@@ -63,8 +69,22 @@ class Judging:
 
         return Surveying()
 
+    def check(self, study: Study) -> None:
+        """Check before anything is trained that the metrics can be measured.
+
+        Raises:
+            ConfigError, TaskError: if not.
+        """
+        from glo.study.pareto import check_metrics
+
+        if self.metrics:
+            check_metrics(study.task, self.metrics)
+
     def judge(self, study: Study, on_progress: Callable[[str, int, int], None]) -> None:
-        """Judge the study, if it can be."""
+        """Measure the finalists of the study by further metrics, if that is asked for, and judge it, if it can be."""
+        if self.metrics:
+            self.front = study.pareto(self.metrics, on_progress=on_progress)
+            self.selected_by = study.task.metric_name
         if not (reason := self._why_not(study) or self._why_not_now(study)):
             self.judgement = study.judge(self.config, surveyed=self.survey, on_progress=on_progress)
         self.reason = reason
@@ -72,10 +92,16 @@ class Judging:
     def to_dict(self) -> dict[str, Any]:
         """The verdict and the survey as JSON-like data."""
         verdict = {"finding": None, "text": self.reason} if self.judgement is None else self.judgement.verdict.to_dict()
-        return {"verdict": verdict, "survey": None if self.survey is None else self.survey.to_dict()}
+        told = {"verdict": verdict, "survey": None if self.survey is None else self.survey.to_dict()}
+        return {**told, "pareto": [_row(trial) for trial in self.front]} if self.metrics else told
 
     def show(self, name: str, storage: str | None) -> None:
-        """Print the verdict and its numbers, or why there is none."""
+        """Print the finalists by further metrics, and the verdict and its numbers, or why there is none."""
+        if self.metrics:
+            from glo.report import pareto_table
+
+            print_table(pareto_table([_row(trial) for trial in self.front], self.metrics))
+            say(f"The search selected by {self.selected_by} alone.")
         if self.judgement is None:
             say(f"No verdict: {self.reason}.")
             return
@@ -109,3 +135,11 @@ class Judging:
         if study.out_of_time:
             return f"the timeout has ended the search before it found a loss: go on with glo resume {study.name}"
         return "the search found no loss that trains"
+
+
+def _row(trial: FrozenTrial) -> dict[str, Any]:
+    """A finalist with its metrics as JSON-like data."""
+    return {
+        "expression": trial.expression, "learning_rate": trial.learning_rate, "nodes": trial.nodes,
+        "metrics": dict(trial.metrics),
+    }  # fmt: skip

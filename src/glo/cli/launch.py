@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +93,7 @@ def run_new_study(
         named = task if isinstance(task, str) else task.source_name
         if ":" in named:
             trust(named)
-        result = _run(study, start, storage, where, named, judging and partial(judging.judge, on_progress=progress.show))
+        result = _run(study, start, storage, where, named, judging, progress)
     _show(result, show)
 
 
@@ -140,8 +139,7 @@ def resume_study(
 
     with Progress() as progress:
         study = load_study(name, storage, task=task, callbacks=[show_generations(progress)], **where.of_study())
-        judge = partial(judging.judge, on_progress=progress.show)
-        result = _run(study, lambda study: study.resume(**how), storage, where, task, judge)
+        result = _run(study, lambda study: study.resume(**how), storage, where, task, judging, progress)
     _show(result, show)
 
 
@@ -151,7 +149,8 @@ def _run(
     storage: str,
     where: Where,
     task: str | None,
-    judge: Callable[[Study], None] | None = None,
+    judging: Judging | None,
+    progress: Progress,
 ) -> StudyResult | LostStoreError:
     from glo.errors import LostStoreError
 
@@ -159,9 +158,11 @@ def _run(
         with time_limited(where.time_limit):
             study.task  # noqa: B018 - it is loaded here, in the main thread
         try:
+            if judging is not None:
+                judging.check(study)
             result = start(study)
-            if judge is not None:
-                judge(study)
+            if judging is not None:
+                judging.judge(study, progress.show)
             return result
         except LostStoreError as error:
             if error.result is None:

@@ -68,6 +68,13 @@ Timeout = Annotated[
         help="End the search with its confirmation within 90s, 30m or 2h, without survey and verdict; glo resume goes on.",
     ),
 ]
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        metavar="M,M,...",
+        help="Also train the finalists once more, and show those that no other beats in all of these metrics.",
+    ),
+]
 Jobs = Annotated[int, typer.Option(min=1, help="With --objective: trials under way at once, each in its own process.")]
 Isolate = Annotated[
     bool, typer.Option("--isolate", help="With --objective: a single trial too in its own process, which can be killed.")

@@ -225,6 +225,11 @@ def read_numbers(text: str | None, what: str, example: str = "0.01,0.1") -> list
         raise ConfigError(f"{what} takes numbers separated by commas, e.g. {example}, not {text!r}") from None
 
 
+def read_names(text: str | None) -> list[str]:
+    """Names from a text such as "accuracy,ece"; none if it is not given."""
+    return [] if text is None else [name.strip() for name in text.split(",")]
+
+
 def print_result(result: StudyResult, storage: str, as_json: bool, judging: Judging | None = None) -> None:
     """The result of a study: the funnel, the outcome of its last phase, the best loss, and the verdict on it."""
     from glo.provenance import hardware

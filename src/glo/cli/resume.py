@@ -10,7 +10,7 @@ from glo.cli import comparing, options
 from glo.cli.comparing import Baselines
 from glo.cli.judging import Judging
 from glo.cli.launch import Where, resume_study
-from glo.cli.output import print_result
+from glo.cli.output import print_result, read_names
 
 
 def resume(
@@ -28,6 +28,7 @@ def resume(
     isolate: options.Isolate = False,
     baselines: comparing.Judged = Baselines.shelf,
     repeats: Annotated[int, typer.Option(min=2, help="Fresh seeds of the verdict's measurement on test.")] = 10,
+    metrics: options.Metrics = None,
     json: options.Json = False,
 ) -> None:
     """Go on with a study that was interrupted; it ends as if it had never been.
@@ -38,5 +39,5 @@ def resume(
     """
     where = Where(device, cluster, insecure, slots, time_limit, data_dir)
     how = {"timeout": timeout, "jobs": jobs, "isolate": isolate}
-    judging = Judging(baselines, repeats, json)
+    judging = Judging(baselines, repeats, json, metrics=read_names(metrics))
     resume_study(name, storage, task, where, lambda result: print_result(result, storage, json, judging), how, judging)

@@ -10,7 +10,7 @@ from glo.cli import comparing, options
 from glo.cli.comparing import Baselines
 from glo.cli.judging import Judging
 from glo.cli.launch import Where, chosen_problem, run_new_study
-from glo.cli.output import print_result
+from glo.cli.output import print_result, read_names
 
 
 def search(
@@ -68,6 +68,7 @@ def search(
     time_limit: options.TimeLimit = None,
     baselines: comparing.Judged = Baselines.shelf,
     repeats: Annotated[int, typer.Option(min=2, help="Fresh seeds of the verdict's measurement on test.")] = 10,
+    metrics: options.Metrics = None,
     json: options.Json = False,
 ) -> None:
     """Search for a loss for a task, or for your own training loop; ends with a verdict on the best.
@@ -81,7 +82,7 @@ def search(
     Every generation is recorded as it ends: go on with an interrupted search with `glo resume NAME`.  With --steady-state
     every result is recorded, and the history depends on the order in which results arrive, unless --slots is 1.
     """
-    judging = Judging(baselines, repeats, json)
+    judging = Judging(baselines, repeats, json, metrics=read_names(metrics))
     where = Where(device, cluster, insecure, slots, time_limit, data_dir)
     given = {"link": link, "classes": classes, "direction": direction, "version": version}
     run_new_study(

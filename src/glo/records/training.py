@@ -32,6 +32,7 @@ LATER_OPTIONS = (
     "label_smoothing",
     "unit_gradient",
     "rungs",
+    "metrics",
 )
 
 
@@ -70,6 +71,7 @@ class TrainingConfig(Config):
             is among the worst share of what earlier candidates had there.  It is off where trainings are compared.
         curve_every: steps between evaluations for the curve; 0 for none.
         curve_on: the split that the curve is measured on; "test" is for plots of trainings from which nothing is chosen.
+        metrics: names of further metrics to measure on validation at the end of a training; nothing depends on them.
         precision: of the network's arithmetic: "float32"; "tf32" for matrix products on a GPU; "bfloat16" for activations
             and gradients, with parameters in float32.
         memory_mb: how much memory populations may take, in MiB; larger ones are trained in chunks.  None: half of what is
@@ -96,6 +98,7 @@ class TrainingConfig(Config):
     rungs: tuple[tuple[Fraction, Fraction], ...] = ()
     curve_every: int = Field(default=0, ge=0)
     curve_on: Literal["validation", "test"] = "validation"
+    metrics: tuple[str, ...] = ()
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     memory_mb: PositiveInt | None = None
 
@@ -173,6 +176,7 @@ class TrainingResult:
         left_out: the metric on the test split without each group of its samples, with `test` (`glo.training.jackknife`);
             empty if that is not known.
         reason: why it was stopped, or why it counts as diverged, where it is not for its outputs or its loss.
+        metrics: those of `TrainingConfig.metrics` on the validation split, by name, of a training that ran to its end.
     """
 
     validation: float
@@ -183,6 +187,7 @@ class TrainingResult:
     histogram: tuple[int, ...] | None = None
     reason: str = ""
     left_out: tuple[float, ...] = field(default=(), compare=False)
+    metrics: tuple[tuple[str, float], ...] = ()
 
     @property
     def why_diverged(self) -> str:

@@ -55,6 +55,18 @@ def tuning_table(tuning: Mapping[str, Any]) -> Table:
     return table
 
 
+def pareto_table(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Table:
+    """The finalists that no other beats in all of several metrics."""
+    table = Table(title=f"The finalists that no other beats in all of {', '.join(metrics)} (means on validation)")
+    table.add_column("expression")
+    for column in ("learning rate", *metrics):
+        table.add_column(column, justify="right")
+    for row in rows:
+        rate = "" if row["learning_rate"] is None else f"{row['learning_rate']:g}"
+        table.add_row(row["expression"], rate, *(f"{row['metrics'][metric]:.4f}" for metric in metrics))
+    return table
+
+
 def atlas_table(rows: Sequence[Mapping[str, Any]], count: int) -> Table:
     """The best losses of an enumeration."""
     table = Table(title=f"The best {min(count, len(rows))} of {len(rows)} losses")

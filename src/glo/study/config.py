@@ -328,6 +328,7 @@ def _unused(config: StudyConfig) -> dict[str, str]:
         ),
         "training.curve_every": (True, "a study keeps no curves; glo evaluate --curve-every shows one"),
         "training.curve_on": (True, "a study keeps no curves; glo evaluate --curve-every shows one"),
+        "training.metrics": (True, "a study keeps one metric; --metrics measures others of its finalists"),
     }  # fmt: skip
     if config.task.objective:
         others = [name for name in TrainingConfig.model_fields if name not in LOSS_OPTIONS]

@@ -52,10 +52,6 @@ class RecordedStudy:
         """Every candidate so far, in order."""
         return self.result.trials
 
-    def pareto(self) -> list[FrozenTrial]:
-        """The candidates that no other beats in both size and fitness; see `StudyResult.pareto`."""
-        return self.result.pareto()
-
     def to_frame(self) -> pandas.DataFrame:
         """The trials as a pandas DataFrame; see `StudyResult.to_frame`."""
         return self.result.to_frame()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from glo.loss import ExpressionLoss
 
-HIDDEN = ("options", "unit", "prior", "reports")  # of a trial, in a table
+HIDDEN = ("options", "unit", "prior", "reports", "metrics")  # of a trial, in a table
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class FrozenTrial:
         options: of `ExpressionLoss`, with which the study computes the loss.
         unit: link, classes and prior, by which the loss is scaled to the unit gradient; None if it is trained as written.
         prior: of the training labels (`Task.prior`), for a loss that uses it.
+        metrics: means over seeds on validation, of those that `Study.pareto` has measured.
     """
 
     number: int
@@ -61,6 +62,7 @@ class FrozenTrial:
     options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False, compare=False)
     unit: tuple[Link, int, tuple[float, ...]] | None = field(default=None, repr=False, compare=False)
     prior: tuple[float, ...] = field(default=(), repr=False, compare=False)
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float], compare=False)
 
     def loss(self, **options: Any) -> ExpressionLoss:
         """The loss as a module, in place of `nn.CrossEntropyLoss`, computed as in the study.

@@ -39,9 +39,10 @@ from glo.study.feasibility import check_feasible, exclusion
 from glo.study.history import in_generations
 from glo.study.loop import Listener, Loop
 from glo.study.names import default_name, short_name
+from glo.study.pareto import pareto_front
 from glo.study.reading import RecordedStudy
 from glo.study.record import continued, find_record, refusal, rescue
-from glo.study.result import StudyResult
+from glo.study.result import FrozenTrial, StudyResult
 from glo.study.timeouts import how_time_ended, seconds_of
 from glo.tasks import Objective, Problem, Scores, as_problem, load_task
 from glo.tasks.trust import is_trusted
@@ -475,6 +476,26 @@ class Study(RecordedStudy):
             StudyError: if the study has found no loss yet.
         """
         return judge_found(self.result, self.task, config, finalists, self._where, on_progress, surveyed)
+
+    def pareto(self, metrics: Sequence[str] = (), *, on_progress: OnProgress | None = None) -> list[FrozenTrial]:
+        """The candidates that no other beats in both size and fitness; or the finalists that none beats in several metrics.
+
+        A search selects by the metric of the task alone.  To measure others, the candidates that were confirmed, else the
+        best twelve, are trained once more, each with all seeds of the last round of the confirmation.
+
+        Args:
+            metrics: their names, e.g. ["accuracy", "ece"]; each has the direction of its definition.  The best by the first
+                comes first, and `metrics` of a trial has its means on validation.
+            on_progress: as in `compare_losses`.
+
+        Raises:
+            ConfigError: for metrics of an objective.
+            TaskError: for a metric that does not exist or does not fit the task.
+        """
+        if not metrics:
+            return self.result.pareto()
+        report = on_progress or (lambda label, done, total: None)
+        return pareto_front(self.result, self.task, metrics, self._where, report)
 
     def _starting(self, start: Sequence[str | Expr] | None, overrides: Mapping[str, Any]) -> list[str] | None:
         """The expressions of `search(start=...)`; None if it was not given.

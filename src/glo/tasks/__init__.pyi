@@ -14,12 +14,12 @@ from .source import TaskSource
 from .split import Split
 from .stream import Stream
 from .training import training_config
-from .variants import with_first_samples, with_label_noise, with_long_tail, with_train_fraction
+from .variants import with_first_samples, with_label_noise, with_long_tail, with_metric, with_train_fraction
 
 __all__ = [
     "METRICS", "Data", "Inputs", "Metric", "MetricFunction", "Objective", "Problem", "Scores", "Split", "Stream", "Task",
     "TaskSource", "as_matrix", "as_problem", "as_rows", "cost_metric", "describe_task", "f_beta_metric", "fresh_model",
     "load_objective", "load_task", "pinball_metric",
     "random_state_restored", "task_names", "training_config", "with_first_samples", "with_label_noise",
-    "with_long_tail", "with_train_fraction",
+    "with_long_tail", "with_metric", "with_train_fraction",
 ]  # fmt: skip

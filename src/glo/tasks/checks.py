@@ -124,7 +124,7 @@ def _check_metric(task: Task, model: nn.Module) -> None:
     """Perfect predictions are not worse than a constant one; of a metric whose 0 means useless, they score above 0."""
     where = f"task '{task.name}': metric"
     if isinstance(task.metric, str):
-        _check_named_metric(task, task.metric, where)
+        check_named_metric(task, task.metric)
         return
     if not callable(task.metric):
         raise TaskError(f"{where} must be a function or one of {NAMES}, not {task.metric!r}")
@@ -150,7 +150,13 @@ def _check_metric(task: Task, model: nn.Module) -> None:
         )
 
 
-def _check_named_metric(task: Task, metric: str, where: str) -> None:
+def check_named_metric(task: Task, metric: str) -> None:
+    """Check that there is a metric of this name, and that it fits the task.
+
+    Raises:
+        TaskError: if not; the message says which to use.
+    """
+    where = f"task '{task.name}': metric"
     try:
         named_metric(metric)
     except TaskError as error:

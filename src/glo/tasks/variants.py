@@ -1,4 +1,4 @@
-"""Variants of a task: wrong labels or less data in the training split, or only the first samples of each split."""
+"""Variants of a task: wrong labels or less data in the training split, only the first samples, or another metric."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 
 from glo.errors import TaskError
 from glo.records import Link, derive_seed
+from glo.tasks.checks import check_named_metric
 from glo.tasks.definition import Task
 from glo.tasks.fitting import Data
 from glo.tasks.split import Split
@@ -100,6 +101,23 @@ def with_first_samples(task: Task, count: int) -> Task:
     if count < task.classes:
         raise TaskError(f"{count} samples are fewer than the {task.classes} classes of task '{task.name}'")
     return replace(task, **{name: _resident(task, split)[:count] for name, split in task.splits.items()})
+
+
+def with_metric(task: Task, metric: str) -> Task:
+    """The task with another metric, to measure predictions by (`Task.score`); its data and model are not checked again.
+
+    Args:
+        metric: its name; that of the task's own metric gives the task itself.
+
+    Raises:
+        TaskError: if there is no such metric, or it does not fit the task.
+    """
+    if metric == task.metric_name:
+        return task
+    variant = object.__new__(Task)
+    variant.__dict__.update({**task.__getstate__(), "metric": metric, "source": None})
+    check_named_metric(variant, metric)
+    return variant
 
 
 def _resident(task: Task, split: Data) -> Split:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from glo.loss import LINKS
 from glo.records import BINS, Link, TrainingConfig, TrainingResult
-from glo.tasks import Task
+from glo.tasks import Task, with_metric
 from glo.training.jackknife import without_each_group
 
 EVALUATION_BATCH = 1000  # samples in one forward pass of an evaluation
@@ -27,6 +28,7 @@ class Measurement:
         reason: why it counts as diverged, if its outputs are finite.
         fitted: the number that the metric was computed with, such as a threshold, if it has one.
         left_out: the score without each group of samples (`TrainingResult.left_out`); measured on test only.
+        metrics: further metrics, by name, if asked for.
     """
 
     score: float
@@ -35,9 +37,16 @@ class Measurement:
     reason: str = ""
     fitted: float | None = None
     left_out: tuple[float, ...] = ()
+    metrics: tuple[tuple[str, float], ...] = ()
 
 
-def measure(task: Task, targets: Tensor, outputs: Tensor, validation: Measurement | None = None) -> Measurement:
+def measure(
+    task: Task,
+    targets: Tensor,
+    outputs: Tensor,
+    validation: Measurement | None = None,
+    metrics: Sequence[str] = (),
+) -> Measurement:
     """Measure one network by its outputs on all samples of a split.
 
     A logit of -inf is the mask of a class, no divergence, as long as the softmax is finite.
@@ -48,6 +57,7 @@ def measure(task: Task, targets: Tensor, outputs: Tensor, validation: Measuremen
         outputs: a row for each prediction (`glo.tasks.as_matrix`).
         validation: for the test split, what the same network reaches on validation: a number that the metric has chosen
             there is used here.  A network that diverged there is not measured.
+        metrics: names of further metrics to measure, for the validation split.
     """
     if validation is not None and validation.diverged:
         return Measurement(0.0, diverged=True)
@@ -61,7 +71,8 @@ def measure(task: Task, targets: Tensor, outputs: Tensor, validation: Measuremen
         return Measurement(0.0, diverged=True, reason=f"the metric is {score}")
     histogram = tuple(torch.histc(predictions.float(), BINS, 0, 1).long().tolist())
     left_out = () if validation is None else without_each_group(task, predictions, targets, fitted)
-    return Measurement(score, False, histogram, fitted=fitted, left_out=left_out)
+    further = tuple((name, with_metric(task, name).score(predictions, targets)) for name in metrics)
+    return Measurement(score, False, histogram, fitted=fitted, left_out=left_out, metrics=further)
 
 
 def fits_elsewhere(task: Task, config: TrainingConfig) -> bool:
@@ -91,5 +102,12 @@ def final_result(
         worthless = None if test is None else 0.0
         return TrainingResult(0.0, diverged=True, curve=curve, test=worthless, reason=validation.reason)
     if test is None:
-        return TrainingResult(validation.score, curve=curve)
-    return TrainingResult(validation.score, curve=curve, test=test.score, histogram=test.histogram, left_out=test.left_out)
+        return TrainingResult(validation.score, curve=curve, metrics=validation.metrics)
+    return TrainingResult(
+        validation.score,
+        curve=curve,
+        test=test.score,
+        histogram=test.histogram,
+        left_out=test.left_out,
+        metrics=validation.metrics,
+    )

@@ -127,7 +127,7 @@ class _Population:
                     fitted = self._measure(self.validation) if fits_elsewhere(self.task, self.config) else None
                     for position, measurement in zip(self.active, self._measure(self.observed, fitted), strict=True):
                         self.curves[position].append((step + 1, measurement.score))
-            on_validation = self._measure(self.validation)
+            on_validation = self._measure(self.validation, metrics=self.config.metrics)
             on_test: Sequence[Measurement | None] = [None] * len(on_validation)
             if test:
                 on_test = self._measure(_resident(self.task, "test").to(self.device), on_validation)
@@ -162,7 +162,9 @@ class _Population:
         if self.optimizer is not None:
             self.optimizer.step()
 
-    def _measure(self, split: Split, validation: Sequence[Measurement] | None = None) -> list[Measurement]:
+    def _measure(
+        self, split: Split, validation: Sequence[Measurement] | None = None, metrics: Sequence[str] = ()
+    ) -> list[Measurement]:
         """Measure each active network on a split; after `validation`, if that is given (`measure`)."""
         if not self.active:
             return []
@@ -172,7 +174,8 @@ class _Population:
             parts = [self.networks.outputs(part.inputs) for part in split.parts(EVALUATION_BATCH)]
         self.model.train(was_training)
         earlier = [None] * len(self.active) if validation is None else validation
-        return [measure(self.task, split.targets, *each) for each in zip(torch.cat(parts, 1), earlier, strict=True)]
+        outputs = zip(torch.cat(parts, 1), earlier, strict=True)
+        return [measure(self.task, split.targets, *each, metrics=metrics) for each in outputs]
 
     def _give_up(self, step: int, check: Checkpoint) -> dict[int, TrainingResult]:
         """Remove the networks that are behind at a checkpoint, and return their results by position."""

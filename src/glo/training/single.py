@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -80,7 +80,7 @@ def train_single(
                 fitted = evaluate_model(task, model, validation, device) if fits_elsewhere(task, config) else None
                 curve.append((step + 1, evaluate_model(task, model, observed, device, fitted).score))
 
-        on_validation = evaluate_model(task, model, validation, device)
+        on_validation = evaluate_model(task, model, validation, device, metrics=config.metrics)
         on_test = evaluate_model(task, model, task.split("test"), device, on_validation) if test else None
     return final_result(on_validation, bool(torch.isfinite(loss)), tuple(curve), on_test)
 
@@ -133,8 +133,9 @@ def evaluate_model(
     split: Data,
     device: torch.device | str = "cpu",
     validation: Measurement | None = None,
+    metrics: Sequence[str] = (),
 ) -> Measurement:
-    """Measure a model on a split, in evaluation mode; `validation` is that of `measure`."""
+    """Measure a model on a split, in evaluation mode; `validation` and `metrics` are those of `measure`."""
     was_training = model.training
     model.eval()
     outputs: list[Tensor] = []
@@ -146,4 +147,4 @@ def evaluate_model(
             outputs.append(as_logits(model(sent.inputs)))
             targets.append(sent.targets)
     model.train(was_training)
-    return measure(task, torch.cat(targets), torch.cat(outputs), validation)
+    return measure(task, torch.cat(targets), torch.cat(outputs), validation, metrics)

@@ -119,4 +119,5 @@ def _read(row: dict[str, Any]) -> TrainingResult:
     """A result from its JSON form, where tuples are lists."""
     curve = tuple((step, score) for step, score in row["curve"])
     histogram = None if row["histogram"] is None else tuple(row["histogram"])
-    return TrainingResult(**{**row, "curve": curve, "histogram": histogram})
+    metrics = tuple((name, value) for name, value in row.get("metrics", ()))
+    return TrainingResult(**{**row, "curve": curve, "histogram": histogram, "metrics": metrics})
