@@ -219,13 +219,27 @@ def test_a_run_off_tries_three_of_each_family_again() -> None:
 
     def score(training: Training, seed: int) -> float:
         asked.append((training, seed))
-        return 0.5 + 0.01 * training.learning_rate
+        return 0.5 - 0.01 * abs(training.learning_rate - 2.0)
 
     families = {"one": {"a": parse("x*y"), "b": parse("x*sqrt(y)")}, "two": {"": parse("x*log(y)")}}
     chosen = Scripted(score).choose(families, config_of(1.0, 2.0, 4.0, tuning_seeds=2, run_off=1))
     again = [training for training, seed in asked if seed == 2]
     assert len(again) == 6
     assert len([training for training in again if training.expression == parse("x*log(y)")]) == 3
-    assert chosen["two"].learning_rate == max(t.learning_rate for t in again if t.expression == parse("x*log(y)"))
+    assert chosen["two"].learning_rate == 2.0
     alone = Scripted(score).choose(single(parse("x*y")), config_of(1.0, tuning_seeds=2, run_off=4))
     assert alone["loss"].learning_rate == 1.0
+
+
+def test_the_ladder_goes_on_where_the_run_off_has_chosen_another_variant() -> None:
+    """With two seeds the first variant is ahead; with all, the second is, whose best rate is beyond the ladder."""
+    first, second = parse("x*y"), parse("x*sqrt(y)")
+
+    def score(training: Training, seed: int) -> float:
+        if training.expression == first:
+            return 0.9 if training.learning_rate == 2.0 and seed < 2 else 0.1
+        return 0.8 - 0.01 * abs(training.learning_rate - 8.0)
+
+    families = {"one": {"a": first, "b": second}}
+    chosen = Scripted(score).choose(families, config_of(1.0, 2.0, 4.0, tuning_seeds=2, run_off=6))["one"]
+    assert (chosen.variant, chosen.learning_rate, chosen.at_edge) == ("b", 8.0, False)

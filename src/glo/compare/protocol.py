@@ -70,15 +70,23 @@ def choose(
     seeds = derive_seeds(config.seed, "tuning", tuning + config.run_off)
     ladder = (OWN_RATE,) if isinstance(task, Objective) else config.ladder
     choices = {name: _Choice(family, ladder) for name, family in families.items()}
+    yield from _ladders(task, training, choices, seeds[:tuning])
+    leaders = [(name, pair) for name, choice in choices.items() for pair in choice.leaders()]
+    if config.run_off and leaders:
+        yield from _tried("choosing among the best", task, training, choices, leaders, seeds[tuning:])
+        yield from _ladders(task, training, choices, seeds)  # the best may be another variant now, at an end of its ladder
+    return {name: _scaled(choice.winner(task.direction.sign), task, training) for name, choice in choices.items()}
+
+
+def _ladders(
+    task: Problem, training: TrainingConfig, choices: Mapping[str, _Choice], seeds: Sequence[int]
+) -> Procedure[None]:
+    """Try each family's ladder, and continue it as long as the best rate is at its end."""
     for _ in range(1 + EXTENSIONS):
         wanted = [(name, pair) for name, choice in choices.items() for pair in choice.wanted()]
         if not wanted:
             break
-        yield from _tried("choosing learning rates", task, training, choices, wanted, seeds[:tuning])
-    leaders = [(name, pair) for name, choice in choices.items() for pair in choice.leaders()]
-    if config.run_off and leaders:
-        yield from _tried("choosing among the best", task, training, choices, leaders, seeds[tuning:])
-    return {name: _scaled(choice.winner(task.direction.sign), task, training) for name, choice in choices.items()}
+        yield from _tried("choosing learning rates", task, training, choices, wanted, seeds)
 
 
 def _tried(
