@@ -62,6 +62,15 @@ def test_trials_in_a_file_or_setting(make_task: MakeTask, tmp_path: Path) -> Non
     assert compose(task, preset="paper", settings=["trials=1000"]).candidates == 1000
 
 
+def test_a_search_after_another_phase_has_trials_of_its_own(make_task: MakeTask, tmp_path: Path) -> None:
+    study = glo.Study(make_task(), storage=tmp_path / "glo.db", settings=["genetic.elites=0", "genetic.viable=false"])
+    study.enumerate(max_depth=1, repeats=1, steps=10)
+    before = len(study.trials)
+    found = study.search(trials=33, population=2, confirm=0)
+    assert found.config.generations == 17
+    assert len(found.trials) == before + 33
+
+
 @pytest.mark.parametrize("steady", [False, True])
 def test_trials_that_are_fewer_than_the_finalists(make_task: MakeTask, tmp_path: Path, steady: bool) -> None:
     study = glo.Study(make_task(), storage=tmp_path / "glo.db")

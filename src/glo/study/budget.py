@@ -31,10 +31,14 @@ class Budget:
     spent: bool = False
 
     def __post_init__(self) -> None:
-        self._end, self._engine = math.inf, Engine()
+        self._end, self._engine = math.inf, Engine
 
-    def begin(self, engine: Engine) -> None:
-        """Time runs from now on."""
+    def begin(self, engine: Callable[[], Engine]) -> None:
+        """Time runs from now on.
+
+        Args:
+            engine: asked whenever it matters, because workers of a cluster come and go.
+        """
         self._end, self._engine = self.clock() + self.seconds, engine
 
     def is_up(self, phase: Phase, config: StudyConfig, history: Sequence[GenerationRecord]) -> bool:
@@ -45,7 +49,7 @@ class Budget:
         if self._end == math.inf:
             return False
         if phase.round is not None:
-            needed = round_seconds(config, history, self._engine, phase.round)
+            needed = round_seconds(config, history, self._engine(), phase.round)
         else:
             needed = generation_seconds(history, phase.kind)
             needed += self._reserve(config, history) * (phase.kind is PhaseKind.GENETIC)
@@ -56,16 +60,16 @@ class Budget:
 
         That of a population is not: its results come all at once, or nearly so.
         """
-        if self._end == math.inf or self._engine.together or phase.kind is not PhaseKind.GENETIC:
+        if self._end == math.inf or self._engine().together or phase.kind is not PhaseKind.GENETIC:
             return False
         return self._is_spent(self._reserve(config, history))
 
     def _reserve(self, config: StudyConfig, history: Sequence[GenerationRecord]) -> float:
-        return MARGIN * confirmation_seconds(config, history, self._engine)
+        return MARGIN * confirmation_seconds(config, history, self._engine())
 
     def left(self, config: StudyConfig, history: Sequence[GenerationRecord]) -> float | None:
         """Expected seconds until the end of the phase that is under way, with its confirmation; None if nobody knows."""
-        expected, allowed = seconds_left(config, history, self._engine), max(0.0, self._end - self.clock())
+        expected, allowed = seconds_left(config, history, self._engine()), max(0.0, self._end - self.clock())
         if expected is None:
             return allowed if allowed < math.inf else None
         return min(expected, allowed)

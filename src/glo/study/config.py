@@ -246,7 +246,7 @@ def compose(
         of_task = task.training.get("learning_rates") if named else None
         _merge(values, {"training": {"learning_rates": of_task or ADAPTIVE_RATES[preset]}})
     if not any(layer.get("generations") is not None for layer in given):
-        _merge(values, {"generations": _enough(values)})
+        _merge(values, {"generations": enough_generations(values)})
     _merge(values, {"task": task_config(task).model_dump(mode="json")})
     config = validated(values)
     if ignored := config.task.options.keys() - task_config(task).options.keys():
@@ -265,7 +265,7 @@ def _table(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return table if isinstance(table, Mapping) else {}
 
 
-def _enough(values: Mapping[str, Any]) -> int | None:
+def enough_generations(values: Mapping[str, Any]) -> int | None:
     """How many generations the trials among nested values need; None if there are none, or there are no generations."""
     genetic, trials = _table(values, "genetic"), values.get("trials")
     population = genetic.get("population", GeneticConfig().population)

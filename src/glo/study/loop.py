@@ -97,7 +97,7 @@ class Loop:
             ReplayError: if a search asks for other expressions than are recorded, or ends before the record does.
             StudyError: if one training after the other fails in the same way.
         """
-        self.budget.begin(Engine(self.executor.slots, is_population(self.task, self.executor.device)))
+        self.budget.begin(lambda: Engine(self.executor.slots, is_population(self.task, self.executor.device)))
         training = fair_early_stop(self.task, self.config.training, self.config.seed, self.executor)
         self.config = self.config.model_copy(update={"training": training})
         screen = self.funnel(self.config.training).screen

@@ -12,7 +12,7 @@ from glo.errors import MissingStoreError, ReplayError, StudyError
 from glo.provenance import versions
 from glo.records import PhaseKind
 from glo.store import GenerationRecord, Store, StudyRecord, without_password
-from glo.study.config import StudyConfig, changed, differences, validated
+from glo.study.config import StudyConfig, changed, differences, enough_generations, validated
 from glo.study.history import in_generations
 from glo.study.result import StudyResult
 
@@ -55,7 +55,9 @@ def continued(record: StudyRecord, kinds: Sequence[PhaseKind], given: Sequence[M
         if kind is not PhaseKind.OWN:
             free[kind.value] = getattr(config, kind.value)  # the table of its options has the name of the phase
     if PhaseKind.GENETIC in added:
-        free["generations"] = config.generations
+        if not any(layer.get("generations") is not None for layer in given):
+            config = changed(config, {"generations": enough_generations(config.model_dump(mode="json"))})
+        free |= {name: getattr(config, name) for name in ("generations", "trials", "confirmation")}
     differing = [
         f"{key} is {record.versions.get(key, '?')} there and {now} here"
         for key, now in versions().items()
