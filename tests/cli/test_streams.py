@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Glo, assert_misuse
+from glo.cli.streams import output_reserved, print_json
 from glo.store import Store
 from starter import ENVIRONMENT
 
@@ -138,3 +140,14 @@ def test_what_a_task_prints_does_not_spoil_json(tmp_path: Path) -> None:
     )
     assert json.loads(run.stdout)["steps"] == 2
     assert "importing\nmaking\n" in run.stderr
+
+
+def test_reserved_output_is_given_back(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second command in the same process prints where that process prints then."""
+    with monkeypatch.context() as first:
+        first.setattr(sys, "stdout", io.StringIO())
+        with output_reserved(True):
+            print_json({"number": 1})
+        sys.stdout.close()
+    print_json({"number": 2})
+    assert json.loads(capsys.readouterr().out) == {"number": 2}

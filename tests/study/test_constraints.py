@@ -142,7 +142,10 @@ def test_constraints_that_leave_nothing(make_task: MakeTask, tmp_path: Path, opt
     ("options", "message"),
     [
         ({"constraints": ["convex", "bounded"]}, "in regression no loss is both bounded and convex"),
-        ({"start": ["shelf"], "constraints": ["bounded"]}, "the constraints exclude all losses of the shelf"),
+        (
+            {"start": ["shelf"], "forbidden": ["square(-)", "abs(-)", "max(-)"]},
+            "the constraints exclude all losses of the shelf",
+        ),
         ({"settings": ["genetic.max_nodes=4"]}, r"no loss passes the checks .* genetic\.max_nodes=4"),
     ],
     ids=str,

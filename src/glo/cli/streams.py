@@ -60,7 +60,7 @@ def output_reserved(reserved: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        sys.stdout = real
+        sys.stdout, _output = real, None
         if reserved:
             _discard_if_broken(real)
 

@@ -22,6 +22,7 @@ from glo.loss.prior import check_prior
 from glo.records import Link
 
 SAMPLES = 64
+REGRESSION_SAMPLES = 1024  # labels have no end there: a robust loss has a gradient at a few of them only
 SPREAD = 0.3  # standard deviation of the outputs: near 0, but not 0, where some losses have no gradient
 DIGITS = 6  # of the factor, so that it does not depend on the machine's rounding
 SMALLEST = 1e-9  # a mean gradient below it is a rounding error
@@ -89,13 +90,15 @@ def _uninformed(
         drawn = np.arange(SAMPLES) % classes
         weights = np.asarray(prior or (1.0,) * classes)[drawn]
         return SPREAD * random.standard_normal((SAMPLES, classes)), np.eye(classes)[drawn], weights / weights.sum()
-    outputs = SPREAD * random.standard_normal((SAMPLES, 1))
     if link is Link.SIGMOID:
+        outputs = SPREAD * random.standard_normal((SAMPLES, 1))
         both = np.repeat([[1.0], [0.0]], SAMPLES, axis=0)
         share = float(np.mean(prior))
         return np.tile(outputs, (2, 1)), both, np.repeat([share / SAMPLES, (1 - share) / SAMPLES], SAMPLES)
     mean, deviation = prior
-    return outputs, mean + deviation * random.standard_normal((SAMPLES, 1)), np.full(SAMPLES, 1 / SAMPLES)
+    shape = (REGRESSION_SAMPLES, 1)
+    outputs, labels = SPREAD * random.standard_normal(shape), mean + deviation * random.standard_normal(shape)
+    return outputs, labels, np.full(REGRESSION_SAMPLES, 1 / REGRESSION_SAMPLES)
 
 
 def _mean_gradient(
