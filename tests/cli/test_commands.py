@@ -25,6 +25,7 @@ COMMANDS = [
     "compare",
     "resume",
     "runs",
+    "report",
     "shelf",
     "show",
     "evaluate",

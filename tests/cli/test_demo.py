@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from glo.errors import ConfigError
 from glo.expr import parse
 
 TINY = DemoConfig(generations=2, population=6, steps=60, finalists=2, tuning_seeds=1, repeats=2)
-WRITTEN = {"summary.json", "loss.png", "progress.png"}
+WRITTEN = {"summary.json", "loss.png", "progress.png", "report.html"}
 
 
 def files(folder: Path) -> set[str]:
@@ -52,6 +53,7 @@ def test_demo(tmp_path: Path) -> None:
     assert summary["verdict"]["text"]
     assert summary["p_value"] == summary["losses"]["cross_entropy"]["p_value"]
     assert 0 <= summary["p_value"] <= 1
+    assert summary["verdict"]["text"] in unescape((out / "report.html").read_text(encoding="utf-8"))
     for name in ("loss.png", "progress.png"):
         content = (out / name).read_bytes()
         assert content.startswith(b"\x89PNG\r\n\x1a\n")

@@ -28,12 +28,14 @@ def fill(path: Path) -> None:
         store.record("run", generation(number, outcomes))
         store.remember({"context": {outcome.fingerprint: outcome for outcome in outcomes}})
     store.record_trainings({"key": {"score": 0.5}})
+    store.record_judgement("run", {"verdict": "better"})
     store.close()
 
 
 def everything(path: Path) -> object:
     with closing(Store(path, create=False)) as store:
-        return store.studies(), store.generations("run"), store.lookup("context", MARKS), store.trainings(["key"])
+        judgement = (store.judgement("run") or {}).get("verdict")
+        return store.studies(), store.generations("run"), store.lookup("context", MARKS), store.trainings(["key"]), judgement
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,7 @@ def test_flipped_bits_are_noticed_or_harmless(whole: Path, tmp_path: Path) -> No
         assert found[:2] == expected[:2], (position, bit)  # pyright: ignore
         assert lookups[0].items() <= lookups[1].items(), (position, bit)
         assert found[3] in ({}, expected[3])  # pyright: ignore
+        assert found[4] in (None, "better")  # pyright: ignore
     assert noticed > FLIPS / 10  # much of the file is free
 
 
@@ -79,6 +82,7 @@ def test_flipped_bits_are_noticed_or_harmless(whole: Path, tmp_path: Path) -> No
         ("UPDATE runs SET config = 'no JSON'", "the row of study 'run'"),
         ("UPDATE fitness_cache SET fitness = 1.0", r"the remembered outcome of 'x\*log\(y\)'"),
         ("UPDATE trainings SET result = '{}'", "the training 'key'"),
+        ("UPDATE judgements SET content = '{}'", "the judgement of study 'run'"),
     ],
 )
 def test_a_row_that_glo_has_not_written_is_named(whole: Path, tmp_path: Path, statement: str, message: str) -> None:

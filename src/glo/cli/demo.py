@@ -27,7 +27,7 @@ def demo(
     """Discover a loss for digits with 40 % wrong labels, and compare it honestly.
 
     Needs no data and no network.  It is compared with cross-entropy and the published losses of the shelf, each at its own
-    best learning rate and parameters.  The last line is the verdict.
+    best learning rate and parameters.  It ends with the verdict, and the path of a report to open in a browser.
     """
     from glo.cli.demo_story import DemoConfig, run_demo
 
@@ -49,5 +49,6 @@ def demo(
     print_table(funnel_counts_table(summary["funnel"]))
     print_table(comparison_table(result.rows, "accuracy"))
     seconds = ", ".join(f"{phase} {value:.0f} s" for phase, value in summary["seconds"].items())
-    say(f"{seconds}. Written to {out}/: summary.json, loss.png, progress.png")
+    say(f"{seconds}. Written to {out}/: summary.json, loss.png, progress.png, report.html")
     say(summary["verdict"]["text"])
+    say(f"To see all of it, open {out / 'report.html'} in a browser.")

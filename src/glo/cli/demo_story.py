@@ -79,7 +79,7 @@ def run_demo(
     on_progress: OnProgress = lambda label, done, total: None,
     cluster: Where = None,
 ) -> DemoResult:
-    """Search, choose on validation, compare on test; write summary.json, loss.png and progress.png to `out`.
+    """Search, choose on validation, compare on test; write summary.json, pictures and report.html to `out`.
 
     Args:
         cluster: where to train instead of on this machine; the numbers are the same.
@@ -131,6 +131,7 @@ def _run(config: DemoConfig, out: Path, on_progress: OnProgress, executor: Execu
     save(loss_figure({"discovered": parse(found["expression"]), "cross-entropy": cross_entropy}), out / "loss.png")
     searched = [record for record in result.history if record.phase is PhaseKind.GENETIC]
     save(progress_figure(searched, f"validation {study.task.metric_name}"), out / "progress.png")
+    study.report(out / "report.html")
     lap("pictures")
     summary["seconds"] = seconds
     write_text(out / "summary.json", json.dumps(summary, indent=2) + "\n")

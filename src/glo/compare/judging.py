@@ -33,6 +33,24 @@ class Judgement:
     def __str__(self) -> str:
         return f"{self.comparison}\n{self.verdict}"
 
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict, the comparison, and what three of its losses predict, as JSON-like data.
+
+        The three are the discovered loss, the standard one, and of the others that which the verdict recommends, else the
+        best.
+        """
+        rows, sign = self.comparison.rows, self.comparison.direction.sign
+        best = sorted(rows[2:], key=lambda row: (row.name != self.verdict.use, -sign * row.mean))[:1]
+        return {
+            "verdict": self.verdict.to_dict(),
+            "comparison": self.comparison.to_dict(),
+            "predictions": {
+                row.name: {**row.sample.predicted.to_dict(), "histogram": list(row.sample.histogram)}
+                for row in [*rows[:2], *best]
+                if row.sample.predicted is not None
+            },
+        }
+
 
 @dataclass(frozen=True)
 class Survey:

@@ -21,7 +21,16 @@ from glo.compare.rows import ComparisonRow, Contender, rows_of
 from glo.compare.statistics import Sample
 from glo.execution import Batch
 from glo.loss import unit_factor
-from glo.records import Failure, Result, Training, TrainingConfig, TrainingResult, derive_seeds
+from glo.records import (
+    Failure,
+    Predicted,
+    Result,
+    Training,
+    TrainingConfig,
+    TrainingResult,
+    derive_seeds,
+    together,
+)
 from glo.tasks import Objective, Problem, Task
 
 logger = logging.getLogger("glo")
@@ -183,7 +192,13 @@ def measure(
     values = scores_of(task, [result for row in results for result in row], test=True)
     size = len(task.split("test")) if isinstance(task, Task) else None
     return [
-        Sample(tuple(values[position :: len(contenders)]), failures_of(column, test=True), _left_out(column), size)
+        Sample(
+            tuple(values[position :: len(contenders)]),
+            failures_of(column, test=True),
+            _left_out(column),
+            size,
+            *_predictions(column),
+        )
         for position, column in enumerate(zip(*results, strict=True))
     ]
 
@@ -194,6 +209,17 @@ def _left_out(results: Sequence[Result]) -> NDArray[np.float64] | None:
     if not known or not all(known):
         return None
     return np.sum(known, axis=0) / len(results)
+
+
+def _predictions(results: Sequence[Result]) -> tuple[Predicted | None, tuple[int, ...]]:
+    """What the networks predict on test, counted together, and its histogram."""
+    known = [result for result in results if isinstance(result, TrainingResult) and result.predicted and result.histogram]
+    if not known:
+        return None, ()
+    histograms = [result.histogram or () for result in known]
+    return together([result.predicted for result in known if result.predicted]), tuple(
+        map(sum, zip(*histograms, strict=True))
+    )
 
 
 def scores_of(task: Problem, results: Sequence[Result], test: bool) -> list[float]:

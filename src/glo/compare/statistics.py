@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from glo.compare.failures import NO_FAILURES, Failures
+from glo.records import Predicted
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,16 @@ class Sample:
         left_out: the mean over the seeds without each group of test samples (`glo.training.jackknife`); None if that is
             not known.
         test_samples: size of the test set, if it is known.
+        predicted: the counts of the predictions of all seeds together, if they are known.
+        histogram: of these predictions, in `glo.records.BINS` equal parts of [0, 1].
     """
 
     values: tuple[float, ...]
     failures: Failures = NO_FAILURES
     left_out: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
     test_samples: int | None = field(default=None, repr=False, compare=False)
+    predicted: Predicted | None = field(default=None, repr=False, compare=False)
+    histogram: tuple[int, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def n(self) -> int:

@@ -12,6 +12,7 @@ from glo.errors import ConfigError
 from glo.expr import Expr
 from glo.records.config import Config
 from glo.records.outcome import Status
+from glo.records.predicted import Predicted
 
 BINS = 50  # of the histogram of a network's predictions
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -175,6 +176,7 @@ class TrainingResult:
         histogram: how many of the predictions on the test split lie in each of `BINS` equal parts of [0, 1], with `test`.
         left_out: the metric on the test split without each group of its samples, with `test` (`glo.training.jackknife`);
             empty if that is not known.
+        predicted: the counts of its predictions on the test split, with `test`.
         reason: why it was stopped, or why it counts as diverged, where it is not for its outputs or its loss.
         metrics: those of `TrainingConfig.metrics` on the validation split, by name, of a training that ran to its end.
     """
@@ -188,6 +190,7 @@ class TrainingResult:
     reason: str = ""
     left_out: tuple[float, ...] = field(default=(), compare=False)
     metrics: tuple[tuple[str, float], ...] = ()
+    predicted: Predicted | None = field(default=None, compare=False)
 
     @property
     def why_diverged(self) -> str:

@@ -12,7 +12,7 @@ from glo.search.enumeration import (
 )
 from glo.search.generate import Elements
 from glo.search.genetic import GeneticSearch
-from glo.search.protocol import Screen, Search
+from glo.search.protocol import KnowsOrigins, Screen, Search
 from glo.search.selection import roulette, tournament
 from glo.search.shortlist import Shortlist
 from glo.search.steady import SteadyStateSearch
@@ -20,6 +20,7 @@ from glo.search.variation import crossover, mutate
 
 __all__ = [
     "PAPER_WEIGHTS", "CoefficientConfig", "CoefficientSearch", "Elements", "EnumerationConfig", "EnumerationSearch",
-    "GeneticConfig", "GeneticSearch", "Screen", "Search", "Shortlist", "SteadyStateSearch", "all_trees", "count_trees",
-    "crossover", "enumerable", "fitting", "mutate", "roulette", "tournament", "trees_by_size", "tuned_positions",
+    "GeneticConfig", "GeneticSearch", "KnowsOrigins", "Screen", "Search", "Shortlist", "SteadyStateSearch", "all_trees",
+    "count_trees", "crossover", "enumerable", "fitting", "mutate", "roulette", "tournament", "trees_by_size",
+    "tuned_positions",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from numpy.random import Generator
 
 from glo.errors import ConfigError
 from glo.expr import Expr, parse
+from glo.records import Origin
 from glo.search.config import GeneticConfig, fitting
 from glo.search.generate import Elements
 from glo.search.nesting import read_nestings
@@ -44,11 +45,31 @@ class Breeding:
         self._depth = config.initial_depth  # of random trees; grows if there are too few viable trees of one depth
         self._screened: set[Expr] = set()  # trees that were screened before: most children repeat one of them
         self._seen: set[str] = set()
+        self._made: dict[Expr, tuple[str, tuple[Expr, ...]]] = {}  # the children of this call: how, and their parents
+        self._origins: dict[Expr, tuple[str, tuple[Expr, ...]]] = {}  # of all trees that were handed out
+
+    def origin(self, expression: Expr) -> Origin | None:
+        """How a tree was made when it was first handed out; None if it was not."""
+        if expression not in self._origins:
+            return None
+        how, parents = self._origins[expression]
+        return Origin(how, tuple(map(str, parents)))
+
+    def _handed_out(self, trees: list[Expr], how: str) -> list[Expr]:
+        """The trees, whose origins are kept.
+
+        Args:
+            how: those were made that have no parents.
+        """
+        for tree in trees:
+            self._origins.setdefault(tree, self._made.get(tree, (how, ())))
+        self._made.clear()
+        return trees
 
     def start(self) -> list[Expr]:
         """The given expressions, each once; with a screen, those that pass it."""
         given = [parse(text) for text in dict.fromkeys(self._config.start)]
-        return given if self._screen is None else self._novel(given)
+        return self._handed_out(given if self._screen is None else self._novel(given), "given")
 
     def random(self, rng: Generator, count: int) -> list[Expr]:
         """Random trees.
@@ -57,7 +78,7 @@ class Breeding:
         of the standard losses if there is none; if these are too few as well, random trees that need not be viable.
         """
         if self._screen is None:
-            return [self._random(rng, self._depth) for _ in range(count)]
+            return self._handed_out([self._random(rng, self._depth) for _ in range(count)], "random")
         found: list[Expr] = []
         start = self._depth
         for attempt in range(self._config.attempts):
@@ -80,7 +101,7 @@ class Breeding:
                 break
             found += self._novel(self._children(rng, found, [1.0] * len(found), count))
         found = found[:count]
-        return found + [self._random(rng, start) for _ in range(count - len(found))]
+        return self._handed_out(found + [self._random(rng, start) for _ in range(count - len(found))], "random")
 
     def bred(
         self, rng: Generator, population: Sequence[Expr], fitnesses: Sequence[float], count: int, at_once: int = 0
@@ -100,7 +121,7 @@ class Breeding:
                     break
         if len(children) < count:
             children += self._children(rng, population, fitnesses, count - len(children))
-        return children
+        return self._handed_out(children, "random")
 
     def _may_use(self, expression: Expr) -> bool:
         """Whether the search may make an expression."""
@@ -120,10 +141,15 @@ class Breeding:
         children: list[Expr] = []
         while len(children) < count:
             mother, father = population[next(parents)], population[next(parents)]
-            bred = crossover(mother, father, rng) if rng.random() < self._config.crossover else (mother, father)
-            for parent, child in zip((mother, father), bred, strict=True):
+            crossed = rng.random() < self._config.crossover
+            bred = crossover(mother, father, rng) if crossed else (mother, father)
+            for parent, other, child in zip((mother, father), (father, mother), bred, strict=True):
                 mutant = mutate(child, self._config, self._elements, rng)
-                children.append(mutant if self._fits(mutant) else parent)
+                fits = self._fits(mutant)
+                children.append(mutant if fits else parent)
+                if fits and mutant != parent:
+                    how = [*["crossover"] * (child != parent), *["mutation"] * (mutant != child)]
+                    self._made.setdefault(mutant, (" and ".join(how), (parent, other) if child != parent else (parent,)))
         return children[:count]
 
     def _novel(self, candidates: list[Expr]) -> list[Expr]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from numpy.random import Generator
 
 from glo.expr import Expr
-from glo.records import Outcome, generator
+from glo.records import Origin, Outcome, generator
 from glo.search.breeding import Breeding
 from glo.search.config import GeneticConfig
 from glo.search.ending import Ending
@@ -60,6 +60,10 @@ class GeneticSearch:
         if self._left is not None and self._left < len(self._population):  # the elites, which come first, are known already
             self._population = self._population[: self._left] if first else self._population[-self._left :]
         return list(self._population)
+
+    def origin(self, expression: Expr) -> Origin | None:
+        """How a candidate was made when it was first asked for."""
+        return self._breeding.origin(expression)
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
         self._fitnesses = [outcome.fitness for outcome in outcomes]

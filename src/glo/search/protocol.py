@@ -10,10 +10,10 @@ The genetic algorithm, CMA-ES and enumeration are all searches, so the same loop
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from glo.expr import Expr
-from glo.records import Outcome
+from glo.records import Origin, Outcome
 
 # For each expression: its fingerprint if it passes the cheap checks of the funnel, else None.
 Screen = Callable[[Sequence[Expr]], list[str | None]]
@@ -46,4 +46,13 @@ class Search(Protocol):
                 better: one that is minimised arrives with its sign changed.  A failed candidate has fitness 0, or minus
                 infinity where fitness may be any number.
         """
+        ...
+
+
+@runtime_checkable
+class KnowsOrigins(Protocol):
+    """A search that can say how it has made its candidates, for the family tree of a report."""
+
+    def origin(self, expression: Expr) -> Origin | None:
+        """How a candidate was made when it was first asked for; None if that is not known."""
         ...

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from numpy.random import Generator
 
 from glo.expr import Expr, parse
-from glo.records import Outcome, generator
+from glo.records import Origin, Outcome, generator
 from glo.search.breeding import Breeding
 from glo.search.config import GeneticConfig
 from glo.search.ending import Ending
@@ -75,6 +75,10 @@ class SteadyStateSearch:
         if len(parents) < self._size // 2:  # few outcomes have arrived yet, and children of few parents would be alike
             parents = dict.fromkeys(self._first, 1.0)
         return self._breeding.bred(rng, list(parents), list(parents.values()), count, at_once=min(CHILDREN, len(parents)))
+
+    def origin(self, expression: Expr) -> Origin | None:
+        """How a candidate was made when it was first asked for."""
+        return self._breeding.origin(expression)
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:

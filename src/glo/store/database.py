@@ -23,19 +23,34 @@ from glo.store.rows import (
     StudyRecord,
     cache_row,
     generation_rows,
+    judgement_row,
+    origins_row,
     read_cached,
     read_generation,
+    read_judgement,
+    read_origins,
     read_study,
     read_training,
     study_row,
     training_row,
 )
-from glo.store.schema import SCHEMA_VERSION, fitness_cache, generations, info, metadata, outcomes, runs, trainings
+from glo.store.schema import (
+    SCHEMA_VERSION,
+    fitness_cache,
+    generations,
+    info,
+    judgements,
+    metadata,
+    origins,
+    outcomes,
+    runs,
+    trainings,
+)
 from glo.store.url import DEFAULT_STORAGE, printed, read_url
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # Built once: a steady-state search executes them for each candidate.
-NEW_GENERATION, NEW_OUTCOMES = insert(generations), insert(outcomes)
+NEW_GENERATION, NEW_OUTCOMES, NEW_ORIGINS = insert(generations), insert(outcomes), insert(origins)
 LOOKUP = select(fitness_cache).where(
     fitness_cache.c.context == bindparam("context"),
     fitness_cache.c.fingerprint.in_(bindparam("fingerprints", expanding=True)),
@@ -69,6 +84,7 @@ class Store:
         self._reader = self._engine.execution_options(**self._backend.snapshot)
         self._new_entries = self._backend.insert(fitness_cache).on_conflict_do_nothing()
         self._identity: object = None  # once it is open
+        self._keeps_origins = True
         try:
             self._open(create)
         except StoreError:
@@ -100,6 +116,7 @@ class Store:
                 if not self._tables():
                     self._create()
         self._check_version()
+        self._keeps_origins = origins.name in self._tables()
 
     def _missing(self) -> MissingStoreError:
         return MissingStoreError(f"there is no store {self}: give its --storage, or start with glo search")
@@ -220,6 +237,8 @@ class Store:
                 connection.execute(NEW_GENERATION, row)
                 if rows:
                     connection.execute(NEW_OUTCOMES, rows)
+                if generation.origins and self._keeps_origins:
+                    connection.execute(NEW_ORIGINS, origins_row(name, generation))
             with self._explained():
                 self._backend.checkpoint(self._engine)
         except IntegrityError as error:
@@ -234,10 +253,39 @@ class Store:
             by_generation: dict[int, list[Any]] = {}
             for row in connection.execute(of_study):
                 by_generation.setdefault(row.generation, []).append(row)
+            made: dict[int, Any] = {}
+            if self._keeps_origins:
+                rows = connection.execute(select(origins).where(origins.c.run == name))
+                made = {row.generation: read_origins(row) for row in rows}
             return [
-                read_generation(row, by_generation.get(row.generation, []), number)
+                read_generation(row, by_generation.get(row.generation, []), number, made.get(row.generation))
                 for number, row in enumerate(connection.execute(query))
             ]
+
+    def record_judgement(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write the judgement of a study, in place of an earlier one.
+
+        Args:
+            content: JSON-like data.
+
+        Raises:
+            StudyError: if there is no such study.
+            StoreError: if the store cannot be written; it is then unchanged.
+        """
+        self.study(name)
+        row = judgement_row(name, datetime.now(UTC).isoformat(timespec="seconds"), content)
+        with self._locked(SETUP, SETUP_SECONDS), self._writing() as connection:
+            judgements.create(connection, checkfirst=True)
+            connection.execute(delete(judgements).where(judgements.c.run == name))
+            connection.execute(insert(judgements).values(**row))
+
+    def judgement(self, name: str) -> dict[str, Any] | None:
+        """The judgement of a study, with the time at which it was `created`; None if there is none."""
+        with self._reading() as connection:
+            if not inspect(connection).has_table(judgements.name):  # a store of an earlier version
+                return None
+            row = connection.execute(select(judgements).where(judgements.c.run == name)).first()
+            return None if row is None else read_judgement(row)
 
     def lookup(self, context: str, fingerprints: Sequence[str]) -> dict[str, Outcome]:
         """The remembered outcomes of these losses in a context, by fingerprint; unknown ones are left out."""
@@ -314,6 +362,8 @@ class Store:
         except SQLAlchemyError as error:
             self.check_there()
             raise StoreError(f"store {self}: {self._backend.explain(error)}") from error
+        except UnicodeDecodeError as error:  # the driver cannot read the database's own message
+            raise StoreError(f"store {self} is damaged: restore it from a copy, or use another --storage") from error
 
 
 def _not_recorded(name: str, generation: GenerationRecord, store: Store) -> str:

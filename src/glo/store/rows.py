@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from glo.records import FunnelCounts, Outcome, PhaseKind, Stage, StageCount, Status, digest
+from glo.records import FunnelCounts, Origin, Outcome, PhaseKind, Stage, StageCount, Status, digest
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class GenerationRecord:
         outcomes: of these expressions, in their order.
         funnel: the counts of each stage.
         seconds: how long the generation took.
+        origins: how its candidates were made, by expression, as far as the search has said it.
     """
 
     generation: int
@@ -40,6 +41,7 @@ class GenerationRecord:
     outcomes: list[Outcome]
     funnel: FunnelCounts
     seconds: float
+    origins: Mapping[str, Origin] = field(default_factory=dict[str, Origin])
 
 
 class DamagedRowError(Exception):
@@ -107,7 +109,20 @@ def generation_rows(study: str, generation: GenerationRecord) -> tuple[dict[str,
     return sealed(row), outcomes
 
 
-def read_generation(row: Any, outcomes: Sequence[Any], number: int) -> GenerationRecord:
+def origins_row(study: str, generation: GenerationRecord) -> dict[str, Any]:
+    content = {expression: [origin.how, *origin.parents] for expression, origin in generation.origins.items()}
+    return sealed({"run": study, "generation": generation.generation, "content": json.dumps(content)})
+
+
+def read_origins(row: Any) -> dict[str, Origin]:
+    values = unsealed(row, f"the origins of generation {row.generation} of study '{row.run}'")
+    content: Mapping[str, Sequence[str]] = json.loads(values["content"])
+    return {expression: Origin(how, tuple(parents)) for expression, (how, *parents) in content.items()}
+
+
+def read_generation(
+    row: Any, outcomes: Sequence[Any], number: int, origins: Mapping[str, Origin] | None = None
+) -> GenerationRecord:
     """A generation from its row and those of its outcomes.
 
     Args:
@@ -125,7 +140,8 @@ def read_generation(row: Any, outcomes: Sequence[Any], number: int) -> Generatio
         raise DamagedRowError(f"{where} (not all its outcomes are there)")
     funnel: Mapping[str, Mapping[str, Any]] = json.loads(values["funnel"])
     counts = {stage: StageCount(**funnel.get(stage.value, {})) for stage in Stage}
-    return GenerationRecord(number, PhaseKind(values["phase"]), values["asked"], read, counts, values["seconds"])
+    phase = PhaseKind(values["phase"])
+    return GenerationRecord(number, phase, values["asked"], read, counts, values["seconds"], origins or {})
 
 
 def cache_row(context: str, outcome: Outcome) -> dict[str, Any]:
@@ -142,6 +158,15 @@ def training_row(key: str, result: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_training(row: Any) -> dict[str, Any]:
     return json.loads(unsealed(row, f"the training {row.key!r}")["result"])
+
+
+def judgement_row(study: str, created: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    return sealed({"run": study, "created": created, "content": json.dumps(dict(content))})
+
+
+def read_judgement(row: Any) -> dict[str, Any]:
+    values = unsealed(row, f"the judgement of study {row.run!r}")
+    return {**json.loads(values["content"]), "created": values["created"]}
 
 
 def _outcome_values(outcome: Outcome) -> dict[str, Any]:

@@ -80,3 +80,24 @@ trainings = Table(
     Column("result", Text, nullable=False),  # JSON
     _seal(),
 )
+
+# How the candidates of a generation were made, as JSON by expression.  A store that an earlier version has written has none.
+origins = Table(
+    "origins",
+    metadata,
+    Column("run", ForeignKey("runs.name"), primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column("content", Text, nullable=False),
+    _seal(),
+)
+
+# The last judgement of each study: whether its loss is better than the known ones.  A store that an earlier version of glo
+# has written gets this table with its first judgement.
+judgements = Table(
+    "judgements",
+    metadata,
+    Column("run", ForeignKey("runs.name"), primary_key=True),
+    Column("created", String(40), nullable=False),  # UTC, ISO 8601
+    Column("content", Text, nullable=False),  # JSON
+    _seal(),
+)

@@ -72,7 +72,10 @@ def _grouped(records: Sequence[GenerationRecord]) -> GenerationRecord:
     outcomes = [outcome for record in records for outcome in record.outcomes]
     asked = asked_digest([parse(outcome.expression) for outcome in outcomes])
     seconds = sum(record.seconds for record in records)
-    return replace(records[0], asked=asked, outcomes=outcomes, funnel=summed_counts(records), seconds=seconds)
+    origins = {text: origin for record in records for text, origin in record.origins.items()}
+    return replace(
+        records[0], asked=asked, outcomes=outcomes, funnel=summed_counts(records), seconds=seconds, origins=origins
+    )
 
 
 def summed_counts(records: Sequence[GenerationRecord]) -> FunnelCounts:

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field, replace
 from glo.errors import LostStoreError, ReplayError
 from glo.evaluation import Funnel, SeedAverage, fair_early_stop
 from glo.execution import Executor, is_population
-from glo.expr import Expr
-from glo.records import Outcome, PhaseKind, Status, TrainingConfig, new_counts
-from glo.search import Search, SteadyStateSearch
+from glo.expr import Expr, parse
+from glo.records import Origin, Outcome, PhaseKind, Status, TrainingConfig, new_counts
+from glo.search import KnowsOrigins, Search, SteadyStateSearch
 from glo.store import GenerationRecord, Store
 from glo.study.arrivals import Arrivals
 from glo.study.budget import Budget
@@ -196,7 +196,10 @@ class Loop:
                     return None
         ordered = [outcomes[number] for number in range(len(asked))]
         seconds = self.budget.clock() - started
-        return GenerationRecord(len(self.history), phase.kind, asked_digest(asked), ordered, funnel.take_counts(), seconds)
+        return GenerationRecord(
+            len(self.history), phase.kind, asked_digest(asked), ordered, funnel.take_counts(), seconds,
+            _origins(phase.search, asked),
+        )  # fmt: skip
 
     def _arrivals(self, phase: Phase) -> Records:
         """A phase whose search is told each outcome as it arrives, and is asked for one more candidate then."""
@@ -244,7 +247,8 @@ class Loop:
     def arrival(self, phase: Phase, asked: str, outcome: Outcome, seconds: float) -> GenerationRecord:
         """The record of a new arrival."""
         counts = self.funnel(phase.training).take_counts()
-        return GenerationRecord(len(self.history), phase.kind, asked, [outcome], counts, seconds)
+        made = _origins(phase.search, [parse(outcome.expression)])
+        return GenerationRecord(len(self.history), phase.kind, asked, [outcome], counts, seconds, made)
 
     def as_merits(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """What the search is told: higher fitness is better.
@@ -283,3 +287,11 @@ class Loop:
             f"study '{self.name}' cannot go on: in generation {record.generation}, candidate {first} is {shown[0]} in the "
             f"record and {shown[1]} now; {CHANGED}"
         )
+
+
+def _origins(search: Search, asked: Sequence[Expr]) -> dict[str, Origin]:
+    """How candidates were made, as far as the search says it."""
+    if not isinstance(search, KnowsOrigins):
+        return {}
+    found = {str(expression): search.origin(expression) for expression in asked}
+    return {text: origin for text, origin in found.items() if origin is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from glo.store import Store
 from glo.study.record import find_record, recorded_result
@@ -55,6 +55,32 @@ class RecordedStudy:
     def to_frame(self) -> pandas.DataFrame:
         """The trials as a pandas DataFrame; see `StudyResult.to_frame`."""
         return self.result.to_frame()
+
+    @property
+    def judgement(self) -> dict[str, Any] | None:
+        """The last judgement of the study (`Study.judge`) as JSON-like data; None if there is none."""
+        with closing(Store(self.storage, create=False)) as store:
+            return store.judgement(self.name)
+
+    def report(self, path: str | Path = "report.html") -> Path:
+        """Write the study as one HTML file, to look at and to send: it needs no network and nothing beside it.
+
+        It shows the verdict if the study has been judged (`Study.judge`), the loss with the code that uses it, its curves,
+        the comparison, the progress, and all candidates.
+
+        Args:
+            path: of the file.
+
+        Returns:
+            The path.
+
+        Raises:
+            StudyError: if there is no such study.
+            ConfigError: if the file cannot be written.
+        """
+        from glo.study.reporting import recorded_content, write_report
+
+        return write_report(recorded_content(self.storage, self.name), path)
 
     def loss(self, weight: torch.Tensor | None = None, *, trial: FrozenTrial | None = None) -> ExpressionLoss:
         """The best loss, or that of a trial, as a module that trains as the search did; see `StudyResult.loss`."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glo.errors import ConfigError, StudyError
 from glo.expr import Expr, describe, parse, with_coefficients
 from glo.loss import unit_factor
-from glo.records import FunnelCounts, Link, Outcome, PhaseKind, Stage, Status
+from glo.records import FunnelCounts, Link, Origin, Outcome, PhaseKind, Stage, Status
 from glo.search import tuned_positions
 from glo.store import GenerationRecord
 from glo.study.config import StudyConfig
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas
     import torch
 
+    from glo.compare import Judgement
     from glo.loss import ExpressionLoss
 
 HIDDEN = ("options", "unit", "prior", "reports", "metrics")  # of a trial, in a table
@@ -206,6 +208,20 @@ class StudyResult:
         """
         return (trial or self.best).loss(**({} if weight is None else {"weight": weight}))
 
+    def report(self, path: str | Path = "report.html", judgement: Judgement | None = None) -> Path:
+        """Write the result as one HTML file; see `Study.report`.
+
+        Args:
+            path: of the file.
+            judgement: of the study, for the verdict.
+
+        Raises:
+            ConfigError: if the file cannot be written.
+        """
+        from glo.study.reporting import study_content, write_report
+
+        return write_report(study_content(self, judgement and judgement.to_dict()), path)
+
     @property
     def _loss_options(self) -> dict[str, Any]:
         """Of `ExpressionLoss`, with which the study computes its losses."""
@@ -226,6 +242,15 @@ class StudyResult:
     def funnel(self) -> FunnelCounts:
         """The counts of each stage of the funnel, over all generations."""
         return summed_counts(self.history)
+
+    @property
+    def origins(self) -> dict[str, Origin]:
+        """How the candidates of a search were made when they were asked for first, by expression."""
+        found: dict[str, Origin] = {}
+        for record in self.history:
+            for text, origin in record.origins.items():
+                found.setdefault(text, origin)
+        return found
 
     @property
     def seeds(self) -> int:

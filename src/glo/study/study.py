@@ -462,7 +462,8 @@ class Study(RecordedStudy):
     ) -> Judgement:
         """Say in words whether to use the loss that was found: compare it with the standard loss and the shelf on test.
 
-        `print` shows the comparison and the verdict; `.verdict` has the loss to use and what that rests on.
+        The judgement is recorded in the store, in place of an earlier one; a report (`report`) shows it.  `print` shows the
+        comparison and the verdict; `.verdict` has the loss to use and what that rests on.
 
         Args:
             config: how to compare; its baselines are what the loss has to beat, by default those of the shelf.
@@ -475,7 +476,11 @@ class Study(RecordedStudy):
             TaskError: if the task has no test split.
             StudyError: if the study has found no loss yet.
         """
-        return judge_found(self.result, self.task, config, finalists, self._where, on_progress, surveyed)
+        result = self.result
+        judgement = judge_found(result, self.task, config, finalists, self._where, on_progress, surveyed)
+        with closing(Store(self.storage, create=False)) as store:
+            store.record_judgement(self.name, {**judgement.to_dict(), "history_digest": result.history_digest()})
+        return judgement
 
     def pareto(self, metrics: Sequence[str] = (), *, on_progress: OnProgress | None = None) -> list[FrozenTrial]:
         """The candidates that no other beats in both size and fitness; or the finalists that none beats in several metrics.

@@ -11,12 +11,14 @@ The tests of concurrent processes are in `store_processes`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glo.errors import ConfigError, GloError, StudyError
-from glo.records import Outcome, PhaseKind, Stage, StageCount, Status, digest, new_counts
+from glo.records import Origin, Outcome, PhaseKind, Stage, StageCount, Status, digest, new_counts
 from glo.store import GenerationRecord, Store
 from glo.testing.store_base import CONFIG, UNICODE, VERSIONS, OpenStore, any_json, any_outcomes, generation, trained
 from glo.testing.store_processes import StoreProcessesContract
@@ -96,6 +98,26 @@ class StoreContract(StoreProcessesContract):
             pass
         assert store.studies() == []
 
+    # --- judgements ---
+
+    def test_judgement_is_read_back_and_replaced(self, open_store: OpenStore, store: Store, study: str) -> None:
+        store.create_study("second", CONFIG, VERSIONS)
+        assert store.judgement(study) is None
+        content = {"verdict": {"text": UNICODE, "gains": {"a": 1 / 3}}, "values": [0.1 + 0.2, None]}
+        store.record_judgement(study, content)
+        read = open_store().judgement(study)
+        assert read is not None
+        assert read.pop("created").endswith("+00:00")
+        assert read == content
+        assert store.judgement("second") is None
+        store.record_judgement(study, {"verdict": 2})
+        assert (store.judgement(study) or {})["verdict"] == 2
+
+    def test_judgement_of_an_unknown_study_is_rejected(self, store: Store, study: str) -> None:
+        with pytest.raises(StudyError, match=f"no study 'second'.*{study}"):
+            store.record_judgement("second", {})
+        assert store.judgement("second") is None
+
     # --- generations ---
 
     def test_outcome_of_every_kind_is_read_back(self, open_store: OpenStore, store: Store, study: str) -> None:
@@ -138,6 +160,13 @@ class StoreContract(StoreProcessesContract):
         store.record("second", other)
         assert store.generations(study) == [mine]
         assert store.generations("second") == [other]
+
+    def test_origins_are_read_back(self, open_store: OpenStore, store: Store, study: str) -> None:
+        made = {"x*y": Origin("crossover and mutation", ("x + y", "y")), "x + y": Origin("random")}
+        records = [replace(generation(0, [trained("x*y", "f")]), origins=made), generation(1, [trained("x + y", "g")])]
+        for record in records:
+            store.record(study, record)
+        assert open_store().generations(study) == records
 
     def test_generation_without_outcomes(self, store: Store, study: str) -> None:
         store.record(study, generation(0, []))

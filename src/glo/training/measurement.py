@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from glo.loss import LINKS
-from glo.records import BINS, Link, TrainingConfig, TrainingResult
+from glo.records import BINS, Link, Predicted, TrainingConfig, TrainingResult
 from glo.tasks import Task, with_metric
 from glo.training.jackknife import without_each_group
+from glo.training.predicted import predicted
 
 EVALUATION_BATCH = 1000  # samples in one forward pass of an evaluation
 
@@ -29,6 +30,7 @@ class Measurement:
         fitted: the number that the metric was computed with, such as a threshold, if it has one.
         left_out: the score without each group of samples (`TrainingResult.left_out`); measured on test only.
         metrics: further metrics, by name, if asked for.
+        predicted: the counts of its predictions; on test only.
     """
 
     score: float
@@ -38,6 +40,7 @@ class Measurement:
     fitted: float | None = None
     left_out: tuple[float, ...] = ()
     metrics: tuple[tuple[str, float], ...] = ()
+    predicted: Predicted | None = None
 
 
 def measure(
@@ -70,9 +73,12 @@ def measure(
     if not math.isfinite(score):
         return Measurement(0.0, diverged=True, reason=f"the metric is {score}")
     histogram = tuple(torch.histc(predictions.float(), BINS, 0, 1).long().tolist())
-    left_out = () if validation is None else without_each_group(task, predictions, targets, fitted)
     further = tuple((name, with_metric(task, name).score(predictions, targets)) for name in metrics)
-    return Measurement(score, False, histogram, fitted=fitted, left_out=left_out, metrics=further)
+    if validation is None:
+        return Measurement(score, False, histogram, fitted=fitted, metrics=further)
+    left_out = without_each_group(task, predictions, targets, fitted)
+    counts = predicted(task, predictions, targets)
+    return Measurement(score, False, histogram, fitted=fitted, left_out=left_out, metrics=further, predicted=counts)
 
 
 def fits_elsewhere(task: Task, config: TrainingConfig) -> bool:
@@ -110,4 +116,5 @@ def final_result(
         histogram=test.histogram,
         left_out=test.left_out,
         metrics=validation.metrics,
+        predicted=test.predicted,
     )

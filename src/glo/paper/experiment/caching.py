@@ -103,7 +103,8 @@ class CachingExecutor:
 
     def _record(self, results: Mapping[str, Result]) -> None:
         """Write results to the store, by result key."""
-        rows = {key: asdict(result) for key, result in results.items() if isinstance(result, TrainingResult)}
+        known = {key: result for key, result in results.items() if isinstance(result, TrainingResult)}
+        rows = {key: asdict(replace(result, predicted=None)) for key, result in known.items()}  # no figure needs the counts
         self._store.record_trainings({key: {"result": row, "commit": self._commit} for key, row in rows.items()})
 
     def _by_batch(self, results: Mapping[str, Result]) -> dict[Key, dict[int, Result]]:
