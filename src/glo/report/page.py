@@ -6,11 +6,12 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from glo.expr import parse
@@ -28,34 +29,66 @@ NUMBERS = re.compile(r" \([^()]* interval [^()]*\)")  # of a verdict; its headli
 SHOWN_AT_FIRST = 25  # rows of the table of candidates, also without a script
 
 
-def study_page(content: StudyContent) -> str:
-    """The page of a study as HTML.  All texts of the study are escaped."""
+@dataclass(frozen=True)
+class Live:
+    """How an open page follows what it shows.
+
+    Attributes:
+        events: the address where the server tells each new version.
+        version: that the page shows.
+        scripts: that do so.
+    """
+
+    events: str
+    version: str
+    scripts: tuple[str, ...] = ()
+
+
+def study_page(content: StudyContent, live: Live | None = None) -> str:
+    """The page of a study as HTML.  All texts of the study are escaped.
+
+    Args:
+        live: if the page is to follow the study; a page that is a file does not.
+    """
     candidates = sized(content.candidates)
     listed = listing(candidates, content.direction)
     trees = {each.candidate.number: each.tree for each in candidates}
     known = {each.candidate.number: each for each in candidates}
-    style, script = _asset("page.css"), _asset("page.js")
-    return (
-        _environment()
-        .get_template("study.html.j2")
-        .render(
-            study=content,
-            policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; base-uri 'none'",
-            style=Markup(style),  # noqa: S704 - glo's own files
-            script=Markup(script),  # noqa: S704
-            curves=curves(content.curves, content.link),
-            judged=_judged(content),
-            predictions=_predictions(content),
-            progress=progress_chart(content),
-            sizes=sizes_chart(content, candidates),
-            tree=family(content.root, content.origins, content.candidates),
-            front=[(each, known[each.number].size, trees[each.number]) for each in content.front],
-            first_rows=[known[row[0]] for row in listed.rows if row[FIRST]][:SHOWN_AT_FIRST],
-            listing=listed,
-            use=content.use and (content.use, usages(content.use, content.classes)),
-            stages=STAGE_TEXT | BY_MEDIAN if content.objective else STAGE_TEXT,
-            config=json.dumps(content.config, indent=2, ensure_ascii=False),
-        )
+    return render(
+        environment().get_template("study.html.j2"),
+        live,
+        scripts=(asset("glo.report", "page.js"),),
+        study=content,
+        curves=curves(content.curves, content.link),
+        judged=_judged(content),
+        predictions=_predictions(content),
+        progress=progress_chart(content),
+        sizes=sizes_chart(content, candidates),
+        tree=family(content.root, content.origins, content.candidates),
+        front=[(each, known[each.number].size, trees[each.number]) for each in content.front],
+        first_rows=[known[row[0]] for row in listed.rows if row[FIRST]][:SHOWN_AT_FIRST],
+        listing=listed,
+        use=content.use and (content.use, usages(content.use, content.classes)),
+        stages=STAGE_TEXT | BY_MEDIAN if content.objective else STAGE_TEXT,
+        config=json.dumps(content.config, indent=2, ensure_ascii=False),
+    )
+
+
+def render(template: Template, live: Live | None, *, scripts: tuple[str, ...] = (), **values: Any) -> str:
+    """A page of the common layout.
+
+    Its policy lets it run its own scripts only; if it is live, it may reach its own server, and no other.
+    """
+    scripts = (*(live.scripts if live else ()), *scripts)
+    style = asset("glo.report", "page.css")
+    allowed = [f"style-src {_source(style)}", f"script-src {' '.join(map(_source, scripts))}"]
+    allowed += ["connect-src 'self'", "form-action 'self'"] if live else []
+    return template.render(
+        policy="; ".join(["default-src 'none'", *allowed, "base-uri 'none'"]),
+        style=Markup(style),  # noqa: S704 - glo's own files
+        scripts=[Markup(script) for script in scripts],  # noqa: S704
+        live=live,
+        **values,
     )
 
 
@@ -85,19 +118,22 @@ def _predictions(content: StudyContent) -> dict[str, Any] | None:
 
 
 @cache
-def _environment() -> Environment:
+def environment(*packages: str) -> Environment:
+    """The templates of the reports, and of further packages."""
+    loaders = [PackageLoader(package) for package in (*packages, "glo.report")]
     made = Environment(
-        loader=PackageLoader("glo.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=ChoiceLoader(loaders), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.filters |= {"mathml": mathml, "parse": parse, "words": words}
     return made
 
 
 @cache
-def _asset(name: str) -> str:
-    return (files("glo.report") / "templates" / name).read_text(encoding="utf-8")
+def asset(package: str, name: str) -> str:
+    """A file beside the templates of a package."""
+    return (files(package) / "templates" / name).read_text(encoding="utf-8")
 
 
-def _digest(text: str) -> str:
+def _source(text: str) -> str:
     """By which a content security policy knows an inline style sheet or script."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -10,20 +10,20 @@
   };
 
   // --- copy buttons ---
-  for (const button of document.querySelectorAll("[data-copy]")) {
-    button.hidden = false;
-    button.addEventListener("click", async () => {
-      const code = button.parentElement.querySelector("code");
-      try {
-        await navigator.clipboard.writeText(code.textContent);
-        button.textContent = "Copied";
-      } catch {  // a page that was opened from a file may not write to the clipboard: select the code instead
-        getSelection().selectAllChildren(code);
-        button.textContent = document.execCommand("copy") ? "Copied" : "Selected: press Ctrl-C";
-      }
-      setTimeout(() => { button.textContent = "Copy"; }, 2000);
-    });
-  }
+  const showCopyButtons = () => { for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false; };
+  document.addEventListener("click", async ({ target: button }) => {
+    if (!button.matches("[data-copy]")) return;
+    const code = button.parentElement.querySelector("code");
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      button.textContent = "Copied";
+    } catch {  // a page that was opened from a file may not write to the clipboard: select the code instead
+      getSelection().selectAllChildren(code);
+      button.textContent = document.execCommand("copy") ? "Copied" : "Selected: press Ctrl-C";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+  showCopyButtons();
 
   // --- tips of the charts' points ---
   const tip = find("#tip");
@@ -38,14 +38,9 @@
   });
 
   // --- the table of candidates ---
-  const { texts, rows } = JSON.parse(find("#data").textContent);
-  const candidates = rows.map(([number, generation, expression, fitness, size, rate, status, phase, reason, once, code]) => ({
-    number, generation, expression, fitness, size, rate, status: texts[status], phase: texts[phase], reason: texts[reason], once, code,
-  }));
-  const byNumber = new Map(candidates.map((each) => [each.number, each]));
   const PAGE = 25;
   const form = find("#filter"), body = find("#table tbody"), heads = [...document.querySelectorAll("#table th[data-column]")];
-  let order = { column: null, sign: 1 }, first = 0, shown = candidates;
+  let candidates = [], byNumber = new Map(), order = { column: null, sign: 1 }, first = 0, shown = [];
   const shortest = (value) => (value === null ? "" : String(+value.toPrecision(6)));
   const digits = (value) => (value === null ? "" : value.toFixed(4));
 
@@ -74,13 +69,13 @@
     if (left === null || right === null) return (left === null) - (right === null);  // those without a value come last
     return order.sign * (typeof left === "number" ? left - right : left < right ? -1 : left > right ? 1 : 0);
   };
-  const refresh = () => {
+  const refresh = (from = 0) => {
     const text = form.text.value.replaceAll(" ", ""), { status, phase, once } = form;
     shown = candidates.filter((each) =>
       (!once.checked || each.once) && (!text || each.expression.replaceAll(" ", "").includes(text))
       && (!status.value || each.status === status.value) && (!phase.value || each.phase === phase.value));
     if (order.column) shown.sort(compare);
-    first = 0;
+    first = from < shown.length ? from : 0;
     fill();
   };
   for (const head of heads) {
@@ -94,14 +89,25 @@
       refresh();
     });
   }
-  for (const name of ["status", "phase"])
-    for (const value of new Set(candidates.map((each) => each[name]))) form[name].append(make("option", value, { value }));
-  form.addEventListener("input", refresh);
+  const load = () => {  // the candidates, from the data of the page
+    const { texts, rows } = JSON.parse(find("#data").textContent);
+    candidates = rows.map(([number, generation, expression, fitness, size, rate, status, phase, reason, once, code]) => ({
+      number, generation, expression, fitness, size, rate, status: texts[status], phase: texts[phase], reason: texts[reason], once, code,
+    }));
+    byNumber = new Map(candidates.map((each) => [each.number, each]));
+    for (const name of ["status", "phase"]) {
+      const known = new Set([...form[name].options].map((option) => option.value));
+      for (const value of new Set(candidates.map((each) => each[name])))
+        if (!known.has(value)) form[name].append(make("option", value, { value }));
+    }
+    form.hidden = find(".pages").hidden = candidates.length === 0;
+    refresh(first);
+  };
+  form.addEventListener("input", () => refresh());
   form.addEventListener("submit", (event) => event.preventDefault());
   find("#previous").addEventListener("click", () => { first -= PAGE; fill(); });
   find("#next").addEventListener("click", () => { first += PAGE; fill(); });
-  form.hidden = find(".pages").hidden = candidates.length === 0;
-  refresh();
+  load();
 
   // --- the curves of a candidate, computed from its postfix instructions ---
   const UNARY = {
@@ -130,7 +136,7 @@
     made.textContent = text;
     return made;
   };
-  const regression = document.body.dataset.link === "identity";
+  const regression = find("#candidate").dataset.link === "identity";
   const [LOW, HIGH] = regression ? [-3, 3] : [0.002, 0.998];
   const plot = (code, title, valueAt) => {
     const width = 300, height = 180, ys = Array.from({ length: 121 }, (_, n) => LOW + ((HIGH - LOW) * n) / 120);
@@ -195,5 +201,5 @@
   addEventListener("afterprint", () => {
     for (const [each, name] of folded) { each.open = false; if (name) each.setAttribute("name", name); }
   });
-  window.glo = { evaluate, slope };  // for tests
+  window.glo = { evaluate, slope, refresh: () => { showCopyButtons(); load(); } };  // for tests and the live page
 })();
