@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
 OpenPage = Callable[..., AbstractContextManager["Page"]]
 
 
@@ -57,18 +59,51 @@ def open_page(browser: Browser) -> OpenPage:
 
     @contextmanager
     def opened(path: Path, width: int = 1000, **options: Any) -> Iterator[Page]:
-        context = browser.new_context(viewport={"width": width, "height": 800}, **options)
-        page = context.new_page()
-        said: list[str] = []
-        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: said.append(f"error: {error}"))
-        page.on("request", lambda request: said.append(f"request: {request.url}"))
-        page.goto(path.as_uri())
-        yield page
-        context.close()
-        assert said == [f"request: {path.as_uri()}"]
+        with page_of(browser, width, **options) as (page, said, asked):
+            page.goto(path.as_uri())
+            yield page
+        assert (said, asked) == ([], [path.as_uri()])
 
     return opened
+
+
+@pytest.fixture
+def open_url(browser: Browser) -> OpenPage:
+    """Opens an address; at the end the page must have asked that server only and, unless told, have reported no error.
+
+    Its further argument `quiet=False` lets it report errors, as it does while its server is away.
+    """
+
+    @contextmanager
+    def opened(url: str, width: int = 1000, quiet: bool = True, **options: Any) -> Iterator[Page]:
+        with page_of(browser, width, **options) as (page, said, asked):
+            page.goto(url)
+            yield page
+        if quiet:
+            assert said == []
+        assert {urlsplit(address).netloc for address in asked} == {urlsplit(url).netloc}
+
+    return opened
+
+
+@contextmanager
+def page_of(browser: Browser, width: int, **options: Any) -> Iterator[tuple[Page, list[str], list[str]]]:
+    """A page, what its console says, and the addresses that it asks for."""
+    context = browser.new_context(viewport={"width": width, "height": 800}, **options)
+    page = context.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: said.append(f"error: {error}"))
+    page.on("request", lambda request: asked.append(request.url))
+    yield page, said, asked
+    context.close()
+
+
+def violations(page: Page) -> list[Mapping[str, Any]]:
+    """What axe finds, by rule.  A page with a policy gets axe from outside it."""
+    page.evaluate(AXE)
+    return page.evaluate("axe.run().then(found => found.violations.map(v => [v.id, v.nodes.map(n => n.html)]))")
 
 
 def screenshot(page: Page, name: str) -> None:

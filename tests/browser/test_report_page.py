@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from browser.conftest import OpenPage, screenshot
+from browser.conftest import OpenPage, screenshot, violations
 from glo.expr import derivative, evaluate, parse
 from glo.report.formulas import instructions
 from made_up_studies import HOSTILE, judgement, many, ordinary, outcome, rejected, result
 
-AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
 WIDTHS = (400, 800, 1400)
 
 
@@ -22,12 +19,6 @@ WIDTHS = (400, 800, 1400)
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a judged search."""
     return ordinary().report(tmp_path_factory.mktemp("report") / "report.html", judgement())
-
-
-def violations(page: Any) -> list[Mapping[str, Any]]:
-    """What axe finds, by rule."""
-    page.evaluate(AXE)
-    return page.evaluate("axe.run().then(found => found.violations.map(v => [v.id, v.nodes.map(n => n.html)]))")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -26,6 +26,7 @@ COMMANDS = [
     "resume",
     "runs",
     "report",
+    "dashboard",
     "shelf",
     "show",
     "evaluate",

@@ -137,7 +137,7 @@ def test_hostile_texts_stay_in_their_place(tmp_path: Path) -> None:
     made = result([outcome("x*log(y)", 0.9), rejected(HOSTILE, HOSTILE)], task=HOSTILE)
     judged = judgement({"discovered": (0.9, 0.8), "cross_entropy": (0.9, 0.8), HOSTILE: (0.1, 0.2)})
     page = made.report(tmp_path / "report.html", judged).read_text(encoding="utf-8")
-    assert page.count("<script") == page.count("</script") == 2
+    assert page.count("<script") == page.count("</script") == 3  # the data, and two of its own
     assert "<img" not in page
     (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
     assert [row[2] for row in json.loads(data)["rows"]] == ["x*log(y)", HOSTILE]

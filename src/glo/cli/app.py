@@ -9,6 +9,7 @@ import typer
 from glo.cli import (
     cluster,
     compare,
+    dashboard,
     demo,
     enumeration,
     evaluate,
@@ -46,6 +47,7 @@ for command in (
     resume.resume,
     runs.runs,
     report.report,
+    dashboard.dashboard,
     shelf.shelf,
     show.show,
     evaluate.evaluate,

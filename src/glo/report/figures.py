@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -135,37 +136,61 @@ def gains_chart(judgement: Mapping[str, Any]) -> Chart | None:
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Reached:
+    """What a study has reached with a generation.
+
+    Attributes:
+        generation: its number.
+        values: fitness of the candidates that it has trained.
+        best: fitness so far.
+        trained: candidates so far.
+    """
+
+    generation: int
+    values: Sequence[float]
+    best: float
+    trained: int
+
+
+def best_so_far(content: StudyContent) -> list[Reached]:
+    """The generations of a study in which something was trained, without those that train candidates again."""
+    better = max if content.direction.sign > 0 else min
+    reached: list[Reached] = []
+    for record in content.history:
+        values = [outcome.fitness for outcome in record.outcomes if outcome.status is Status.TRAINED]
+        if values and record.phase is not PhaseKind.CONFIRMATION:
+            before = [each.best for each in reached[-1:]]
+            trained = len(values) + sum(each.trained for each in reached[-1:])
+            reached.append(Reached(record.generation, values, better([*before, *values]), trained))
+    return reached
+
+
 def progress_chart(content: StudyContent) -> Chart | None:
     """The best fitness so far and the mean of each generation; None if nothing was trained."""
-    searched = [record for record in content.history if record.phase is not PhaseKind.CONFIRMATION]
-    better = max if content.direction.sign > 0 else min
-    best: list[tuple[float, float]] = []
-    means: list[tuple[float, float]] = []
-    marks: list[Mark] = []
-    for record in searched:
-        values = [o.fitness for o in record.outcomes if o.status is Status.TRAINED]
-        number = float(record.generation)
-        if values:
-            means.append((number, float(np.mean(values))))
-            best.append((number, better([*values, *(value for _, value in best[-1:])])))
-            text = f"generation {record.generation}: best so far {best[-1][1]:.4f}, mean of {len(values)} {means[-1][1]:.4f}"
-            marks += [Mark(number, value, "trained") for value in values]
-            marks.append(Mark(number, best[-1][1], "found-point", text))
-    if not best:
+    reached = best_so_far(content)
+    if not reached:
         return None
-    told = f"It rises from {best[0][1]:.4f} to {best[-1][1]:.4f}." if content.direction.sign > 0 else (
-        f"It falls from {best[0][1]:.4f} to {best[-1][1]:.4f}."
-    )  # fmt: skip
-    generations = [float(record.generation) for record in searched]
+    means = [(float(each.generation), float(np.mean(each.values))) for each in reached]
+    marks: list[Mark] = []
+    for each, (number, mean) in zip(reached, means, strict=True):
+        text = f"generation {each.generation}: best so far {each.best:.4f}, mean of {len(each.values)} {mean:.4f}"
+        marks += [*(Mark(number, value, "trained") for value in each.values), Mark(number, each.best, "found-point", text)]
+    turn = f"{'rises' if content.direction.sign > 0 else 'falls'} from {reached[0].best:.4f} to {reached[-1].best:.4f}"
+    generations = [float(record.generation) for record in content.history if record.phase is not PhaseKind.CONFIRMATION]
     return Chart(
-        "progress", "Fitness by generation", f"The best {content.fitness_label} so far, by generation. {told}",
+        "progress", "Fitness by generation",
+        f"The best {content.fitness_label} so far, by generation. It {turn}.",
         axis("generation", generations, integers=True), axis(content.fitness_label, [mark.y for mark in marks]),
-        [Line(means, "mean-line"), Line(_steps(best, generations[-1]), "found")], marks,
-        legend=[("found", "best so far"), ("mean-line", "mean of the trained"), ("trained", "each candidate")],
+        [
+            Line(means, "mean-line"),
+            Line(steps([(float(each.generation), each.best) for each in reached], generations[-1]), "found"),
+        ],
+        marks, legend=[("found", "best so far"), ("mean-line", "mean of the trained"), ("trained", "each candidate")],
     )  # fmt: skip
 
 
-def _steps(points: Sequence[tuple[float, float]], end: float) -> list[tuple[float, float]]:
+def steps(points: Sequence[tuple[float, float]], end: float) -> list[tuple[float, float]]:
     """A line that changes only at its points."""
     stepped: list[tuple[float, float]] = []
     for x, y in points:
@@ -196,7 +221,7 @@ def sizes_chart(content: StudyContent, sized: Sequence[Sized]) -> Chart | None:
         "sizes", "Size against fitness",
         f"{content.fitness_label} by size of the expression. The best of each size that no smaller one reaches: {told}.",
         sizes, axis(content.fitness_label, [each.candidate.fitness for each in trained]),
-        [Line(_steps(corners, sizes.high), "front-line")],
+        [Line(steps(corners, sizes.high), "front-line")],
         [_size_mark(each.candidate, each.size, each.candidate.number in front) for each in trained],
         legend=[("front", "no smaller loss is as good"), ("trained", "other candidates")],
     )  # fmt: skip

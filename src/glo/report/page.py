@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -57,7 +58,7 @@ def study_page(content: StudyContent, live: Live | None = None) -> str:
     return render(
         environment().get_template("study.html.j2"),
         live,
-        scripts=(asset("glo.report", "page.js"),),
+        scripts=("candidates.js",),
         study=content,
         curves=curves(content.curves, content.link),
         judged=_judged(content),
@@ -79,17 +80,22 @@ def render(template: Template, live: Live | None, *, scripts: tuple[str, ...] = 
 
     Its policy lets it run its own scripts only; if it is live, it may reach its own server, and no other.
     """
-    scripts = (*(live.scripts if live else ()), *scripts)
+    texts = [*(live.scripts if live else ()), *(asset("glo.report", name) for name in ("page.js", *scripts))]
     style = asset("glo.report", "page.css")
-    allowed = [f"style-src {_source(style)}", f"script-src {' '.join(map(_source, scripts))}"]
+    allowed = [f"style-src {_source(style)}", f"script-src {' '.join(map(_source, texts))}"]
     allowed += ["connect-src 'self'", "form-action 'self'"] if live else []
     return template.render(
         policy="; ".join(["default-src 'none'", *allowed, "base-uri 'none'"]),
         style=Markup(style),  # noqa: S704 - glo's own files
-        scripts=[Markup(script) for script in scripts],  # noqa: S704
+        scripts=[Markup(text) for text in texts],  # noqa: S704
         live=live,
         **values,
     )
+
+
+def headline(judgement: Mapping[str, Any]) -> str:
+    """A verdict in one sentence, without its numbers."""
+    return NUMBERS.sub("", judgement["verdict"]["text"])
 
 
 def _judged(content: StudyContent) -> dict[str, Any] | None:
@@ -99,7 +105,7 @@ def _judged(content: StudyContent) -> dict[str, Any] | None:
     comparison, verdict = content.judgement["comparison"], content.judgement["verdict"]
     return {
         "verdict": verdict,
-        "headline": NUMBERS.sub("", verdict["text"]),
+        "headline": headline(content.judgement),
         "comparison": comparison,
         "seeds": seeds_chart(content.judgement),
         "gains": gains_chart(content.judgement),
