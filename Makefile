@@ -20,9 +20,10 @@ lint: $(VENV)/.installed-dev  ## style, types, layers
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.installed-dev  ## docs/options.md from the configuration models, and the curves of the shelf; `make test` checks the former
+docs: $(VENV)/.installed-dev  ## what the code writes into docs/ (`make test` checks options.md), and the site: open site/index.html
 	$(BIN)/python docs/make_options.py
 	$(BIN)/python docs/make_shelf.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 bench: $(VENV)/.installed-dev  ## glo beside what a user would write; takes some minutes and a quiet machine
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
@@ -33,7 +34,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "glo needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }

@@ -1,0 +1,64 @@
+"""The site: it builds with `strict`, has every public name, and loads nothing from other hosts."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from inspect import ismodule
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTED = ["glo", "glo.catalog", "glo.errors", "glo.expr", "glo.loss", "glo.tasks", "glo.testing"]  # docs/stability.md
+HOST = r"""=["']?(?:https?:)?//"""
+LOADED = re.compile(rf"<(?:script|img|iframe|source)\b[^>]*\bsrc{HOST}|<link\b[^>]*\bhref{HOST}")
+REQUESTED = re.compile(r"""(?:@import|url\()\s*["']?(?:https?:)?//""")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the site, as `make docs` builds it."""
+    pytest.importorskip("mkdocs", reason="pip install 'glo[docs]'")
+    pytest.importorskip("mkdocstrings", reason="pip install 'glo[docs]'")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(folder)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder
+
+
+def test_every_public_name_has_an_anchor(site: Path) -> None:
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in sorted((site / "reference").rglob("*.html")))
+    anchors = set(re.findall(r'id="([\w.]+)"', pages))
+    missing = [
+        f"{module}.{name}"
+        for module in DOCUMENTED
+        for name in getattr(importlib.import_module(module), "__all__", ())
+        if not ismodule(getattr(importlib.import_module(module), name)) and name != "__version__"
+        if not {f"{module}.{name}", f"glo.{name}"} & anchors
+    ]
+    assert missing == []
+    assert "glo.Study.search" in anchors
+    assert "glo.errors.ConfigError" in anchors
+    assert "glo.catalog.baikal" in anchors
+
+
+def test_every_command_is_described(site: Path) -> None:
+    page = (site / "reference" / "commands.html").read_text(encoding="utf-8")
+    assert set(re.findall(r'<h2 id="glo-([\w-]+)"', page)) >= {"search", "compare", "cluster-check", "experiment-run"}
+    assert "--learning-rates" in page
+
+
+def test_nothing_is_loaded_from_other_hosts(site: Path) -> None:
+    loaded = {
+        str(page.relative_to(site)): found
+        for page in sorted(site.rglob("*"))
+        if page.suffix in (".html", ".css")
+        if (found := (LOADED if page.suffix == ".html" else REQUESTED).findall(page.read_text(encoding="utf-8")))
+    }
+    assert loaded == {}
