@@ -23,6 +23,7 @@ lint: $(VENV)/.installed-dev  ## style, types, layers
 docs: $(VENV)/.installed-dev  ## what the code writes into docs/ (`make test` checks options.md), and the site: open site/index.html
 	$(BIN)/python docs/make_options.py
 	$(BIN)/python docs/make_shelf.py
+	$(BIN)/python docs/make_figures.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 bench: $(VENV)/.installed-dev  ## glo beside what a user would write; takes some minutes and a quiet machine

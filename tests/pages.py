@@ -60,7 +60,7 @@ def same(printed: str, shown: str) -> bool:
 
 
 def assert_printed(printed: Sequence[str], shown: Sequence[str]) -> None:
-    """Each line that is shown was printed, in this order; others may have been printed between them.  `...` stands for any."""
+    """Each line that is shown was printed, in this order, perhaps with others between them; `...` stands for any lines."""
     rest = iter(printed)
     missing = [line for line in shown if line.strip() != "..." and not any(same(other, line) for other in rest)]
     assert not missing, "\n".join(printed)
