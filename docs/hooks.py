@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path, PurePosixPath
 
-from make_parts import explorer_table, filled
+from make_parts import filled, language
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
@@ -21,9 +21,9 @@ DATA = 20_000  # characters of a file above which it is a download
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the operator table of the explorer, and each file outside of docs/ to which a page links, directly or not."""
-    table = json.dumps(explorer_table(), indent=1)
-    files.append(File.generated(config, "assets/operators.js", content=f"export const OPERATORS = {table};\n"))
+    """Adds what the explorer knows of the language, and each file outside of docs/ to which a page links, directly or not."""
+    table = f"globalThis.GLO_LANGUAGE = {json.dumps(language())};\n"
+    files.append(File.generated(config, "assets/language.js", content=table))
     pending = [(f"docs/{file.src_uri}", Path(str(file.abs_src_path))) for file in files.documentation_pages()]
     known: set[str] = set()
     while pending:

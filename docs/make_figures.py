@@ -17,6 +17,7 @@ from glo.report import save
 
 IMAGES = Path(__file__).parent / "images"
 CLASSES = 10
+UNIT = "with the unit gradient"
 LOSSES = {name: NAMED[name] for name in ("cross_entropy", "baikal", "baikal_cma")}
 STEPS = [
     "ask:\nnew expressions, bred\nfrom the best so far",
@@ -95,6 +96,10 @@ def gradients() -> Figure:
     as_written.set_ylabel("push on the output of the right class")
     scaled.legend()
     return figure
+
+
+def _scaled(losses: Mapping[str, Expr]) -> dict[str, Expr]:
+    return {name: unit_gradient(loss, classes=CLASSES) for name, loss in losses.items()}
 
 
 def _draw_pushes(axes: Axes, losses: Mapping[str, Expr], title: str) -> None:

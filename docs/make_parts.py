@@ -16,8 +16,10 @@ import typer
 from symbols import Functions, Symbol, tree_of
 
 import glo
+from glo.catalog import NAMED
 from glo.cli.app import app
-from glo.expr import OPERATORS, Expr, Operator
+from glo.expr import HARD, MAX_DEPTH, MAX_NODES, OPERATORS, Expr, Operator
+from glo.expr.text import MAX_LENGTH
 from glo.search import PAPER_WEIGHTS
 
 DOCS = Path(__file__).parent
@@ -85,9 +87,9 @@ def _symbols(row: Operator) -> list[Symbol]:
     return [Symbol("f"), *map(Symbol, "ab"[: row.arity])]
 
 
-def explorer_table() -> dict[str, Any]:
-    """The operator table for the explorer: of each operator the value and the derivatives, as nested lists."""
-    return {
+def language() -> dict[str, Any]:
+    """What the explorer knows of the language: of each operator the value and the derivatives, as nested lists; and more."""
+    operators = {
         row.name: {
             "arity": row.arity,
             "precedence": row.precedence,
@@ -96,6 +98,12 @@ def explorer_table() -> dict[str, Any]:
             "partials": [tree_of(each) for each in row.partials(Functions(), *_symbols(row))],
         }
         for row in OPERATORS.values()
+    }
+    return {
+        "operators": operators,
+        "limits": {"length": MAX_LENGTH, "depth": MAX_DEPTH, "nodes": MAX_NODES},
+        "points": list(zip(HARD.x.tolist(), HARD.y.tolist(), strict=True)),
+        "names": {name: str(loss) for name, loss in NAMED.items()},
     }
 
 
