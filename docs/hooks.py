@@ -8,6 +8,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from make_parts import filled, language
+from mermaid import without_mermaid
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
@@ -21,7 +22,7 @@ DATA = 20_000  # characters of a file above which it is a download
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds what the explorer knows of the language, and each file outside of docs/ to which a page links, directly or not."""
+    """Adds what the explorer knows of the language, and the files outside of docs/ to which pages link."""
     table = f"globalThis.GLO_LANGUAGE = {json.dumps(language())};\n"
     files.append(File.generated(config, "assets/language.js", content=table))
     pending = [(f"docs/{file.src_uri}", Path(str(file.abs_src_path))) for file in files.documentation_pages()]
@@ -60,7 +61,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         goal = in_site(target)
         return f"{link[1]}{os.path.relpath(goal, PurePosixPath(here).parent)}{link[3]}"
 
-    pieces = FENCE.split(filled(markdown))
+    pieces = FENCE.split(without_mermaid(filled(markdown)))
     pieces[::2] = [LINK.sub(mended, piece) for piece in pieces[::2]]
     return "".join(pieces)
 

