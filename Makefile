@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-cluster lint docs bench format clean
+.PHONY: demo test test-cluster lint docs notebooks bench format clean
 
 demo: $(VENV)/.installed  ## discover a loss on noisy digits and compare it honestly (a few minutes)
 	$(BIN)/glo demo
@@ -25,6 +25,9 @@ docs: $(VENV)/.installed-dev  ## what the code writes into docs/ (`make test` ch
 	$(BIN)/python docs/make_shelf.py
 	$(BIN)/python docs/make_figures.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+notebooks: $(VENV)/.installed-dev  ## execute the notebooks of docs/notebooks and write their outputs into them
+	OMP_NUM_THREADS=1 $(BIN)/python docs/make_notebooks.py
 
 bench: $(VENV)/.installed-dev  ## glo beside what a user would write; takes some minutes and a quiet machine
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

@@ -12,6 +12,7 @@ from mermaid import without_mermaid
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
+from notebook_pages import notebooks, page_of
 
 ROOT = Path(__file__).parents[1]
 OUTSIDE = "repository"  # the folder of the site with the files that are outside of docs/
@@ -25,15 +26,20 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds what the explorer knows of the language, and the files outside of docs/ to which pages link."""
     table = f"globalThis.GLO_LANGUAGE = {json.dumps(language())};\n"
     files.append(File.generated(config, "assets/language.js", content=table))
-    pending = [(f"docs/{file.src_uri}", Path(str(file.abs_src_path))) for file in files.documentation_pages()]
+    for notebook in notebooks(ROOT / "docs" / "notebooks"):
+        page, pictures = page_of(notebook)
+        files.append(File.generated(config, f"notebooks/{notebook.stem}.md", content=page))
+        for name, picture in pictures.items():
+            files.append(File.generated(config, f"notebooks/{name}", content=picture))
+    pending = [(in_repository(file.src_uri), file.content_string) for file in files.documentation_pages()]
     known: set[str] = set()
     while pending:
-        page, path = pending.pop()
-        for target in linked(page, path.read_text(encoding="utf-8")):
+        page, text = pending.pop()
+        for target in linked(page, text):
             if not target.startswith("docs/") and target not in known and (ROOT / target).is_file():
                 known.add(target)
                 if target.endswith(".md"):
-                    pending.append((target, ROOT / target))
+                    pending.append((target, (ROOT / target).read_text(encoding="utf-8")))
     for target in sorted(known):
         files.append(_file(target, config))
     return files
@@ -56,8 +62,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     def mended(link: re.Match[str]) -> str:
         target = resolved(source, link[2])
-        if source.startswith("docs/") and target.startswith("docs/") and (ROOT / target).is_file():
-            return link[0]
+        if source.startswith("docs/") and target.startswith("docs/") and not (ROOT / target).is_dir():
+            return link[0].replace(".ipynb", ".md") if not here.startswith("notebooks/") else link[0]
         goal = in_site(target)
         return f"{link[1]}{os.path.relpath(goal, PurePosixPath(here).parent)}{link[3]}"
 
@@ -81,7 +87,7 @@ def in_site(target: str) -> str:
     """Where a file of the repository is in the site: its path in `docs_dir`, or below `OUTSIDE`."""
     path = ROOT / target
     if target.startswith("docs/"):
-        inside = target.removeprefix("docs/")
+        inside = target.removeprefix("docs/").replace(".ipynb", ".md")
         return f"{inside}/index.md" if path.is_dir() else inside
     if path.is_dir():
         return "guide/examples.md" if target == "examples" else "reproduction.md"

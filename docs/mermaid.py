@@ -1,4 +1,4 @@
-"""The picture of the rooms in docs/architecture.md as HTML: GitHub draws Mermaid, and the site has no script from elsewhere for it."""
+"""The picture of the rooms in docs/architecture.md as HTML, since the site loads no script that draws Mermaid."""
 
 from __future__ import annotations
 
