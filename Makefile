@@ -24,7 +24,7 @@ docs: $(VENV)/.installed-dev  ## what the code writes into docs/ (`make test` ch
 	$(BIN)/python docs/make_options.py
 	$(BIN)/python docs/make_shelf.py
 	$(BIN)/python docs/make_figures.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build  # with --quiet it would not count its warnings
 
 notebooks: $(VENV)/.installed-dev  ## execute the notebooks of docs/notebooks and write their outputs into them
 	OMP_NUM_THREADS=1 $(BIN)/python docs/make_notebooks.py

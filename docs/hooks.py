@@ -64,6 +64,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target = resolved(source, link[2])
         if source.startswith("docs/") and target.startswith("docs/") and not (ROOT / target).is_dir():
             return link[0].replace(".ipynb", ".md") if not here.startswith("notebooks/") else link[0]
+        if not (ROOT / target).exists():
+            return link[0]  # MkDocs reports it
         goal = in_site(target)
         return f"{link[1]}{os.path.relpath(goal, PurePosixPath(here).parent)}{link[3]}"
 

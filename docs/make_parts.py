@@ -16,6 +16,7 @@ import typer
 from symbols import Functions, Symbol, tree_of
 
 import glo
+from glo import errors
 from glo.catalog import NAMED
 from glo.cli.app import app
 from glo.expr import HARD, MAX_DEPTH, MAX_NODES, OPERATORS, Expr, Operator
@@ -122,6 +123,12 @@ def names(module: str) -> str:
     return "\n\n".join(f"::: {module}.{name}" for name in public_names(module))
 
 
+def exceptions() -> str:
+    """The exceptions of glo, those that others inherit from first."""
+    found = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.GloError)]
+    return "\n\n".join(f"::: glo.errors.{each.__name__}\n    options: {{show_bases: true}}" for each in found)
+
+
 def public_names(module: str) -> list[str]:
     """The names in `__all__`, else all without an underscore that the module defines; without those that `glo` has too."""
     found = importlib.import_module(module)
@@ -138,6 +145,7 @@ def _defined(module: Any, name: str) -> bool:
 PARTS: dict[str, Callable[..., str]] = {
     "commands": commands,
     "decisions": decisions,
+    "exceptions": exceptions,
     "names": names,
     "operators": operators,
 }

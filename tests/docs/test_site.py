@@ -19,17 +19,38 @@ LOADED = re.compile(rf"<(?:script|img|iframe|source)\b[^>]*\bsrc{HOST}|<link\b[^
 REQUESTED = re.compile(r"""(?:@import|url\()\s*["']?(?:https?:)?//""")
 
 
+def build(folder: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    """Build the site of a folder; not with --quiet, which does not count warnings."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(site)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the site, as `make docs` builds it."""
     pytest.importorskip("mkdocs", reason="pip install 'glo[docs]'")
     pytest.importorskip("mkdocstrings", reason="pip install 'glo[docs]'")
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(folder)]
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = build(ROOT, folder)
+    assert done.returncode == 0, done.stderr
+    assert not re.search("WARNING|ERROR", done.stderr), done.stderr
     return folder
+
+
+def test_a_broken_link_or_anchor_ends_the_build(tmp_path: Path) -> None:
+    """With the settings of the site, on two pages of its own."""
+    pytest.importorskip("mkdocs", reason="pip install 'glo[docs]'")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "other.md").write_text("# Other", encoding="utf-8")
+    settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    kept = re.findall(r"^strict: true\n|^validation:\n(?:  .*\n)+", settings, re.MULTILINE)
+    assert len(kept) == 2
+    (tmp_path / "mkdocs.yml").write_text("site_name: links\n" + "".join(kept), encoding="utf-8")
+    for link, code in (("other.md", 0), ("nowhere.md", 1), ("other.md#nowhere", 1), ("/other.md", 1)):
+        (tmp_path / "docs" / "index.md").write_text(f"# Start\n\n[link]({link})\n", encoding="utf-8")
+        done = build(tmp_path, tmp_path / "site")
+        assert done.returncode == code, (link, done.stderr)
 
 
 def test_every_public_name_has_an_anchor(site: Path) -> None:
