@@ -1,7 +1,8 @@
 """Code blocks of documentation pages, and the comparison of what they print with what the page shows.
 
-A block is run unless a comment directly above it says why not: `<!-- not run: it takes a minute -->`.  Python that a reader
-does not see, such as the data of an example, is in a comment: `<!-- run first` on a line, the code, and `-->`.
+A block is run unless a comment directly above it says why not: `<!-- not run: it takes a minute -->`.  The comment `<!-- run
+with trials=8 instead of trials=200 -->` has it run with less.  Python that a reader does not see, such as the data of an
+example, is in a comment too: `<!-- run first` on a line, the code, and `-->`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import pytest
 
 BLOCK = re.compile(
     r"<!-- run first\n(?P<hidden>.*?)^-->$"
-    r"|(?:^<!-- not run: (?P<reason>[^\n]+) -->\n+)?^```(?P<language>python|sh)\n(?P<code>.*?)^```$"
+    r"|(?:^<!-- not run: (?P<reason>[^\n]+) -->\n+|^<!-- run with (?P<less>[^\n]+) instead of (?P<more>[^\n]+) -->\n+)?"
+    r"^```(?P<language>python|sh)\n(?P<code>.*?)^```$"
     r"(?:\n+```text\n(?P<shown>.*?)^```$)?",
     re.DOTALL | re.MULTILINE,
 )
@@ -42,7 +44,11 @@ def blocks(page: Path) -> Iterator[Block]:
         if found["hidden"] is not None:
             yield Block("python", found["hidden"], [])
         else:
-            yield Block(found["language"], found["code"], (found["shown"] or "").splitlines(), found["reason"] or "")
+            more, less = found["more"] or "", found["less"] or ""
+            if more not in found["code"]:
+                raise ValueError(f"{page}: there is no {more} in the block below the comment that names it")
+            code = found["code"].replace(more, less) if more else found["code"]
+            yield Block(found["language"], code, (found["shown"] or "").splitlines(), found["reason"] or "")
 
 
 def commands(code: str) -> list[str]:

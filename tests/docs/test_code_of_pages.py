@@ -23,6 +23,11 @@ ELSEWHERE = {
     "integrations/skorch.md": "tests/integrations/test_pages.py",
     "integrations/transformers.md": "tests/integrations/test_pages.py",
 }
+# How the blocks of Python begin that test_readme.py and test_contributing.py run.
+ROOT_PAGES = {
+    "README.md": ["import glo\n", "def objective("],
+    "CONTRIBUTING.md": ["    Operator(\n", "from collections.abc import"],
+}
 PAGES = {str(page.relative_to(DOCS)): page for page in sorted(DOCS.rglob("*.md")) if any(blocks(page))}
 NEEDS = {"guide/text.md": "transformers"}
 OPENED = re.compile(r"^```(\w*)", re.MULTILINE)
@@ -69,6 +74,12 @@ def test_no_block_is_overlooked(page: str) -> None:
     assert not {"py", "bash", "console", "shell"} & set(opened)
     visible = len(list(blocks(PAGES[page]))) - text.count("<!-- run first\n")
     assert visible == opened.count("python") + opened.count("sh")
+
+
+@pytest.mark.parametrize("page", ROOT_PAGES)
+def test_no_python_of_the_other_pages_is_overlooked(page: str) -> None:
+    found = [block.code for block in blocks(DOCS.parent / page) if block.language == "python" and not block.reason]
+    assert [code[: len(start)] for code, start in zip(found, ROOT_PAGES[page], strict=True)] == ROOT_PAGES[page]
 
 
 @pytest.mark.parametrize(("page", "test"), ELSEWHERE.items())
