@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from browser.conftest import OpenPage
+from browser.conftest import OpenPage, screenshot
 
 DOCS = Path(__file__).parents[2] / "docs"
+AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
 POLICY = "default-src 'none'; script-src 'nonce-of-the-test'"
 
 
@@ -31,7 +32,7 @@ def explorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         body = body.replace(source, f'<script nonce="of-the-test">{text}</script>')
     page = tmp_path / "explorer.html"
     head = f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{POLICY}"><title>Explorer</title>'
-    page.write_text(f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>', encoding="utf-8")
+    page.write_text(f'<!doctype html><html lang="en"><head>{head}</head><body><main><h1>Explorer</h1>{body}</main></body></html>', encoding="utf-8")
     return page
 
 
@@ -62,3 +63,12 @@ def test_the_number_of_classes_moves_the_minimum(explorer: Path, open_page: Open
     with open_page(explorer) as page:
         page.get_by_label("Number of classes").fill("2")
         assert "0.7071" in page.locator("dl").inner_text()
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_it_is_accessible_and_fits(explorer: Path, open_page: OpenPage, width: int) -> None:
+    with open_page(explorer, width) as page:
+        screenshot(page, f"explorer-{width}")
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        page.evaluate(AXE)
+        assert page.evaluate("axe.run().then(found => found.violations.map(each => each.id))") == []

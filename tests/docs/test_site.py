@@ -83,3 +83,15 @@ def test_nothing_is_loaded_from_other_hosts(site: Path) -> None:
         if (found := (LOADED if page.suffix == ".html" else REQUESTED).findall(page.read_text(encoding="utf-8")))
     }
     assert loaded == {}
+
+
+def test_docstrings_are_rewritten_for_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("griffe", reason="pip install 'glo[docs]'")
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    readable = importlib.import_module("docstrings").readable
+    given = "Bake.\n\nArgs:\n    low, high: limits\n        in degrees.\n    time: in minutes.\n\nExample:\n    bake(1, 2)\n"
+    expected = (
+        "Bake.\n\nArgs:\n    low: limits\n        in degrees.\n    high: limits\n        in degrees.\n    time: in minutes.\n\n"
+        "Examples:\n    ```python\n    bake(1, 2)\n    ```\n"
+    )
+    assert readable(given).split() == expected.split()
