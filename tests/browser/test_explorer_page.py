@@ -32,7 +32,8 @@ def explorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         body = body.replace(source, f'<script nonce="of-the-test">{text}</script>')
     page = tmp_path / "explorer.html"
     head = f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{POLICY}"><title>Explorer</title>'
-    page.write_text(f'<!doctype html><html lang="en"><head>{head}</head><body><main><h1>Explorer</h1>{body}</main></body></html>', encoding="utf-8")
+    content = f'<!doctype html><html lang="en"><head>{head}</head><body><main><h1>Explorer</h1>{body}</main></body></html>'
+    page.write_text(content, encoding="utf-8")
     return page
 
 

@@ -91,7 +91,7 @@ def test_docstrings_are_rewritten_for_the_reference(monkeypatch: pytest.MonkeyPa
     readable = importlib.import_module("docstrings").readable
     given = "Bake.\n\nArgs:\n    low, high: limits\n        in degrees.\n    time: in minutes.\n\nExample:\n    bake(1, 2)\n"
     expected = (
-        "Bake.\n\nArgs:\n    low: limits\n        in degrees.\n    high: limits\n        in degrees.\n    time: in minutes.\n\n"
-        "Examples:\n    ```python\n    bake(1, 2)\n    ```\n"
+        "Bake.\n\nArgs:\n    low: limits\n        in degrees.\n    high: limits\n        in degrees.\n    time: in minutes."
+        "\n\nExamples:\n    ```python\n    bake(1, 2)\n    ```\n"
     )
     assert readable(given).split() == expected.split()
