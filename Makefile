@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-cluster lint docs bench format clean
+.PHONY: demo test test-cluster lint docs notebooks bench format clean
 
 demo: $(VENV)/.installed  ## discover a loss on noisy digits and compare it honestly (a few minutes)
 	$(BIN)/glo demo
@@ -20,9 +20,14 @@ lint: $(VENV)/.installed-dev  ## style, types, layers
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.installed-dev  ## docs/options.md from the configuration models, and the curves of the shelf; `make test` checks the former
+docs: $(VENV)/.installed-dev  ## what the code writes into docs/ (`make test` checks options.md), and the site: open site/index.html
 	$(BIN)/python docs/make_options.py
 	$(BIN)/python docs/make_shelf.py
+	$(BIN)/python docs/make_figures.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build  # with --quiet it would not count its warnings
+
+notebooks: $(VENV)/.installed-dev  ## execute the notebooks of docs/notebooks and write their outputs into them
+	OMP_NUM_THREADS=1 $(BIN)/python docs/make_notebooks.py
 
 bench: $(VENV)/.installed-dev  ## glo beside what a user would write; takes some minutes and a quiet machine
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
@@ -33,7 +38,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "glo needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }

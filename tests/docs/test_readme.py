@@ -1,4 +1,4 @@
-"""The README's example runs as it is printed."""
+"""The README's examples run as they are printed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-README = Path(__file__).parents[2] / "README.md"
+import pytest
+
+from pages import blocks
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
 # What a reader does next with `criterion`: the same network on the same batches reaches the fitness of the search.
 TRAIN = """
 import torch
@@ -40,3 +45,13 @@ def test_the_example_runs_and_is_short(tmp_path: Path) -> None:
     for column in ("loss", "rate", "mean", "p", "cross_entropy", "label_smoothing"):
         assert column in done.stdout
     assert (tmp_path / "glo.db").exists()
+
+
+def test_the_objective_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the functions of the guide, which the README leaves to the reader too."""
+    hidden, *_ = blocks(ROOT / "docs" / "guide" / "objectives.md")
+    _, example = [block for block in blocks(README) if block.language == "python"]
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "__main__"}
+    exec(compile(hidden.code + example.code, "README.md", "exec"), names)  # noqa: S102 - our own pages
+    assert len(names["study"].trials) == 8  # pyright: ignore[reportAttributeAccessIssue]
