@@ -62,7 +62,7 @@ def _connect(url: URL) -> Engine:
     try:
         return create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True, connect_args=parameters)
     except ImportError as error:
-        raise StoreError(f"PostgreSQL needs psycopg: pip install 'glo[postgres]' ({error})") from None
+        raise StoreError(f"PostgreSQL needs psycopg: pip install 'glo-torch[postgres]' ({error})") from None
 
 
 @contextmanager
