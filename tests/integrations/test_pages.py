@@ -12,7 +12,13 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[2]
-PAGES = {"lightning": "lightning", "pytorch": "torch", "skorch": "skorch", "transformers": "transformers"}
+PAGES = {
+    "lightning": "lightning",
+    "pytorch": "torch",
+    "skorch": "skorch",
+    "trackers": "tensorboard",
+    "transformers": "transformers",
+}
 BLOCK = re.compile(r"```(python|sh)\n(.*?)```\s+```text\n(.*?)```", re.DOTALL)
 NUMBER = re.compile(r"-?\d+\.\d+")
 
