@@ -109,11 +109,13 @@ class Progress:
         self._last = "", ""  # the phase that was shown last, and its note
 
     def __enter__(self) -> Progress:
-        self._bars.start()
+        if not self._bars.disable:  # else some versions of rich print an empty line at the end
+            self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+        if not self._bars.disable:
+            self._bars.stop()
 
     def show(self, phase: str, done: int, total: int | None, note: str = "", left: float | None = None) -> None:
         """Show how far a phase is.

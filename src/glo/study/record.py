@@ -15,6 +15,7 @@ from glo.store import GenerationRecord, Store, StudyRecord, without_password
 from glo.study.config import StudyConfig, changed, differences, enough_generations, validated
 from glo.study.history import in_generations
 from glo.study.result import StudyResult
+from glo.study.state import State, is_finished
 
 
 def find_record(storage: str | Path, name: str) -> StudyRecord | None:
@@ -104,7 +105,9 @@ def study_states(store: Store) -> list[dict[str, Any]]:
     """The studies of a store, how far they are, and the best loss of each so far, as JSON-like data."""
     states: list[dict[str, Any]] = []
     for record in store.studies():
-        result = recorded_result(store, record.name)
+        config, history = validated(record.config), store.generations(record.name)
+        result = StudyResult(record.name, config, record.versions, in_generations(config, history))
+        stopped = State.FINISHED if is_finished(config, history) else State.STOPPED
         best = next(iter(result.finalists(1)), None)
         states.append(
             {
@@ -117,6 +120,7 @@ def study_states(store: Store) -> list[dict[str, Any]]:
                 "fitness": best.fitness if best else None,
                 "expression": best.expression if best else None,
                 "created": record.created,
+                "state": (State.RUNNING if store.is_running(record.name) else stopped).value,
             }
         )
     return states
