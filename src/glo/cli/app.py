@@ -14,6 +14,7 @@ from glo.cli import (
     evaluate,
     experiment,
     export,
+    importing,
     report,
     resume,
     runs,
@@ -50,6 +51,7 @@ for command in (
     show.show,
     evaluate.evaluate,
     export.export,
+    importing.import_,
     tasks.tasks,
 ):
     cls = ExpressionCommand if "expr" in command.__annotations__ else None

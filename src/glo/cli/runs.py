@@ -188,7 +188,8 @@ def _delete(store: Store, storage: str, name: str, yes: bool, json: bool) -> Non
     from glo.store import without_password
 
     where, count = without_password(storage), store.study(name).generations
-    copy = command_line("glo export", study=name, format="study", output=f"{name}.jsonl")
+    given = None if storage == options.DEFAULT_STORAGE else where
+    copy = command_line("glo export", study=name, storage=given, format="study", output=f"{name}.jsonl")
     _ask(f"Delete study '{name}' ({count} generations) from {where} for ever?  A copy: {copy}", yes)
     store.delete(name)
     if json:
