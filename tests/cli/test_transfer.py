@@ -107,7 +107,7 @@ def deep(parts: list[Any]) -> None:
         (lambda parts: parts.pop(2), "generations are missing"),
         (lambda parts: parts.insert(2, parts[1]), "generations are missing"),
         (lambda parts: parts[1].pop("outcomes"), "another form"),
-        (lambda parts: parts[1]["outcomes"][0].update(expression="__import__('os')"), "not an expression"),
+        (lambda parts: parts[1]["outcomes"][0].update(expression="__import__('os')"), "unknown function"),
         (lambda parts: parts[1]["outcomes"][0].update(status="splendid"), "another form"),
         (lambda parts: parts[1]["outcomes"][0].update(fitness=float("nan")), "not a number"),
         (lambda parts: parts[1]["outcomes"][0].update(fitness="0.5"), "more than it may have"),
