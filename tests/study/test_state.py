@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from callbacks import Interrupting
+from glo.errors import ReplayError
+from glo.records import PhaseKind
 from glo.store import GenerationRecord, Store
 from glo.study import Callback, Study, enumerate_losses, study_states
 from glo.tasks import Task
@@ -82,3 +84,32 @@ def test_a_search_in_which_nothing_trains_is_finished(make_task: MakeTask, tmp_p
         study = Study(make_task(), storage=tmp_path / f"{name}.db", settings=[weights])
         study.search(**SMALL, tune=tune)
         assert state_in(study.storage) == "finished"
+
+
+@pytest.mark.parametrize("options", [{}, {"confirm": 0}, {"steady_state": True}])
+def test_a_search_that_has_ended_gets_more_generations(make_task: MakeTask, tmp_path: Path, options: dict[str, Any]) -> None:
+    """Its generations are those of a search that had so many from the start."""
+    given = {**SMALL, **options}
+    whole = Study(make_task(), storage=tmp_path / "whole.db", slots=1 if "steady_state" in options else None).search(
+        **{**given, "generations": 5}
+    )
+    study = Study(make_task(), storage=tmp_path / "glo.db", slots=1 if "steady_state" in options else None)
+    study.search(**given)
+    result = study.resume(generations=5)
+    assert state_in(study.storage) == "finished"
+    searched = [
+        [outcome.expression for record in found.history if record.phase is PhaseKind.GENETIC for outcome in record.outcomes]
+        for found in (result, whole)
+    ]
+    assert searched[0] == searched[1]
+    assert study.resume().history_digest() == result.history_digest()
+    with pytest.raises(ReplayError, match="generations is 5 there and 4 here"):
+        study.resume(generations=4)
+
+
+def test_a_search_with_trials_or_a_tuning_keeps_its_length(make_task: MakeTask, tmp_path: Path) -> None:
+    for number, options in enumerate(({"trials": 10}, {"tune": True})):
+        study = Study(make_task(), storage=tmp_path / f"{number}.db", settings=TUNING)
+        study.search(**{**SMALL, **options})
+        with pytest.raises(ReplayError, match="generations is 3 there and 5 here"):
+            study.resume(generations=5)

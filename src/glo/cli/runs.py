@@ -153,7 +153,9 @@ def _table(states: States, storage: str) -> Table:
     ):
         table.add_column(column, overflow="fold")
     for state in states:
-        done = f"{state['generations']}/{state['planned']}" if state["planned"] else str(state["generations"])
+        # A search that went on after its confirmation has more than are planned.
+        done, planned = state["generations"], state["planned"]
+        done = f"{done}/{planned}" if planned and done <= planned else str(done)
         fitness = "" if state["fitness"] is None else f"{state['fitness']:.4f}"
         row = [state["name"], *[state["task"]] * wide, state["state"], done, fitness, state["expression"] or ""]
         table.add_row(*row, *(str(state[column]) for column in more))

@@ -38,11 +38,12 @@ def refusal(record: StudyRecord | None, name: str, storage: str | Path) -> Study
 def continued(record: StudyRecord, kinds: Sequence[PhaseKind], given: Sequence[Mapping[str, Any]]) -> StudyConfig:
     """The configuration to go on with: the recorded one, with the phases that are not recorded yet.
 
-    The options of an added phase are free; all others must be as recorded.
+    The options of an added phase are free, and a search that is only resumed may get more generations; all others must be as
+    recorded.
 
     Args:
         record: of the study.
-        kinds: of the phases that are asked for.
+        kinds: of the phases that are asked for; none to resume.
         given: layers of nested values that are asked for, a later one wins; None means as recorded.
 
     Raises:
@@ -59,6 +60,8 @@ def continued(record: StudyRecord, kinds: Sequence[PhaseKind], given: Sequence[M
         if not any(layer.get("generations") is not None for layer in given):
             config = changed(config, {"generations": enough_generations(config.model_dump(mode="json"))})
         free |= {name: getattr(config, name) for name in ("generations", "trials", "confirmation")}
+    elif not kinds and recorded.phases == (PhaseKind.GENETIC,) and recorded.trials is None:
+        free["generations"] = max(recorded.generations, config.generations)  # as if time had ended the search
     differing = [
         f"{key} is {record.versions.get(key, '?')} there and {now} here"
         for key, now in versions().items()
