@@ -160,7 +160,8 @@ def test_mlflow(
     assert_curves(lambda name: [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, name)], result)
     assert run.data.params["training.steps"] == "20"
     assert run.data.metrics["fitness/final"] == pytest.approx(result.fitness)
-    assert_same_loss(Path(client.download_artifacts(run.info.run_id, "loss.py")).read_text(encoding="utf-8"), result)
+    file = mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path="loss.py", tracking_uri=uri)
+    assert_same_loss(Path(file).read_text(encoding="utf-8"), result)
 
 
 @pytest.fixture
