@@ -50,7 +50,7 @@ def runs(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME | delete NAME | rename OLD NEW]", help="One study, with its history; or what to do with it."
+            metavar="NAME | delete NAME | rename OLD NEW", help="One study, with its history; or what to do with it."
         ),
     ] = None,
     task: Annotated[str | None, typer.Option("--task", "-t", help="Only studies of this task.")] = None,
