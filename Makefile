@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-cluster lint docs notebooks bench format clean
+.PHONY: demo test test-cluster lint docs notebooks bench package format clean
 
 demo: $(VENV)/.installed  ## discover a loss on noisy digits and compare it honestly (a few minutes)
 	$(BIN)/glo demo
@@ -33,12 +33,17 @@ bench: $(VENV)/.installed-dev  ## glo beside what a user would write; takes some
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.run
 
+package: $(VENV)/.installed-dev  ## the wheel and the sdist, in dist/, and their tests: they install and run without the repository
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/package
+
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) site .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist site .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "glo needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }

@@ -1,4 +1,4 @@
-from . import catalog, errors, expr, loss, tasks, testing
+from . import catalog, errors, expr, loss, tasks, testing, trackers
 from .compare import Comparison, ComparisonConfig, compare_losses
 from .execution import Trial
 from .expr import Expr, parse
@@ -19,5 +19,5 @@ __all__ = [
     "Callback", "Comparison", "ComparisonConfig", "Expr", "ExpressionLoss", "Metric", "Study", "StudyResult", "Task",
     "Trial", "__version__", "catalog", "compare_losses", "cost_metric", "discover", "enumerate_losses", "errors", "expr",
     "f_beta_metric", "load_study", "load_task", "loss", "objective", "parse", "pinball_metric", "tasks", "testing",
-    "tune_coefficients", "unit_gradient",
+    "trackers", "tune_coefficients", "unit_gradient",
 ]  # fmt: skip

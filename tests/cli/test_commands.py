@@ -31,6 +31,7 @@ COMMANDS = [
     "show",
     "evaluate",
     "export",
+    "import",
     "tasks",
 ]
 # A process that was started in the background of a shell ignores SIGINT; this one is to be interrupted.

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
+pytest.importorskip("distributed", reason="a cluster needs glo-torch[cluster]")
 
 import torch
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
+pytest.importorskip("distributed", reason="a cluster needs glo-torch[cluster]")
 
 from failing import PLACES, TIME_LIMIT, WAYS, check_outcome, failing_batch
 from glo.execution import Executor, open_executor

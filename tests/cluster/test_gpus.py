@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("dask_jobqueue", reason="a cluster needs glo[cluster]")
+pytest.importorskip("dask_jobqueue", reason="a cluster needs glo-torch[cluster]")
 
 from cluster.commands import wait_until
 from cluster.services.htcondor import GPUS, HTCondor

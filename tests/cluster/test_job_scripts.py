@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("dask_jobqueue", reason="a cluster needs glo[cluster]")
+pytest.importorskip("dask_jobqueue", reason="a cluster needs glo-torch[cluster]")
 
 import dask.config
 

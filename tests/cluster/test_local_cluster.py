@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
+pytest.importorskip("distributed", reason="a cluster needs glo-torch[cluster]")
 
 import psutil
 from torch import Tensor, nn

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytest.importorskip("distributed", reason="a cluster needs glo[cluster]")
+pytest.importorskip("distributed", reason="a cluster needs glo-torch[cluster]")
 
 from cluster.clusters import Cluster
 from cluster.commands import PATIENCE, SEARCH, TRAINED, gone, started, wait_for_rows, wait_until

@@ -15,8 +15,8 @@ NUMBER = re.compile(r"\d\.\d+")
 
 @pytest.mark.parametrize(("code", "printed"), EXAMPLES, ids=["lightgbm", "xgboost"])
 def test_example_prints_what_the_page_says(code: str, printed: str, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("lightgbm", reason="needs LightGBM: pip install 'glo[boosting]'")
-    pytest.importorskip("xgboost", reason="needs XGBoost: pip install 'glo[boosting]'")
+    pytest.importorskip("lightgbm", reason="needs LightGBM: pip install 'glo-torch[boosting]'")
+    pytest.importorskip("xgboost", reason="needs XGBoost: pip install 'glo-torch[boosting]'")
     space: dict[str, Any] = {}
     exec(code, space)  # noqa: S102 - the page's own code
     found = capsys.readouterr().out

@@ -33,7 +33,7 @@ def test_every_example_is_tested() -> None:
 
 @pytest.mark.parametrize("name", OUTPUT)
 def test_example_runs_and_prints_a_result(name: str, tmp_path: Path) -> None:
-    pytest.importorskip(NEEDS.get(name, "glo"), reason="pip install 'glo[integrations]'")
+    pytest.importorskip(NEEDS.get(name, "glo"), reason="pip install 'glo-torch[integrations]'")
     example = FOLDER / f"{name}.py"
     assert len(example.read_text(encoding="utf-8").splitlines()) <= 32
     done = subprocess.run([sys.executable, example], cwd=tmp_path, capture_output=True, text=True, check=False)

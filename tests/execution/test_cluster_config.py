@@ -157,7 +157,7 @@ class TestCertificates:
 
     @pytest.fixture(autouse=True)
     def _needs_cryptography(self) -> None:
-        pytest.importorskip("cryptography", reason="certificates need glo[cluster]")
+        pytest.importorskip("cryptography", reason="certificates need glo-torch[cluster]")
 
     def test_only_their_owner_can_read_them(self, tmp_path: Path) -> None:
         folder = tmp_path / "certs"
@@ -202,7 +202,7 @@ class TestCertificates:
             security_options(tmp_path)
 
 
-# Hides the packages of glo[cluster], which may be installed here.
+# Hides the packages of glo-torch[cluster], which may be installed here.
 WITHOUT = """
 import sys
 for name in ("asyncssh", "cryptography", "dask", "dask_jobqueue", "distributed"):
@@ -228,5 +228,5 @@ def test_glo_works_without_dask(tmp_path: Path) -> None:
         without_dask("cluster", "certs", folder=tmp_path),
     ):
         assert refused.returncode == 2
-        assert "pip install 'glo[cluster]'" in refused.stderr
+        assert "pip install 'glo-torch[cluster]'" in refused.stderr
         assert refused.stderr.count("\n") == 1

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from glo.loss import ExpressionLoss
 
-lightning = pytest.importorskip("lightning", reason="pip install 'glo[integrations]'")
+lightning = pytest.importorskip("lightning", reason="pip install 'glo-torch[integrations]'")
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of lightning and what it imports
 
 

@@ -14,7 +14,13 @@ import torch
 from pages import assert_printed
 
 ROOT = Path(__file__).parents[2]
-PAGES = {"lightning": "lightning", "pytorch": "torch", "skorch": "skorch", "transformers": "transformers"}
+PAGES = {
+    "lightning": "lightning",
+    "pytorch": "torch",
+    "skorch": "skorch",
+    "trackers": "tensorboard",
+    "transformers": "transformers",
+}
 BLOCK = re.compile(r"```(python|sh)\n(.*?)```\s+```text\n(.*?)```", re.DOTALL)
 
 
@@ -38,7 +44,7 @@ def test_the_code_of_a_page_prints_what_it_shows(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In an empty folder, each block after those above it."""
-    pytest.importorskip(PAGES[page], reason="pip install 'glo[integrations]'")
+    pytest.importorskip(PAGES[page], reason="pip install 'glo-torch[integrations]'")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     names: dict[str, object] = {"__name__": "__main__"}

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from glo.errors import ExpressionError
 from glo.loss import ExpressionLoss
 
-skorch = pytest.importorskip("skorch", reason="pip install 'glo[integrations]'")
+skorch = pytest.importorskip("skorch", reason="pip install 'glo-torch[integrations]'")
 RAW, LABELS = (np.asarray(part) for part in load_iris(return_X_y=True))
 INPUTS = ((RAW - RAW.mean(0)) / RAW.std(0)).astype(np.float32)
 

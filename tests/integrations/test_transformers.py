@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from glo.errors import ConfigError
 from glo.loss import ExpressionLoss
 
-transformers = pytest.importorskip("transformers", reason="pip install 'glo[integrations]'")
-pytest.importorskip("accelerate", reason="pip install 'glo[integrations]'")
+transformers = pytest.importorskip("transformers", reason="pip install 'glo-torch[integrations]'")
+pytest.importorskip("accelerate", reason="pip install 'glo-torch[integrations]'")
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of transformers, accelerate and what they import
 
 TINY = {

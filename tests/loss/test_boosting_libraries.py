@@ -16,7 +16,7 @@ from glo.loss import BoostingObjective, objective
 ROUNDS = 15
 Array = NDArray[np.float64]
 NEEDS_LIGHTGBM, NEEDS_XGBOOST, NEEDS_CATBOOST = (
-    f"needs {library}: pip install 'glo[boosting]'" for library in ("LightGBM", "XGBoost", "CatBoost")
+    f"needs {library}: pip install 'glo-torch[boosting]'" for library in ("LightGBM", "XGBoost", "CatBoost")
 )
 LIGHTGBM = {"num_leaves": 7, "verbose": -1, "num_threads": 1, "boost_from_average": False}
 XGBOOST = {"max_depth": 3, "nthread": 1}

@@ -100,7 +100,7 @@ def test_schemes(opened: Open, url: str, scheme: str) -> None:
 
 def test_missing_driver() -> None:
     child = subprocess.run([sys.executable, "-c", WITHOUT_DRIVER], capture_output=True, text=True, check=True)
-    assert re.search(r"PostgreSQL needs psycopg: pip install 'glo\[postgres\]'", child.stdout)
+    assert re.search(r"PostgreSQL needs psycopg: pip install 'glo-torch\[postgres\]'", child.stdout)
 
 
 @pytest.mark.parametrize(

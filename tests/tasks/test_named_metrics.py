@@ -15,7 +15,7 @@ from glo.errors import TaskError
 from glo.records import Direction, Status
 from glo.tasks import METRICS, Task
 
-torchmetrics = pytest.importorskip("torchmetrics", reason="pip install 'glo[integrations]'")
+torchmetrics = pytest.importorskip("torchmetrics", reason="pip install 'glo-torch[integrations]'")
 GENERATOR = torch.Generator().manual_seed(3)
 CLASSES = torch.rand(60, 4, generator=GENERATOR).softmax(1), torch.randint(4, (60,), generator=GENERATOR)
 MISSING = (CLASSES[0] * torch.tensor([1.0, 1.0, 0.0, 1.0]), CLASSES[1].where(CLASSES[1] != 2, 1))  # class 2 never occurs

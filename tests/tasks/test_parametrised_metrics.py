@@ -65,7 +65,7 @@ def test_f_beta_has_the_best_threshold(kind: Callable[..., tuple[Tensor, Tensor]
 @KINDS
 @pytest.mark.parametrize("threshold", [0.2, 0.5, 0.9, 2.0])
 def test_f_beta_at_a_threshold(kind: Callable[..., tuple[Tensor, Tensor]], threshold: float) -> None:
-    torchmetrics = pytest.importorskip("torchmetrics", reason="pip install 'glo[integrations]'")
+    torchmetrics = pytest.importorskip("torchmetrics", reason="pip install 'glo-torch[integrations]'")
     found = float(glo.f_beta_metric(2)(*kind(SCORES, LABELS), threshold))
     assert found == pytest.approx(sk.fbeta_score(LABELS, at_least(SCORES, threshold), beta=2, zero_division=0))  # pyright: ignore
     if threshold <= 1:
@@ -104,7 +104,7 @@ def mean_cost(confusion: np.ndarray, costs: Any) -> float:
 
 
 def test_the_cost_of_decisions() -> None:
-    torchmetrics = pytest.importorskip("torchmetrics", reason="pip install 'glo[integrations]'")
+    torchmetrics = pytest.importorskip("torchmetrics", reason="pip install 'glo-torch[integrations]'")
     predictions, labels = THREE
     found = float(glo.cost_metric(COSTS)(predictions, labels))
     assert found == pytest.approx(mean_cost(sk.confusion_matrix(labels, predictions.argmax(1)), COSTS))

@@ -15,6 +15,7 @@ from glo.cli import (
     evaluate,
     experiment,
     export,
+    importing,
     report,
     resume,
     runs,
@@ -52,6 +53,7 @@ for command in (
     show.show,
     evaluate.evaluate,
     export.export,
+    importing.import_,
     tasks.tasks,
 ):
     cls = ExpressionCommand if "expr" in command.__annotations__ else None

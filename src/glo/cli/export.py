@@ -23,6 +23,7 @@ class Form(StrEnum):
     catboost = "catboost"
     latex = "latex"
     sympy = "sympy"
+    study = "study"
 
 
 BOOSTING: dict[Form, Literal["lightgbm", "xgboost", "catboost"]] = {
@@ -60,20 +61,24 @@ def export(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; else standard output.")] = None,
     storage: options.StudyStorage = None,
 ) -> None:
-    """Write a loss as source code that does not need glo, or as LaTeX or sympy.
+    """Write a loss as source code that does not need glo, or as LaTeX or sympy; or a whole study.
 
     The PyTorch and NumPy source define `loss(outputs, target)`.  That for LightGBM and XGBoost defines
     `objective(y_true, y_pred)`, that for CatBoost a class `Objective`: gradient and Hessian, with NumPy only.  The loss of a
-    study is written as its search used it, with its unit gradient: a learning rate that suits cross-entropy suits it.
+    study is written as its search used it, with its unit gradient: a learning rate that suits cross-entropy suits it.  With
+    --format study the file has the study itself, as JSON lines: glo import reads it.
     """
     from glo.expr import latex
 
     if study is None:
         refuse_given("without --study", storage=storage)
-    if form in (Form.latex, Form.sympy):
+    if form in (Form.latex, Form.sympy, Form.study):
         refuse_given(f"for {form.value}", link=link, class_reduction=class_reduction, eps=eps)
     if form not in BOOSTING:
         refuse_given(f"for {form.value}", hessian=hessian)
+    if form is Form.study:
+        _write(_study(expr, study, storage or options.DEFAULT_STORAGE), output)
+        return
     chosen = choose_loss(expr, study, storage or options.DEFAULT_STORAGE)
     applied = chosen.options(link and link.value, class_reduction and class_reduction.value, eps)
     _check_exportable(chosen)
@@ -91,6 +96,30 @@ def export(
         language = "numpy" if form is Form.numpy else "torch"
         symbolic = form is Form.sympy
         text = f"{to_sympy(loss)}\n" if symbolic else source(loss, language, **applied, prior=chosen.prior)
+    _write(text, output)
+
+
+def _study(expr: str | None, study: str | None, storage: str) -> str:
+    """The text of a study.
+
+    Raises:
+        ConfigError: for an expression, or no study.
+        StudyError: if there is no such study.
+    """
+    from contextlib import closing
+
+    from glo.errors import ConfigError
+    from glo.store import Store
+    from glo.study.transfer import study_text
+
+    if expr is not None or study is None:
+        raise ConfigError("--format study writes a study: give --study NAME, and no expression")
+    with closing(Store(storage, create=False)) as store:
+        return study_text(store.whole(study))
+
+
+def _write(text: str, output: Path | None) -> None:
+    """Write to a file, or to standard output."""
     if output is None:
         typer.echo(text, nl=False)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ from glo.cli.streams import print_json, say
 from glo.cli.time_left import seconds_left, time_left
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from glo.cli.judging import Judging
     from glo.study import Callback, StudyResult
@@ -77,10 +78,20 @@ def check_output(file: Path) -> None:
         raise ConfigError(f"{file} cannot be written: {error.strerror}") from None
 
 
-def print_table(table: RenderableType) -> None:
-    """Print a table as wide as the terminal; without a terminal, wide enough for any table.
+def table_width() -> int:
+    """The width of tables: that of $COLUMNS, else of the terminal; without both, wide enough for any table."""
+    return shutil.get_terminal_size((140, 24)).columns
 
-    Its texts may come from a store: they are printed as they are, without the markup of rich and without escape sequences.
+
+def print_table(table: RenderableType) -> None:
+    """Print a table, `table_width` wide."""
+    plain_console().print(table)
+
+
+def plain_console() -> Console:
+    """A console for tables.
+
+    Their texts may come from a store: they are printed as they are, without the markup of rich and without escape sequences.
     """
     from rich.console import Console
     from rich.text import Text
@@ -91,7 +102,7 @@ def print_table(table: RenderableType) -> None:
         def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(visible(text), **options)
 
-    Plain(width=None if sys.stdout.isatty() else 140, markup=False, emoji=False).print(table)
+    return Plain(width=table_width(), markup=False, emoji=False)
 
 
 class Progress:
@@ -109,11 +120,13 @@ class Progress:
         self._last = "", ""  # the phase that was shown last, and its note
 
     def __enter__(self) -> Progress:
-        self._bars.start()
+        if not self._bars.disable:  # else some versions of rich print an empty line at the end
+            self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+        if not self._bars.disable:
+            self._bars.stop()
 
     def show(self, phase: str, done: int, total: int | None, note: str = "", left: float | None = None) -> None:
         """Show how far a phase is.

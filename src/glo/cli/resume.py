@@ -23,6 +23,9 @@ def resume(
     insecure: options.Insecure = False,
     slots: options.Slots = None,
     time_limit: options.TimeLimit = None,
+    generations: Annotated[
+        int | None, typer.Option(min=1, help="Of a search: more than it was to have; it searches on, and confirms again.")
+    ] = None,
     timeout: options.Timeout = None,
     jobs: options.Jobs = 1,
     isolate: options.Isolate = False,
@@ -38,6 +41,6 @@ def resume(
     folder, in this command (--task) or one before.
     """
     where = Where(device, cluster, insecure, slots, time_limit, data_dir)
-    how = {"timeout": timeout, "jobs": jobs, "isolate": isolate}
+    how = {"generations": generations, "timeout": timeout, "jobs": jobs, "isolate": isolate}
     judging = Judging(baselines, repeats, json, metrics=read_names(metrics))
     resume_study(name, storage, task, where, lambda result: print_result(result, storage, json, judging), how, judging)

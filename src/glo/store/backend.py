@@ -30,6 +30,7 @@ class Backend:
         insert: the dialect's own `insert`, which supports `on_conflict_do_nothing`.
         lock: `lock(engine, name, seconds)` holds a lock that only one process at a time can hold.  It waits for up to
             `seconds`, then raises `LockHeld`.  The death of a process releases its locks, whatever killed it.
+        held: `held(engine, name)`: whether a process holds the lock of this name.
         advice: what to do about an error, by a regular expression for the database's message and the statement; the first
             match counts.
         identity: `identity(url)` changes if another database takes the place of this one; None if there is none any more.
@@ -43,6 +44,7 @@ class Backend:
     prepare: Callable[[Engine], None]
     insert: Callable[..., Any]
     lock: Callable[[Engine, str, float], AbstractContextManager[None]]
+    held: Callable[[Engine, str], bool]
     advice: Mapping[str, str]
     identity: Callable[[URL], object] = lambda url: ""
     check: Callable[[Connection, Sequence[str]], None] = lambda connection, tables: None

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ from glo.store.schema import (
     trainings,
 )
 from glo.store.url import DEFAULT_STORAGE, printed, read_url
+from glo.store.whole import WholeStudy, delete_rows, insert_study
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # Built once: a steady-state search executes them for each candidate.
@@ -155,6 +157,11 @@ class Store:
                 yield
         except LockHeld:
             raise StudyError(f"study '{name}' is in use by another process: wait for it, or stop it first") from None
+
+    def is_running(self, name: str) -> bool:
+        """Whether a process works on a study: whether it holds the lock."""
+        with self._explained():
+            return self._backend.held(self._engine, check_name(name))
 
     @contextmanager
     def _locked(self, name: str, seconds: float) -> Iterator[None]:
@@ -297,6 +304,59 @@ class Store:
                 return None
             row = connection.execute(select(judgements).where(judgements.c.run == name)).first()
             return None if row is None else read_judgement(row)
+
+    def whole(self, name: str) -> WholeStudy:
+        """All that there is of a study.
+
+        Raises:
+            StudyError: if there is no study of this name; the message lists the existing ones.
+        """
+        return WholeStudy(self.study(name), self.generations(name), self.judgement(name))
+
+    def add(self, study: WholeStudy) -> None:
+        """Write a study with all its generations and its judgement, in one transaction.
+
+        Raises:
+            StudyError: if there is already a study of this name, or it is in use.
+            StoreError: if the store cannot be written; it is then unchanged.
+        """
+        name = study.record.name
+        with self.lock(name), self._new(name), self._writing() as connection:
+            insert_study(connection, study)
+
+    def delete(self, name: str) -> None:
+        """Delete a study.  The outcomes that studies share (`lookup`) stay.
+
+        Raises:
+            StudyError: if there is no such study, or a process works on it.
+            StoreError: if the store cannot be written; it is then unchanged.
+        """
+        with self.lock(name):
+            self.study(name)
+            with self._writing() as connection:
+                delete_rows(connection, name)
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a study another name; its history and the time of its start stay.
+
+        Raises:
+            StudyError: if there is no such study, a process works on it, or there is one of the new name.
+            StoreError: if the store cannot be written; it is then unchanged.
+        """
+        with self.lock(name), self.lock(new):
+            study = self.whole(name)
+            renamed = replace(study, record=replace(study.record, name=new))
+            with self._new(new), self._writing() as connection:
+                insert_study(connection, renamed)  # the names are part of the seals
+                delete_rows(connection, name)
+
+    @contextmanager
+    def _new(self, name: str) -> Iterator[None]:
+        """Turn the database's refusal of a name that exists into a `StudyError`."""
+        try:
+            yield
+        except IntegrityError:
+            raise StudyError(f"there is already a study '{name}' in {self}: use another name") from None
 
     def lookup(self, context: str, fingerprints: Sequence[str]) -> dict[str, Outcome]:
         """The remembered outcomes of these losses in a context, by fingerprint; unknown ones are left out."""

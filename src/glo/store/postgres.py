@@ -32,6 +32,9 @@ SESSION = (
 )
 KEY = "hashtextextended(current_schema() || '.' || :name, 0)"  # advisory locks are numbers, shared by a whole database
 TAKE, FREE = text(f"SELECT pg_advisory_lock({KEY})"), text(f"SELECT pg_advisory_unlock({KEY})")
+LOCKS = "FROM pg_locks JOIN pg_database d ON d.oid = database AND d.datname = current_database()"
+NUMBER = "(classid::bigint << 32) | objid::bigint"  # its halves are in two columns
+HELD = text(f"SELECT 1 {LOCKS} WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND {NUMBER} = {KEY}")
 LOCK_NOT_AVAILABLE = "55P03"
 DEAD_CLIENT_SECONDS = 1.0  # the server may need as long to release the lock of a client that has just died
 
@@ -62,7 +65,7 @@ def _connect(url: URL) -> Engine:
     try:
         return create_engine(url, isolation_level="READ COMMITTED", pool_pre_ping=True, connect_args=parameters)
     except ImportError as error:
-        raise StoreError(f"PostgreSQL needs psycopg: pip install 'glo[postgres]' ({error})") from None
+        raise StoreError(f"PostgreSQL needs psycopg: pip install 'glo-torch[postgres]' ({error})") from None
 
 
 @contextmanager
@@ -88,12 +91,18 @@ def _lock(engine: Engine, name: str, seconds: float) -> Iterator[None]:
                 connection.execute(FREE, {"name": name})
 
 
+def _held(engine: Engine, name: str) -> bool:
+    with engine.connect() as connection:
+        return connection.scalar(HELD, {"name": name}) is not None
+
+
 POSTGRES = Backend(
     exists=lambda url: True,
     connect=_connect,
     prepare=lambda engine: None,
     insert=insert,
     lock=_lock,
+    held=_held,
     advice=ADVICE,
     snapshot={"isolation_level": "REPEATABLE READ"},
 )

@@ -21,6 +21,7 @@ from glo.store.backend import Backend, LockHeld
 from glo.store.rows import DamagedRowError
 
 READ_ONLY = "it is read-only: make the file and its folder writable, or use another --storage"
+PROBE_SECONDS = 0.2  # `_held` and `_sweep` hold a lock for a moment, which must not refuse the study that begins just then
 DISK = "free some space, then go on with glo resume"
 COPY = "restore it from a copy, or use another --storage"
 ADVICE = {
@@ -140,13 +141,40 @@ def _lock(engine: Engine, name: str, seconds: float) -> Iterator[None]:
     store = file_of(engine.url)
     path = Path(f"{store}.{name}.lock")
     _sweep(store)
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + max(seconds, PROBE_SECONDS)
     while (lock := _taken(path, max(0.0, deadline - time.monotonic()))) is None:
         pass  # its holder has deleted the file: with the lock of a deleted file, another process could have a new one
     try:
         yield
     finally:
         _delete(path, lock)
+
+
+def _held(engine: Engine, name: str) -> bool:
+    """Whether a process holds the lock; a file that a killed process has left is deleted, if that is allowed."""
+    path = Path(f"{file_of(engine.url)}.{name}.lock")
+    if not path.exists():
+        return False
+    try:
+        if (lock := _taken(path, 0.0)) is not None:
+            _delete(path, lock)
+    except LockHeld:
+        return True
+    except StoreError:  # the folder is read-only
+        return _is_locked(path)
+    return False
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether a file is locked, which this process may only read."""
+    import fcntl
+
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _taken(path: Path, seconds: float) -> filelock.FileLock | None:
@@ -190,6 +218,7 @@ SQLITE = Backend(
     prepare=_prepare,
     insert=insert,
     lock=_lock,
+    held=_held,
     advice=ADVICE,
     identity=_identity,
     check=_check,

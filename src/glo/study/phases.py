@@ -74,7 +74,7 @@ def phases(
     seeds = (config.seed, *derive_seeds(config.seed, "repeat", config.repeats - 1))
     for kind in config.phases:
         if kind is PhaseKind.GENETIC:
-            genetic = _as_merits(config)
+            genetic = as_merits(config)
             if genetic.steady_state:
                 search: Search = SteadyStateSearch(genetic, config.seed, config.candidates, screen)
             else:
@@ -102,7 +102,7 @@ def phases(
             yield phase(PhaseKind.CONFIRMATION, Shortlist([start, tuning.best, tuning.mean]), fresh)
 
 
-def _as_merits(config: StudyConfig) -> GeneticConfig:
+def as_merits(config: StudyConfig) -> GeneticConfig:
     """The genetic options with the target as a search sees it, to which higher fitness is better."""
     target = config.genetic.target
     if target is None or config.task.direction is Direction.MAXIMIZE:

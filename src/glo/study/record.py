@@ -15,6 +15,7 @@ from glo.store import GenerationRecord, Store, StudyRecord, without_password
 from glo.study.config import StudyConfig, changed, differences, enough_generations, validated
 from glo.study.history import in_generations
 from glo.study.result import StudyResult
+from glo.study.state import State, is_finished
 
 
 def find_record(storage: str | Path, name: str) -> StudyRecord | None:
@@ -37,11 +38,12 @@ def refusal(record: StudyRecord | None, name: str, storage: str | Path) -> Study
 def continued(record: StudyRecord, kinds: Sequence[PhaseKind], given: Sequence[Mapping[str, Any]]) -> StudyConfig:
     """The configuration to go on with: the recorded one, with the phases that are not recorded yet.
 
-    The options of an added phase are free; all others must be as recorded.
+    The options of an added phase are free, and a search that is only resumed may get more generations; all others must be as
+    recorded.
 
     Args:
         record: of the study.
-        kinds: of the phases that are asked for.
+        kinds: of the phases that are asked for; none to resume.
         given: layers of nested values that are asked for, a later one wins; None means as recorded.
 
     Raises:
@@ -58,6 +60,8 @@ def continued(record: StudyRecord, kinds: Sequence[PhaseKind], given: Sequence[M
         if not any(layer.get("generations") is not None for layer in given):
             config = changed(config, {"generations": enough_generations(config.model_dump(mode="json"))})
         free |= {name: getattr(config, name) for name in ("generations", "trials", "confirmation")}
+    elif not kinds and recorded.phases == (PhaseKind.GENETIC,) and recorded.trials is None:
+        free["generations"] = max(recorded.generations, config.generations)  # as if time had ended the search
     differing = [
         f"{key} is {record.versions.get(key, '?')} there and {now} here"
         for key, now in versions().items()
@@ -104,7 +108,9 @@ def study_states(store: Store) -> list[dict[str, Any]]:
     """The studies of a store, how far they are, and the best loss of each so far, as JSON-like data."""
     states: list[dict[str, Any]] = []
     for record in store.studies():
-        result = recorded_result(store, record.name)
+        config, history = validated(record.config), store.generations(record.name)
+        result = StudyResult(record.name, config, record.versions, in_generations(config, history))
+        stopped = State.FINISHED if is_finished(config, history) else State.STOPPED
         best = next(iter(result.finalists(1)), None)
         states.append(
             {
@@ -117,6 +123,7 @@ def study_states(store: Store) -> list[dict[str, Any]]:
                 "fitness": best.fitness if best else None,
                 "expression": best.expression if best else None,
                 "created": record.created,
+                "state": (State.RUNNING if store.is_running(record.name) else stopped).value,
             }
         )
     return states

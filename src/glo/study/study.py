@@ -383,16 +383,25 @@ class Study(RecordedStudy):
         overrides = {"repeats": repeats, "training": {"steps": steps, "learning_rates": learning_rates}}
         return self._run([PhaseKind.OWN], overrides, "own", own=search)
 
-    def resume(self, *, timeout: float | str | None = None, jobs: int = 1, isolate: bool = False) -> StudyResult:
+    def resume(
+        self,
+        *,
+        generations: int | None = None,
+        timeout: float | str | None = None,
+        jobs: int = 1,
+        isolate: bool = False,
+    ) -> StudyResult:
         """Go on with the phases that are recorded; the study ends as if it had never been interrupted.
 
         Args:
+            generations: of a search, more than are recorded as its end: it searches on until then, and confirms again.
             timeout, jobs, isolate: as for `search`.
 
         Raises:
             StudyError: if the study is not in the store.
+            ReplayError: if the study cannot have so many generations: they are fewer, it is no search, or was given trials.
         """
-        return self._run([], {}, self.preset, how=(timeout, jobs, isolate))
+        return self._run([], {"generations": generations}, self.preset, how=(timeout, jobs, isolate))
 
     @property
     def out_of_time(self) -> bool:

@@ -15,6 +15,8 @@ with suppress(ImportError):
     import pytest
 
     # So that a failing assertion shows its values, as in a test file.
-    pytest.register_assert_rewrite(*(f"glo.testing.{name}" for name in ("executor", "search", "store", "store_processes")))
+    pytest.register_assert_rewrite(
+        *(f"glo.testing.{name}" for name in ("executor", "search", "store", "store_processes", "store_whole"))
+    )
 
 __getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -6,7 +6,7 @@
             numbers = itertools.count()
             return lambda: f"mydatabase:///{tmp_path}/{next(numbers)}"
 
-The tests of concurrent processes are in `store_processes`.
+The tests of concurrent processes are in `store_processes`, those of deleting, renaming and adding studies in `store_whole`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from glo.records import Origin, Outcome, PhaseKind, Stage, StageCount, Status, d
 from glo.store import GenerationRecord, Store
 from glo.testing.store_base import CONFIG, UNICODE, VERSIONS, OpenStore, any_json, any_outcomes, generation, trained
 from glo.testing.store_processes import StoreProcessesContract
+from glo.testing.store_whole import WholeStudyContract
 
 
-class StoreContract(StoreProcessesContract):
+class StoreContract(StoreProcessesContract, WholeStudyContract):
     """All tests of a store.
 
     A subclass overrides the fixture `new_url`: a function that returns the URL of a store that does not exist yet, another

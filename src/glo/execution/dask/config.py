@@ -11,7 +11,7 @@ from glo.errors import ConfigError
 from glo.records import Config, read_toml, validated
 
 LOOPBACK = "127.0.0.1"
-MORE_PACKAGES = "a cluster needs more packages: pip install 'glo[cluster]' ({})"
+MORE_PACKAGES = "a cluster needs more packages: pip install 'glo-torch[cluster]' ({})"
 FORMS = "local:N, tcp://HOST:PORT, tls://HOST:PORT, ssh:HOSTS.txt, slurm, htcondor, or a TOML file"
 
 
