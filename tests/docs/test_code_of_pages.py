@@ -38,7 +38,7 @@ def test_the_code_of_a_page_prints_what_it_shows(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In an empty folder, each block after those above it."""
-    pytest.importorskip(NEEDS.get(page, "glo"), reason="pip install 'glo[integrations]'")
+    pytest.importorskip(NEEDS.get(page, "glo"), reason="pip install 'glo-torch[integrations]'")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

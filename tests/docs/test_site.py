@@ -29,8 +29,8 @@ def build(folder: Path, site: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the site, as `make docs` builds it."""
-    pytest.importorskip("mkdocs", reason="pip install 'glo[docs]'")
-    pytest.importorskip("mkdocstrings", reason="pip install 'glo[docs]'")
+    pytest.importorskip("mkdocs", reason="pip install 'glo-torch[docs]'")
+    pytest.importorskip("mkdocstrings", reason="pip install 'glo-torch[docs]'")
     folder = tmp_path_factory.mktemp("site")
     done = build(ROOT, folder)
     assert done.returncode == 0, done.stderr
@@ -40,7 +40,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_broken_link_or_anchor_ends_the_build(tmp_path: Path) -> None:
     """With the settings of the site, on two pages of its own."""
-    pytest.importorskip("mkdocs", reason="pip install 'glo[docs]'")
+    pytest.importorskip("mkdocs", reason="pip install 'glo-torch[docs]'")
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "other.md").write_text("# Other", encoding="utf-8")
     settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
@@ -86,7 +86,7 @@ def test_nothing_is_loaded_from_other_hosts(site: Path) -> None:
 
 
 def test_docstrings_are_rewritten_for_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("griffe", reason="pip install 'glo[docs]'")
+    pytest.importorskip("griffe", reason="pip install 'glo-torch[docs]'")
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     readable = importlib.import_module("docstrings").readable
     given = "Bake.\n\nArgs:\n    low, high: limits\n        in degrees.\n    time: in minutes.\n\nExample:\n    bake(1, 2)\n"
