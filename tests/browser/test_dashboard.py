@@ -34,9 +34,9 @@ def test_it_follows_a_search_that_really_runs(open_url: OpenPage, storage: Path)
         command += ["--baselines", "none", "--confirm", "0"]
         with subprocess.Popen([sys.executable, "-m", "glo", *command], env=ENVIRONMENT, stdout=subprocess.DEVNULL) as search:
             page.get_by_role("link", name="live").click()
-            page.get_by_text(re.compile(r"candidates in \d+ generations? of 9")).wait_for()
+            page.get_by_text(re.compile(r"candidates in \d+ generations? of 9, running")).wait_for()
             screenshot(page, "dashboard-running")
-            page.get_by_text("72 candidates in 9 generations.").wait_for()
+            page.get_by_text("72 candidates in 9 generations, finished.").wait_for()
         assert search.returncode == 0
         assert page.locator("#count").inner_text().endswith("72 candidates")
         page.get_by_label("Contains").fill("log")

@@ -9,6 +9,7 @@ from torch import nn
 
 import glo
 from glo.catalog.shelf import shelf
+from glo.errors import ConfigError
 from glo.expr import parse
 from glo.loss import ExpressionLoss, PopulationLoss, unit_factor, unit_gradient
 from glo.records import Link, Training, TrainingConfig
@@ -134,3 +135,8 @@ def test_a_loop_tuned_for_cross_entropy_does_not_diverge_with_another_loss(text:
         optimizer.step()
     assert torch.isfinite(loss)
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+
+
+def test_softmax_without_classes_is_refused() -> None:
+    with pytest.raises(ConfigError, match="softmax needs the number of classes, at least 1: not 0"):
+        unit_gradient(parse("x*log(y)"), classes=0)

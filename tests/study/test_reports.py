@@ -42,7 +42,7 @@ def test_a_search_without_a_verdict(study: Study, tmp_path: Path) -> None:
     assert f"The best loss so far reaches {found.fitness:.4f} (validation metric)" in page
     assert "This is one training, the best of many, so chance flatters it." in page
     assert f"glo report first --storage {tmp_path}/glo.db --judge does that" in page
-    assert "12 candidates in 2 generations." in page
+    assert "12 candidates in 2 generations, finished." in page
     assert found.expression in page
     assert "It was started in Python" in page  # with a Task object, which no command can name
     assert study.judgement is None
@@ -102,12 +102,10 @@ def test_the_report_of_an_objective_and_of_a_steady_state(tmp_path: Path) -> Non
 
 
 def test_the_report_of_a_study_that_found_nothing(make_task: MakeTask, tmp_path: Path) -> None:
-    study = Study(
-        make_task(), storage=tmp_path / "glo.db", settings=["genetic.weights={x = 1, y = 1}", "genetic.attempts=1"]
-    )
+    study = Study(make_task(), storage=tmp_path / "glo.db", settings=["training.learning_rates=[1e300]"])
     study.search(**SMALL)
     page = text(study.report(tmp_path / "report.html"))
-    assert "No candidate could be trained. 12 of 12 were rejected by the check of structure" in page
+    assert "No candidate could be trained. 12 of 12 were diverged: outputs became NaN or infinite" in page
     assert "All candidates" in page
 
 
@@ -123,8 +121,8 @@ def test_the_report_of_a_study_that_is_running(make_task: MakeTask, tmp_path: Pa
 
     Study(make_task(), storage=tmp_path / "glo.db", callbacks=[Reporting()]).search(**SMALL)
     assert "Nothing is recorded yet." in pages[0]
-    assert "6 candidates in 1 generation of 2: the study has not ended" in pages[1]
-    assert "12 candidates in 2 generations." in pages[2]
+    assert "6 candidates in 1 generation of 2, running." in pages[1]
+    assert "12 candidates in 2 generations, running." in pages[2]
 
 
 def test_misuse(study: Study, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glo.catalog import STANDARD
+from glo.errors import ConfigError
 from glo.expr import Context, Expr, visible_slopes, with_coefficients
 from glo.loss.prior import check_prior
 from glo.records import Link
@@ -65,8 +66,10 @@ def unit_factor(
         The factor, of 6 digits; None if the loss has no gradient at these outputs, or it is not finite.
 
     Raises:
-        ConfigError: if the loss uses `prior`, and there is none.
+        ConfigError: if the loss uses `prior`, and there is none; for softmax without classes.
     """
+    if link is Link.SOFTMAX and classes < 1:
+        raise ConfigError(f"softmax needs the number of classes, at least 1: not {classes}")
     uses_prior = expression.uses("prior")
     if uses_prior:
         check_prior(expression, link, prior)

@@ -211,15 +211,21 @@ class Store:
             return sorted(records, key=lambda record: (record.created, record.name))
 
     def versions(self) -> dict[str, str]:
-        """For each study a text that changes whenever something of it is recorded; much cheaper than to read it."""
+        """For each study a text that changes when something is recorded, and when a process begins or ends to work on it.
+
+        Much cheaper than to read the study.
+        """
         count = select(generations.c.run, func.count().label("n")).group_by(generations.c.run)
         with self._reading() as connection:
             lengths = {row.run: row.n for row in connection.execute(count)}
             known = inspect(connection).has_table(judgements.name)
             judged = connection.execute(select(judgements.c.run, judgements.c.seal)) if known else ()
             seals = {row.run: row.seal for row in judged}
-            rows = connection.execute(select(runs.c.name, runs.c.seal))
-            return {row.name: f"{row.seal} {lengths.get(row.name, 0)} {seals.get(row.name, '')}" for row in rows}
+            rows = list(connection.execute(select(runs.c.name, runs.c.seal)))
+        return {
+            row.name: f"{row.seal} {lengths.get(row.name, 0)} {seals.get(row.name, '')} {self.is_running(row.name)}"
+            for row in rows
+        }
 
     def study(self, name: str) -> StudyRecord:
         """One study.

@@ -15,7 +15,7 @@ from glo.store import GenerationRecord, Store, StudyRecord, without_password
 from glo.study.config import StudyConfig, changed, differences, enough_generations, validated
 from glo.study.history import in_generations
 from glo.study.result import StudyResult
-from glo.study.state import State, is_finished
+from glo.study.state import state_of
 
 
 def find_record(storage: str | Path, name: str) -> StudyRecord | None:
@@ -110,7 +110,6 @@ def study_states(store: Store) -> list[dict[str, Any]]:
     for record in store.studies():
         config, history = validated(record.config), store.generations(record.name)
         result = StudyResult(record.name, config, record.versions, in_generations(config, history))
-        stopped = State.FINISHED if is_finished(config, history) else State.STOPPED
         best = next(iter(result.finalists(1)), None)
         states.append(
             {
@@ -123,7 +122,7 @@ def study_states(store: Store) -> list[dict[str, Any]]:
                 "fitness": best.fitness if best else None,
                 "expression": best.expression if best else None,
                 "created": record.created,
-                "state": (State.RUNNING if store.is_running(record.name) else stopped).value,
+                "state": state_of(config, history, store.is_running(record.name)).value,
             }
         )
     return states

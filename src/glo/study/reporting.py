@@ -23,6 +23,7 @@ from glo.study.commands import repeating
 from glo.study.config import validated
 from glo.study.history import funnel_table, in_generations
 from glo.study.result import FrozenTrial, StudyResult
+from glo.study.state import State, state_of
 
 STANDARD_NAMES = {Link.SOFTMAX: "cross_entropy", Link.SIGMOID: "binary_cross_entropy", Link.IDENTITY: "mse"}
 DISCOVERED = "discovered"  # the name of the found loss in a judgement
@@ -36,9 +37,11 @@ def recorded_content(storage: str | Path, name: str) -> StudyContent:
     """
     with closing(Store(storage, create=False)) as store:
         record, history, judgement = store.study(name), store.generations(name), store.judgement(name)
+        running = store.is_running(name)
     config = validated(record.config)
     result = StudyResult(name, config, record.versions, in_generations(config, history))
-    return study_content(result, judgement, created=record.created, storage=without_password(storage))
+    state = state_of(config, history, running)
+    return study_content(result, judgement, created=record.created, storage=without_password(storage), state=state)
 
 
 def write_report(content: StudyContent, path: str | Path) -> Path:
@@ -52,7 +55,12 @@ def write_report(content: StudyContent, path: str | Path) -> Path:
 
 
 def study_content(
-    result: StudyResult, judgement: Mapping[str, Any] | None, *, created: str = "", storage: str = DEFAULT_STORAGE
+    result: StudyResult,
+    judgement: Mapping[str, Any] | None,
+    *,
+    created: str = "",
+    storage: str = DEFAULT_STORAGE,
+    state: State | None = None,
 ) -> StudyContent:
     """What the page of a study shows.
 
@@ -60,6 +68,7 @@ def study_content(
         judgement: as it is recorded; None if there is none.
         created: when the study began.
         storage: where it is recorded, for the commands.
+        state: of the study, if it is known.
     """
     config = result.config
     trials = result.trials
@@ -71,7 +80,7 @@ def study_content(
         phases=[phase.value for phase in config.phases], objective=config.task.objective, direction=config.task.direction,
         link=config.task.link, classes=config.task.classes, created=created,
         made=datetime.now(UTC).isoformat(sep=" ", timespec="minutes").removesuffix("+00:00") + " UTC",
-        state=_state(result), seeds=result.seeds, history=result.history, candidates=trials, best=best,
+        state=_progress(result, state), seeds=result.seeds, history=result.history, candidates=trials, best=best,
         root=_root(result, best), origins=result.origins, front=result.pareto(),
         why_nothing="" if best else result.why_nothing_trained, use=use, found=found, curves=curves,
         judgement=judgement,
@@ -144,15 +153,16 @@ def _known(name: str, row: Mapping[str, Any], found: ShownLoss) -> ShownLoss:
     return _with_boosting(ShownLoss(label, expression, found.options, row["learning_rate"]))
 
 
-def _state(result: StudyResult) -> str:
+def _progress(result: StudyResult, state: State | None) -> str:
     """How far the study is."""
     done, planned = len(result.history), result.config.planned
-    count = f"{len(result.trials):,} candidates in {done} generation{'s' * (done != 1)}"
     if not done:
         return "Nothing is recorded yet."
-    if planned is not None and done < planned:
-        return f"{count} of {planned}: the study has not ended, or another process is working on it."
-    return f"{count}."
+    count = f"{len(result.trials):,} candidates in {done} generation{'s' * (done != 1)}"
+    if planned is not None and done < planned and state is not State.FINISHED:
+        count += f" of {planned}"
+    hint = f": glo resume {result.name} goes on" if state is State.STOPPED else ""
+    return f"{count}, {state}{hint}." if state else f"{count}."
 
 
 def _no_judgement(result: StudyResult, storage: str) -> str:

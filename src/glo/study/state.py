@@ -21,6 +21,18 @@ class State(StrEnum):
     FINISHED = "finished"  # all its phases have ended
 
 
+def state_of(config: StudyConfig, history: Sequence[GenerationRecord], running: bool) -> State:
+    """The state of a study.
+
+    Args:
+        history: as recorded.
+        running: whether a process works on it (`glo.store.Store.is_running`).
+    """
+    if running:
+        return State.RUNNING
+    return State.FINISHED if is_finished(config, history) else State.STOPPED
+
+
 def is_finished(config: StudyConfig, history: Sequence[GenerationRecord]) -> bool:
     """Whether all phases of a study have ended; its task is not needed.
 
