@@ -382,3 +382,10 @@ def test_steady_state_search(glo: Glo) -> None:
     assert [(row["generation"], row["position"]) for row in shown["history"]] == [(g, p) for g in (0, 1) for p in range(5)]
     again = parsed(glo("resume", found["name"], "--slots", "1", "--baselines", "none", "--json"))
     assert again["history_digest"] == found["history_digest"]
+
+
+def test_a_shell_completes_commands() -> None:
+    environment = {**ENVIRONMENT, "_GLO_COMPLETE": "complete_bash", "COMP_WORDS": "glo re", "COMP_CWORD": "1"}
+    program = Path(sys.executable).with_name("glo")
+    found = subprocess.run([program], env=environment, capture_output=True, text=True, check=True)
+    assert set(found.stdout.split()) == {"resume", "report"}

@@ -147,3 +147,15 @@ def test_a_store_of_an_earlier_version_has_no_origins_and_gets_a_judgement(study
     recorded = study.judgement
     assert recorded is not None
     assert recorded["verdict"] == judgement.to_dict()["verdict"]
+
+
+def test_a_notebook_shows_a_study_in_a_frame_without_scripts(make_task: MakeTask, tmp_path: Path) -> None:
+    study = Study(make_task(), name="first", storage=tmp_path / "glo.db")
+    assert study._repr_html_() is None
+    result = study.search(**SMALL)
+    for shown in (study._repr_html_(), result._repr_html_()):
+        assert shown is not None
+        assert shown.startswith('<iframe title="glo study first" sandbox=""')
+        page = unescape(shown.partition('srcdoc="')[2])
+        assert "<script" not in page
+        assert f"Best so far: {study.best.fitness:.4f}" in page

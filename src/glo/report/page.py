@@ -27,6 +27,7 @@ from glo.report.tables import BY_MEDIAN, STAGE_TEXT
 from glo.report.usage import usages
 
 NUMBERS = re.compile(r" \([^()]* interval [^()]*\)")  # of a verdict; its headline has none
+CARD_HEIGHT = 660  # pixels of a study in a notebook
 SHOWN_AT_FIRST = 25  # rows of the table of candidates, also without a script
 
 
@@ -58,7 +59,7 @@ def study_page(content: StudyContent, live: Live | None = None) -> str:
     return render(
         environment().get_template("study.html.j2"),
         live,
-        scripts=("candidates.js",),
+        scripts=("page.js", "candidates.js"),
         study=content,
         curves=curves(content.curves, content.link),
         judged=_judged(content),
@@ -75,14 +76,34 @@ def study_page(content: StudyContent, live: Live | None = None) -> str:
     )
 
 
-def render(template: Template, live: Live | None, *, scripts: tuple[str, ...] = (), **values: Any) -> str:
+def study_card(content: StudyContent) -> str:
+    """A study in short, for a notebook: a frame of its own, whose styles do not reach the notebook, without scripts."""
+    known = {each.candidate.number: each for each in sized(content.front)}
+    page = render(
+        environment().get_template("card.html.j2"),
+        None,
+        scripts=(),
+        study=content,
+        headline=headline(content.judgement) if content.judgement else "",
+        progress=progress_chart(content),
+        front=[(each, known[each.number].size) for each in content.front],
+    )
+    height = CARD_HEIGHT if content.best else CARD_HEIGHT // 3
+    frame = Markup(
+        '<iframe title="glo study {}" sandbox="" srcdoc="{}" style="width: 100%; height: {}px; border: 0"></iframe>'
+    )
+    return str(frame.format(content.name, page, height))
+
+
+def render(template: Template, live: Live | None, *, scripts: tuple[str, ...] = ("page.js",), **values: Any) -> str:
     """A page of the common layout.
 
     Its policy lets it run its own scripts only; if it is live, it may reach its own server, and no other.
     """
-    texts = [*(live.scripts if live else ()), *(asset("glo.report", name) for name in ("page.js", *scripts))]
+    texts = [*(live.scripts if live else ()), *(asset("glo.report", name) for name in scripts)]
     style = asset("glo.report", "page.css")
-    allowed = [f"style-src {_source(style)}", f"script-src {' '.join(map(_source, texts))}"]
+    run = " ".join(map(_source, texts)) or "'none'"
+    allowed = [f"style-src {_source(style)}", f"script-src {run}"]
     allowed += ["connect-src 'self'", "form-action 'self'"] if live else []
     return template.render(
         policy="; ".join(["default-src 'none'", *allowed, "base-uri 'none'"]),

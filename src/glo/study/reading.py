@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glo.errors import StoreError
 from glo.store import Store
 from glo.study.record import find_record, recorded_result
 from glo.study.result import FrozenTrial, StudyResult
@@ -81,6 +82,16 @@ class RecordedStudy:
         from glo.study.reporting import recorded_content, write_report
 
         return write_report(recorded_content(self.storage, self.name), path)
+
+    def _repr_html_(self) -> str | None:
+        """The study in short, as a notebook shows it; None, for its plain form, if nothing of it is recorded."""
+        from glo.report.page import study_card
+        from glo.study.reporting import recorded_content
+
+        try:
+            return study_card(recorded_content(self.storage, self.name))
+        except StoreError:
+            return None
 
     def loss(self, weight: torch.Tensor | None = None, *, trial: FrozenTrial | None = None) -> ExpressionLoss:
         """The best loss, or that of a trial, as a module that trains as the search did; see `StudyResult.loss`."""

@@ -222,6 +222,13 @@ class StudyResult:
 
         return write_report(study_content(self, judgement and judgement.to_dict()), path)
 
+    def _repr_html_(self) -> str:
+        """The result in short, as a notebook shows it."""
+        from glo.report.page import study_card
+        from glo.study.reporting import study_content
+
+        return study_card(study_content(self, None))
+
     @property
     def _loss_options(self) -> dict[str, Any]:
         """Of `ExpressionLoss`, with which the study computes its losses."""
