@@ -51,7 +51,8 @@ def test_a_path_is_a_path(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyP
     create(name)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     for same in (tmp_path / name, str(tmp_path / name)):
-        assert Store(same, create=False).study("first").name == "first"
+        with closing(Store(same, create=False)) as store:
+            assert store.study("first").name == "first"
 
 
 def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
