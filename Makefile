@@ -20,7 +20,7 @@ lint: $(VENV)/.installed-dev  ## style, types, layers
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.installed-dev  ## what the code writes into docs/ (`make test` checks options.md), and the site: open site/index.html
+docs: $(VENV)/.installed-dev  ## what the code writes into docs/ (`make test` checks options.md), and the site: open site/index.html, or serve it to search it: python3 -m http.server -d site
 	$(BIN)/python docs/make_options.py
 	$(BIN)/python docs/make_shelf.py
 	$(BIN)/python docs/make_figures.py

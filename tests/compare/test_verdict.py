@@ -70,7 +70,7 @@ def test_a_known_loss_that_is_as_good_is_the_one_to_use() -> None:
     found = verdict_on(means, validation={"gce": 0.7, "sce": 0.6})
     assert (found.finding, found.use, found.variant) == (Finding.SHELF, "gce", "q=0.7")
     assert "better than cross_entropy" in found.text
-    assert "but not than gce q=0.7" in found.text
+    assert "but not shown to be better than gce q=0.7" in found.text
 
 
 def test_a_known_loss_that_fails_with_some_seeds_is_not_as_good() -> None:

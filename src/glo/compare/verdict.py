@@ -131,7 +131,7 @@ def _better_than_standard(
     as_good = [row for row in rivals if gains[row.name].difference < worthwhile(standard, direction)]
     if as_good:
         rival = max(as_good, key=lambda row: direction.sign * row.validation)
-        but = f"but not than {_named(rival)} ({_numbers(gains[rival.name])})"
+        but = f"but not shown to be better than {_named(rival)} ({_numbers(gains[rival.name])})"
         return Finding.SHELF, f"Use {_named(rival)}: the discovered loss is {better}, {but}.", rival
     rival = max(rivals, key=lambda row: gains[row.name].p_value)
     ahead = f"ahead of everything on the shelf, which the seeds do not show for {_named(rival)}"

@@ -69,9 +69,13 @@ def continued(record: StudyRecord, kinds: Sequence[PhaseKind], given: Sequence[M
     ]
     differing += differences(recorded.model_copy(update=free).model_dump(mode="json"), config.model_dump(mode="json"))
     if differing:
+        more = (
+            f"; for more generations: resume(generations=), or glo resume {record.name} --generations {config.generations}"
+        )
+        hint = more if config.generations > recorded.generations else ""
         raise ReplayError(
             f"study '{record.name}' was recorded differently: {'; '.join(differing)}; "
-            "use what was recorded, or start a new study under another name"
+            f"use what was recorded, or start a new study under another name{hint}"
         )
     return config
 
