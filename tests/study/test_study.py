@@ -168,6 +168,7 @@ def test_run_in_use_is_refused(make_task: MakeTask, storage: Path) -> None:
     [
         ({"steps": 30}, "training.steps is 20 there and 30 here"),
         ({"generations": 4}, "generations is 3 there and 4 here"),
+        ({"generations": 4}, "for more generations: resume(generations=), or glo resume run --generations 4"),
         ({"seed": 5}, "seed is 0 there and 5 here"),
         ({"settings": ["genetic.crossover=0.5"]}, "genetic.crossover is 0.8 there and 0.5 here"),
         ({"preset": "paper"}, "preset is 'default' there and 'paper' here"),

@@ -60,7 +60,8 @@ def continued(record: StudyRecord, kinds: Sequence[PhaseKind], given: Sequence[M
         if not any(layer.get("generations") is not None for layer in given):
             config = changed(config, {"generations": enough_generations(config.model_dump(mode="json"))})
         free |= {name: getattr(config, name) for name in ("generations", "trials", "confirmation")}
-    elif not kinds and recorded.phases == (PhaseKind.GENETIC,) and recorded.trials is None:
+    extensible = recorded.phases == (PhaseKind.GENETIC,) and recorded.trials is None
+    if not kinds and extensible:
         free["generations"] = max(recorded.generations, config.generations)  # as if time had ended the search
     differing = [
         f"{key} is {record.versions.get(key, '?')} there and {now} here"
@@ -72,7 +73,7 @@ def continued(record: StudyRecord, kinds: Sequence[PhaseKind], given: Sequence[M
         more = (
             f"; for more generations: resume(generations=), or glo resume {record.name} --generations {config.generations}"
         )
-        hint = more if config.generations > recorded.generations else ""
+        hint = more if extensible and config.generations > recorded.generations else ""
         raise ReplayError(
             f"study '{record.name}' was recorded differently: {'; '.join(differing)}; "
             f"use what was recorded, or start a new study under another name{hint}"
