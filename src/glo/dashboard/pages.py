@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from pathlib import Path
 from threading import Lock
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -26,12 +25,11 @@ class Pages:
     """Makes the pages.
 
     Args:
-        storage: of the studies.
-        watch: knows their versions.
+        watch: knows the store, and the versions of its studies.
     """
 
-    def __init__(self, storage: str | Path, watch: Watch) -> None:
-        self._storage, self._watch = storage, watch
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
         self._kept: OrderedDict[tuple[str, ...], tuple[str, Any]] = OrderedDict()
         self._lock = Lock()  # one page is made at a time: two would only slow each other down
 
@@ -48,7 +46,7 @@ class Pages:
         return self._page(("compare", *names), names, lambda live: self._compared(names, live))
 
     def _index(self, live: Live) -> str:
-        with closing(Store(self._storage, create=False)) as store:
+        with closing(Store(self._watch.storage, create=False)) as store:
             names = [record.name for record in store.studies()]
         contents = [self._content(name) for name in reversed(names)]
         return self._rendered("index.html.j2", live, contents=contents)
@@ -58,7 +56,9 @@ class Pages:
         return self._rendered("compare.html.j2", live, contents=contents, charts=progress_charts(contents))
 
     def _content(self, name: str) -> StudyContent:
-        return self._fresh(("content", name), self._watch.version((name,)), lambda: recorded_content(self._storage, name))
+        return self._fresh(
+            ("content", name), self._watch.version((name,)), lambda: recorded_content(self._watch.storage, name)
+        )
 
     def _page(self, key: tuple[str, ...], names: Sequence[str], make: Callable[[Live], str]) -> Page:
         """A page in its present version; if it cannot be made, one that says why, and follows too."""
@@ -87,4 +87,4 @@ class Pages:
 
     def _rendered(self, template: str, live: Live, **values: Any) -> str:
         found = environment("glo.dashboard").get_template(template)
-        return render(found, live, storage=without_password(self._storage), headline=headline, quote=quote, **values)
+        return render(found, live, storage=without_password(self._watch.storage), headline=headline, quote=quote, **values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,16 +59,10 @@ class Address:
         return f"http://{shown}:{port}/{f'?token={self.token}' if self.token else ''}"
 
 
-def application(storage: str | Path, token: str = "", hosts: Sequence[str] = ("localhost", "127.0.0.1")) -> Starlette:
-    """The dashboard as an ASGI application.
-
-    Args:
-        storage: of the studies; it is only read.
-        token: that a reader needs; empty for none.
-        hosts: names in a request's Host header that are answered.
-    """
-    watch = Watch(storage)
-    pages = Pages(storage, watch)
+def _application(watch: Watch, address: Address) -> Starlette:
+    """The dashboard as an ASGI application."""
+    pages = Pages(watch)
+    hosts = known_hosts(address.host, address.allowed_hosts)
 
     async def shown(make: Callable[[], Page]) -> Response:
         status, html = await run_in_threadpool(make)
@@ -99,7 +93,7 @@ def application(storage: str | Path, token: str = "", hosts: Sequence[str] = ("l
             await watching
         watch.close()
 
-    app = Starlette(
+    return Starlette(
         routes=[
             Route("/", index),
             Route("/studies/{name}", study),
@@ -107,21 +101,23 @@ def application(storage: str | Path, token: str = "", hosts: Sequence[str] = ("l
             Route("/events", events),
         ],
         middleware=[
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
-            Middleware(Guard, token=token),
+            Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
+            Middleware(Guard, token=address.token),
             Middleware(GZipMiddleware),
         ],
         lifespan=lifespan,
     )
-    app.state.watch = watch
-    return app
 
 
 class _Server(uvicorn.Server):
     """Ends the streams of events before it shuts down: it would wait for them."""
 
+    def __init__(self, config: uvicorn.Config, watch: Watch) -> None:
+        super().__init__(config)
+        self._watch = watch
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self.config.app.state.watch.end()  # type: ignore[union-attr]
+        await self._watch.end()
         await super().shutdown(sockets)
 
 
@@ -145,7 +141,9 @@ def serve(storage: str | Path, address: Address, on_start: Callable[[str], None]
         except OSError as error:
             where = f"{address.host}, port {address.port}"
             raise ConfigError(f"the dashboard cannot listen on {where} ({error.strerror}): choose another --port") from error
-        app = application(storage, address.token, known_hosts(address.host, address.allowed_hosts))
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, server_header=False)
+        watch = Watch(storage)
+        config = uvicorn.Config(
+            _application(watch, address), log_level="warning", timeout_graceful_shutdown=1, server_header=False
+        )
         on_start(address.url(listening.getsockname()[1]))
-        _Server(config).run([listening])
+        _Server(config, watch).run([listening])

@@ -25,12 +25,12 @@ class Watch:
     """
 
     def __init__(self, storage: str | Path) -> None:
-        self._storage = storage
+        self.storage = storage
         self._store: Store | None = None
         self._versions: Mapping[str, str] = {}
         self._looking, self._changed = Lock(), asyncio.Condition()
         self._ended = False
-        self.problem = ""  # why the store cannot be read
+        self._problem = ""  # why the store cannot be read
 
     def version(self, names: Sequence[str] = ()) -> str:
         """What changes whenever something of these studies is recorded.
@@ -39,19 +39,19 @@ class Watch:
             names: of studies; by default all.
         """
         wanted = {name: self._versions.get(name, "") for name in names} if names else dict(self._versions)
-        return digest([self.problem, sorted(wanted.items())])
+        return digest([self._problem, sorted(wanted.items())])
 
     def look(self) -> None:
         """Look into the store once."""
         with self._looking:
             try:
                 if self._store is None:
-                    self._store = Store(self._storage, create=False)
+                    self._store = Store(self.storage, create=False)
                 self._store.check_there()
-                self._versions, self.problem = self._store.versions(), ""
+                self._versions, self._problem = self._store.versions(), ""
             except GloError as error:
                 self.close()
-                self._versions, self.problem = {}, str(error)
+                self._versions, self._problem = {}, str(error)
 
     async def run(self) -> None:
         """Look until it is cancelled."""
