@@ -119,6 +119,25 @@ class StoreContract(StoreProcessesContract, WholeStudyContract):
             store.record_judgement("second", {})
         assert store.judgement("second") is None
 
+    # --- versions ---
+
+    def test_version_of_a_study_changes_with_all_that_happens_to_it(
+        self, open_store: OpenStore, store: Store, study: str
+    ) -> None:
+        store.create_study("second", CONFIG, VERSIONS)
+        other = open_store()
+        seen = [other.versions()]
+        store.record(study, generation(0, []))
+        seen.append(other.versions())
+        for verdict in (1, 2):
+            store.record_judgement(study, {"verdict": verdict})
+            seen.append(other.versions())
+        with store.lock(study):
+            seen.append(other.versions())
+        assert len({versions[study] for versions in seen}) == len(seen)
+        assert len({versions["second"] for versions in seen}) == 1
+        assert other.versions() == seen[-2]
+
     # --- generations ---
 
     def test_outcome_of_every_kind_is_read_back(self, open_store: OpenStore, store: Store, study: str) -> None:
