@@ -36,6 +36,7 @@ def enumerate_(
     cluster: options.Cluster = None,
     insecure: options.Insecure = False,
     time_limit: options.TimeLimit = None,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Train every loss up to a depth that passes the funnel, and rank them.
@@ -50,7 +51,7 @@ def enumerate_(
         lambda study: study.enumerate(max_depth=max_depth, repeats=repeats, steps=steps, learning_rates=rates),
         task, where, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
         task_option=task_option,
-        unused=_unused(), show=lambda result: _show(result, csv, storage, json),
+        unused=_unused(), show=lambda result: _show(result, csv, storage, json), quiet=quiet,
     )  # fmt: skip
 
 

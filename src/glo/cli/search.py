@@ -69,6 +69,7 @@ def search(
     baselines: comparing.Judged = Baselines.shelf,
     repeats: Annotated[int, typer.Option(min=2, help="Fresh seeds of the verdict's measurement on test.")] = 10,
     metrics: options.Metrics = None,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Search for a loss for a task, or for your own training loop; ends with a verdict on the best.
@@ -94,7 +95,7 @@ def search(
         chosen_problem(task, objective, given), where, max_failures=max_failures, name=name,
         preset=preset, seed=seed, storage=storage, settings=settings, config=config,
         task_option=task_option,
-        unused=_unused(tune), show=lambda result: print_result(result, storage, json, judging), judging=judging,
+        unused=_unused(tune), show=lambda result: print_result(result, storage, json, judging), judging=judging, quiet=quiet,
     )  # fmt: skip
 
 

@@ -47,6 +47,7 @@ def tune(
     cluster: options.Cluster = None,
     insecure: options.Insecure = False,
     time_limit: options.TimeLimit = None,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Tune the coefficients of a loss for a task by CMA-ES.
@@ -63,7 +64,7 @@ def tune(
         ),
         task, where, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
         task_option=task_option,
-        unused=UNUSED, show=lambda result: print_result(result, storage, json),
+        unused=UNUSED, show=lambda result: print_result(result, storage, json), quiet=quiet,
     )  # fmt: skip
 
 

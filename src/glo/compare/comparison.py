@@ -19,12 +19,13 @@ from glo.compare.config import (
 )
 from glo.compare.families import Family, contenders
 from glo.compare.horizons import Agreement, Horizon, agreement, flip_warnings
-from glo.compare.procedures import OnProgress, run_all
+from glo.compare.procedures import run_all
 from glo.compare.protocol import compare
 from glo.compare.rows import ComparisonRow, Contender
 from glo.errors import ConfigError
 from glo.execution import ForkingExecutor, InlineExecutor, Where, open_for, rehearse_for
 from glo.expr import Expr
+from glo.progress import OnProgress, shown
 from glo.provenance import hardware, versions
 from glo.records import Direction, TrainingConfig
 from glo.tasks import Objective, Problem, load_task, with_label_noise, with_train_fraction
@@ -193,7 +194,7 @@ def compare_losses(
     time_limit: float | None = None,
     jobs: int = 1,
     isolate: bool = False,
-    on_progress: OnProgress = lambda label, done, total: None,
+    on_progress: OnProgress | None = None,
 ) -> Comparison:
     """Compare losses honestly: each at its own best rate, on fresh seeds and the test split, with the baselines.
 
@@ -212,7 +213,8 @@ def compare_losses(
         time_limit: seconds that one training, or a population that is trained together, may take before it is killed; by
             default that of the cluster, here an hour.
         jobs, isolate: of an objective, as for `Study.search`.
-        on_progress: called with a label, how many trainings under it have ended, and how many have been submitted so far.
+        on_progress: called with a label, how many trainings under it have ended, and how many have been submitted so far;
+            by default it shows a progress bar.
 
     Raises:
         ConfigError, TaskError: for misuse; the message says what to do.
@@ -225,10 +227,9 @@ def compare_losses(
     loaded = load_task(task, dict(task_options or {}), data_dir) if isinstance(task, str) else task
     changed = _changed(loaded, config)
     families = contenders(changed, losses, config)
-    found = compare_families(
-        loaded, changed, families, config, training, on_progress,
-        {"where": cluster, "device": device, "time_limit": time_limit, "jobs": jobs, "isolate": isolate},
-    )  # fmt: skip
+    where = {"where": cluster, "device": device, "time_limit": time_limit, "jobs": jobs, "isolate": isolate}
+    with shown(on_progress) as report:
+        found = compare_families(loaded, changed, families, config, training, report, where)
     return replace(found, warnings=_repeated(losses, families) + found.warnings)
 
 

@@ -159,9 +159,13 @@ class StudyConfig(Config):
         tuning = self.coefficients.iterations + 1 if PhaseKind.COEFFICIENTS in self.phases else 0
         if PhaseKind.GENETIC in self.phases and self.confirmation.candidates:
             tuning += self.confirmation.rounds
+        return (self.searched if PhaseKind.GENETIC in self.phases else 0) + tuning
+
+    @property
+    def searched(self) -> int:
+        """The number of generations of the genetic phase, if neither target nor patience ends it before."""
         beside = 0 if self.genetic.steady_state else len(self.genetic.start)  # of the first generation, which they enlarge
-        shown = max(1, -(-(self.candidates - beside) // self.genetic.population))
-        return (shown if PhaseKind.GENETIC in self.phases else 0) + tuning
+        return max(1, -(-(self.candidates - beside) // self.genetic.population))
 
 
 # After 10, 30 and 60 % of its steps, a training that is among the worst 10, 50 and 75 % of what earlier candidates had there
