@@ -23,6 +23,7 @@ from starter import PATIENCE, Forked, Starter
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the parent process exists on Linux only")
 SEARCH = [
     "search",
+    "--quiet",
     "--task",
     "digits",
     "--population",
