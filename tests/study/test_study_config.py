@@ -148,11 +148,12 @@ def test_configuration_says_which_task(make_task: Callable[..., Task]) -> None:
         "loss_options": {},
         "direction": "maximize",
         "version": "",
+        "metric": "accuracy",
     }
     assert compose(task).task.model_dump() == recorded
     named = load_task("noisy-digits", {"noise": 0.1})
     assert compose(named).task == TaskConfig(
-        name="noisy-digits", options={"noise": 0.1}, digest=named.digest(), classes=10, prior=named.prior
+        name="noisy-digits", options={"noise": 0.1}, digest=named.digest(), classes=10, prior=named.prior, metric="accuracy"
     )
 
 
@@ -170,6 +171,7 @@ def test_configuration_says_which_task(make_task: Callable[..., Task]) -> None:
         ("task.loss_options", "{}", "the task itself"),
         ("task.classes", "7", "the task itself"),
         ("task.prior", "[0.5]", "the task itself"),
+        ("task.metric", "'auc'", "the task itself"),
     ],
 )
 def test_what_is_set_elsewhere_is_refused(

@@ -34,6 +34,7 @@ class TaskConfig(Config):
         classes: number of outputs.
         prior: of the training labels (`Task.prior`).
         objective: whether it is an objective, which has a direction and perhaps a version.
+        metric: its name, for people; empty in a study of an earlier version that did not record it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class TaskConfig(Config):
     loss_options: dict[str, Any] = Field(default_factory=dict)
     direction: Direction = Direction.MAXIMIZE
     version: str = ""
+    metric: str = ""
 
 
 class ConfirmationConfig(Config):
@@ -207,6 +209,7 @@ SET_ELSEWHERE = {
     "task.classes": "the task itself",
     "task.prior": "the task itself",
     "task.by_name": "the task itself",
+    "task.metric": "the task itself",
 }
 
 
@@ -351,13 +354,14 @@ def task_config(task: Problem) -> TaskConfig:
     if isinstance(task, Objective):
         return TaskConfig(
             name=task.source_name, digest=task.digest(), link=task.link, by_name=task.source is not None, objective=True,
-            classes=task.classes, direction=task.direction, version=task.version,
+            classes=task.classes, direction=task.direction, version=task.version, metric=task.metric_name,
         )  # fmt: skip
     name = task.source.name if task.source else task.name
     options = dict(task.source.options) if task.source else {}
     return TaskConfig(
         name=name, options=options, digest=task.digest(), link=task.link, by_name=task.source is not None,
         classes=task.classes, prior=task.prior, direction=task.direction, loss_options=task.loss_options,
+        metric=task.metric_name,
     )  # fmt: skip
 
 
