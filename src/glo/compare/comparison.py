@@ -154,6 +154,7 @@ class Comparison:
             "metric": self.metric,
             "direction": self.direction.value,
             "baseline": self.baseline,
+            "baselines": self.config.baselines,
             "losses": horizons[-1]["losses"],
             "horizons": horizons,
             "agreement": [between.to_dict() for between in self.agreement],

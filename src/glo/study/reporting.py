@@ -88,7 +88,7 @@ def study_content(
         no_judgement=_no_judgement(result, storage), funnel=funnel_table(result.funnel),
         config=config.model_dump(mode="json"), versions=result.versions,
         hardware={} if judgement is None else judgement["comparison"]["hardware"],
-        commands=repeating(result, storage),
+        commands=repeating(result, storage, judgement, unjudged=judgement is None and state is State.FINISHED),
     )  # fmt: skip
 
 
