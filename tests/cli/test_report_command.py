@@ -53,6 +53,14 @@ def test_report_of_a_search_with_and_without_a_verdict(glo: Glo, tmp_path: Path)
     assert again.out.splitlines()[0] == judged["verdict"]["text"]
 
 
+def test_a_search_whose_trainings_are_all_known_says_that_they_are_from_the_store(glo: Glo) -> None:
+    known = "all taken from the store"
+    for name, expected in (("first", False), ("second", True)):
+        shown = glo(*SEARCH, "--name", name)
+        assert (known in shown.out) == expected
+        assert (known in Path(glo("report", name).out.split()[2].rstrip(":")).read_text()) == expected
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
