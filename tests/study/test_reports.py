@@ -105,7 +105,7 @@ def test_the_report_of_a_study_that_found_nothing(make_task: MakeTask, tmp_path:
     study = Study(make_task(), storage=tmp_path / "glo.db", settings=["training.learning_rates=[1e300]"])
     study.search(**SMALL)
     page = text(study.report(tmp_path / "report.html"))
-    assert "No candidate could be trained. 12 of 12 were diverged: outputs became NaN or infinite" in page
+    assert "No candidate could be trained. All 12 candidates diverged: outputs became NaN or infinite" in page
     assert "All candidates" in page
 
 
