@@ -57,8 +57,8 @@ def compare(
     """Compare losses, each at its own best learning rate, over fresh seeds on the test split.
 
     Give expressions and --task, or --study (and expressions too, if you like).  Rate and smoothing are chosen on validation;
-    all losses see the same seeds.  The difference to the baseline is given with a 95 % interval, Welch's t-test (and Holm's
-    correction for several losses) and Hedges' g.
+    all losses see the same seeds.  The difference to the first loss, with --study the discovered one, is given with a 95 %
+    interval, Welch's t-test (and Holm's correction for several losses) and Hedges' g.
     """
     from glo.study import load_study
 

@@ -47,7 +47,7 @@ def demo(
     from glo.compare.tables import comparison_table
     from glo.report import funnel_counts_table
 
-    print_table(funnel_counts_table(summary["funnel"]))
+    print_table(funnel_counts_table(summary["funnel"], found=summary["fitness"] is not None))
     print_table(comparison_table(result.rows, "accuracy"))
     seconds = ", ".join(f"{phase} {value:.0f} s" for phase, value in summary["seconds"].items())
     say(f"{seconds}. Written to {out}/: summary.json, loss.png, progress.png, report.html")

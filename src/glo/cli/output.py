@@ -191,7 +191,7 @@ def print_result(result: StudyResult, storage: str, as_json: bool, judging: Judg
     if as_json:
         print_json(summary)
         return
-    print_table(funnel_counts_table(summary["funnel"], result.config.task.objective))
+    print_table(funnel_counts_table(summary["funnel"], result.config.task.objective, found=summary["fitness"] is not None))
     if atlas:
         print_table(atlas_table(atlas, ATLAS_ROWS))
     if result.tuning:

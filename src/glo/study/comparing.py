@@ -27,7 +27,7 @@ def compare_found(
     where: Mapping[str, Any],
     on_progress: OnProgress,
 ) -> Comparison:
-    """Compare the best losses of a study, and others; see `Study.compare`.
+    """Compare the best losses of a study, and others; see `Study.compare`.  They come first, as in a judgement.
 
     `where` has the arguments of `compare_losses` that say where and for how long to train.
 
@@ -37,9 +37,9 @@ def compare_found(
 
     if finalists < 1:
         raise ConfigError(f"at least 1 finalist is compared, not {finalists}")
-    found = [trial.expression for trial in result.finalists(finalists) or [result.best]]
+    found = [parse(trial.expression) for trial in result.finalists(finalists) or [result.best]]
     comparison = compare_losses(
-        task, [*found, *losses], config, training=result.config.training,
+        task, losses, config, training=result.config.training, discovered=found,
         on_progress=on_progress, **where,
     )  # fmt: skip
     lengths = [horizon.steps for horizon in comparison.horizons]

@@ -26,6 +26,7 @@ from glo.study.budget import Budget
 from glo.study.callbacks import Callback, check_callbacks
 from glo.study.comparing import compare_found, judge_found, survey_known
 from glo.study.config import (
+    FOR_ENUMERATION,
     StudyConfig,
     TaskConfig,
     compose,
@@ -365,7 +366,7 @@ class Study(RecordedStudy):
             "enumeration": {"max_depth": max_depth},
             "training": {"steps": steps, "learning_rates": learning_rates},
         }
-        return self._run([PhaseKind.ENUMERATION], overrides, "enumerate", {"repeats": 3}, how=(timeout, jobs, isolate))
+        return self._run([PhaseKind.ENUMERATION], overrides, "enumerate", FOR_ENUMERATION, how=(timeout, jobs, isolate))
 
     def run(
         self,

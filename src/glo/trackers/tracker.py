@@ -116,7 +116,8 @@ def parameters_of(result: StudyResult) -> dict[str, Parameter]:
         elif value is not None:
             flat[name] = value if isinstance(value, Parameter) else json.dumps(value)
 
-    add("", {**result.config.model_dump(mode="json"), "versions": dict(result.versions)})
+    config = result.config.model_dump(mode="json", exclude={"task": {"training"}})  # all of it is in `training`
+    add("", {**config, "versions": dict(result.versions)})
     return flat
 
 
