@@ -222,7 +222,7 @@ class NotebookBars:
 def _row(part: Part) -> str:
     """A part as HTML."""
     bar = f'<progress value="{part.done}" max="{part.total}"></progress> ' if part.total else ""
-    return f"<div>{bar}{html.escape(str(part))}</div>"
+    return f"<div><label>{bar}{html.escape(str(part))}</label></div>"
 
 
 def chosen_display() -> Display:

@@ -141,4 +141,4 @@ def test_bars_in_a_notebook() -> None:
     nbclient.NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
     (output,) = notebook.cells[0].outputs
     shown = output["data"]["text/html"]
-    assert shown == '<div><progress value="4" max="4"></progress> &lt;search&gt; generation 4 of 4</div>'
+    assert shown == '<div><label><progress value="4" max="4"></progress> &lt;search&gt; generation 4 of 4</label></div>'

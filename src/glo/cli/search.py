@@ -99,5 +99,6 @@ def search(
         chosen_problem(task, objective, given), where, max_failures=max_failures, name=name,
         preset=preset, seed=seed, storage=storage, settings=settings, config=config,
         task_option=task_option,
-        unused=unread(phases), show=lambda result: print_result(result, storage, json, judging), judging=judging, quiet=quiet,
+        unused=unread(phases), show=lambda result: print_result(result, storage, json, judging), judging=judging,
+        quiet=quiet,
     )  # fmt: skip
