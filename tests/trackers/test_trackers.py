@@ -164,6 +164,36 @@ def test_mlflow(
     assert_same_loss(Path(file).read_text(encoding="utf-8"), result)
 
 
+LEFT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from callbacks import Interrupting
+from glo.study import Study
+from glo.trackers import MLflowCallback
+from trackers.test_trackers import SMALL, task
+Study(task(), name="tracked", storage=sys.argv[2], callbacks=[MLflowCallback(sys.argv[3]), Interrupting(2)]).search(**SMALL)
+"""
+
+
+def test_mlflow_says_that_a_study_was_interrupted_and_goes_on_in_the_same_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    mlflow = pytest.importorskip("mlflow", reason="pip install 'glo-torch[mlflow]'")
+    store, uri = tmp_path / "glo.db", (tmp_path / "mlruns").as_uri()
+    command = [sys.executable, "-c", LEFT, str(Path(__file__).parents[1]), str(store), uri]
+    child = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "KeyboardInterrupt" in child.stderr
+    client: Any = mlflow.MlflowClient(uri)
+    experiment = client.get_experiment_by_name("glo").experiment_id
+    (left,) = client.search_runs([experiment])
+    assert left.info.status == "KILLED"
+    Study(task(), name="tracked", storage=store, callbacks=[MLflowCallback(uri)]).search()
+    (ended,) = client.search_runs([experiment])
+    assert (ended.info.run_id, ended.info.status) == (left.info.run_id, "FINISHED")
+
+
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Weights & Biases without network and outside the home folder."""
