@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import struct
 import subprocess
@@ -227,6 +228,7 @@ def wandb_records(file: Path) -> Iterator[Any]:
 def test_wandb(interrupted: Callable[[Tracker, Tracker], StudyResult], tmp_path: Path, offline: None) -> None:
     first, second = (WandbCallback("losses", mode="offline", dir=tmp_path) for _ in range(2))
     result = interrupted(first, second)
+    importlib.import_module("wandb").teardown()  # its process writes the file to the end
     (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     records = list(wandb_records(file))
     rows: list[dict[str, Any]] = [
