@@ -50,12 +50,12 @@ def test_each_fitness_has_the_name_of_its_metric(storage: Path, pages: Pages) ->
 
 
 def test_studies_of_two_metrics_are_not_drawn_in_one_chart(storage: Path, pages: Pages) -> None:
-    for name, made in (("first", ACCURACY), ("second", LOSS), ("third", ACCURACY)):
+    for name, made in (("first", ACCURACY), ("second", LOSS), ("third", UNNAMED)):
         record(storage, made, name)
     _, page = pages.compared(["first", "second", "third"])
     described = re.findall(r"The best (validation [^:]*) so far, by candidates trained: ([^<]*?)\.<", page)
     assert described == [
-        ("validation accuracy", "first reaches 0.5000 with 1 candidates; third reaches 0.5000 with 1 candidates"),
+        ("validation accuracy", "first reaches 0.5000 with 1 candidates; third reaches 0.3000 with 1 candidates"),
         ("validation log_loss, lower is better", "second reaches 0.4000 with 1 candidates"),
     ]
 
