@@ -12,10 +12,15 @@ SERIES = 6  # styles in the style sheet; further studies repeat them
 
 
 def progress_charts(contents: Sequence[StudyContent]) -> list[Chart]:
-    """The best fitness so far by candidates trained, a chart for each task and metric: others cannot be compared."""
+    """The best fitness so far by candidates trained, a chart for each task and metric: others cannot be compared.
+
+    A study of an earlier version, whose metric is not known, is drawn beside one of the same task.
+    """
+    known = {(each.task, each.direction): each.fitness_label for each in reversed(contents) if each.metric}
     groups: dict[tuple[str, str], list[StudyContent]] = {}
     for content in contents:
-        groups.setdefault((content.task, content.fitness_label), []).append(content)
+        label = content.fitness_label if content.metric else known.get((content.task, content.direction))
+        groups.setdefault((content.task, label or content.fitness_label), []).append(content)
     charts = [_progress(number, task, label, group) for number, ((task, label), group) in enumerate(groups.items())]
     return [chart for chart in charts if chart is not None]
 
