@@ -62,12 +62,28 @@ CHAINS = {
     "mean of tokens": nn.Sequential(nn.EmbeddingBag(5, 4), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)),
     "sum of tokens": nn.Sequential(nn.EmbeddingBag(5, 4, mode="sum"), nn.ReLU(), nn.Dropout(0.4), nn.Linear(4, 2)),
     "padded tokens": nn.Sequential(nn.EmbeddingBag(5, 4, padding_idx=2), nn.Tanh(), nn.Linear(4, 2, bias=False)),
+    "batch normalised": nn.Sequential(
+        nn.BatchNorm1d(6), nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 4), nn.BatchNorm1d(4, affine=False),
+        nn.Linear(4, 3),
+    ),
+    "without running statistics": nn.Sequential(
+        nn.Linear(6, 5), nn.BatchNorm1d(5, momentum=None, track_running_stats=False), nn.Tanh(), nn.Linear(5, 3)
+    ),
+    "layer normalised": nn.Sequential(
+        nn.LayerNorm(6), nn.Linear(6, 5), nn.LayerNorm(5), nn.ReLU(), nn.Linear(5, 4), nn.GELU(),
+        nn.LayerNorm(4, elementwise_affine=False), nn.Linear(4, 4), nn.LayerNorm(4, bias=False), nn.Linear(4, 3),
+    ),
+    "images, normalised": nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1), nn.BatchNorm2d(3), nn.SiLU(), nn.Conv2d(3, 4, 2), nn.BatchNorm2d(4, momentum=0.3),
+        nn.ReLU(), nn.Flatten(), nn.Linear(60, 3),
+    ),
     "tokens alone": nn.Sequential(nn.EmbeddingBag(5, 3, mode="sum", padding_idx=0)),
 }  # fmt: skip
-IMAGES = ("convolutions", "pooling", "left over", "overlapping")
+IMAGES = ("convolutions", "pooling", "left over", "overlapping", "images, normalised")
 SHAPES = {"flattened": (2, 3), **dict.fromkeys(IMAGES, (2, 4, 6))}
 OTHERS = {
-    "normalised": nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)),
+    "counts its batches": nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5, momentum=None), nn.Linear(5, 3)),
+    "normalised in groups": nn.Sequential(nn.Linear(6, 6), nn.GroupNorm(2, 6), nn.Linear(6, 3)),
     "nested": nn.Sequential(nn.Sequential(nn.Linear(6, 5), nn.ReLU()), nn.Linear(5, 3)),
     "activation first": nn.Sequential(nn.ReLU(), nn.Linear(6, 3)),
     "of a subclass": nn.Sequential(Doubled(6, 3)),
@@ -114,7 +130,7 @@ def seeded() -> None:
     """Make weights and inputs the same in every run and in any order of tests."""
     torch.manual_seed(20200719)
     for module in (module for model in CHAINS.values() for module in model.modules()):
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.EmbeddingBag):
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.EmbeddingBag | nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm):
             module.reset_parameters()
 
 
@@ -162,6 +178,10 @@ def outputs_of(model: nn.Module, both: tuple[StackedModel, StackedModel], inputs
 @pytest.mark.parametrize("name", CHAINS)
 def test_chain_agrees_with_vmap_for_one_network_or_one_sample(name: str, copies: int, samples: int) -> None:
     model, inputs = CHAINS[name], inputs_of(name, samples)
+    if samples == 1 and any(isinstance(module, nn.BatchNorm1d) for module in model):
+        with pytest.raises(ValueError, match="more than one value for each channel"):
+            ChainModel(model, copies, SGDOptions()).step(inputs, output_gradient(1), factor=0.1)
+        return
     both: tuple[StackedModel, StackedModel] = ChainModel(model, copies, SGDOptions()), VmapModel(model, copies, SGDOptions())
     for networks in both:
         torch.manual_seed(1)
@@ -174,7 +194,8 @@ def test_a_chain_in_bfloat16_is_close(name: str) -> None:
     """The relative error of a step is 0.2 % in the median of 300 draws, and above 1 % in at most one draw of eleven.
 
     It is large where two numbers in a pooling window are nearly equal, since rounding then sends the gradient to the other
-    one.  Five such draws of nine have a probability of about 0.0006, and the draws are the same in every run.
+    one.  Five such draws of nine have a probability of about 0.0006, and the draws are the same in every run.  Behind a
+    normalisation of images the gradient is a difference of larger numbers, and the error 1 % in the median of 60 draws.
     """
     model, errors = CHAINS[name], list[float]()
     for draw in range(9):
@@ -190,7 +211,7 @@ def test_a_chain_in_bfloat16_is_close(name: str) -> None:
         bfloat16, float32 = outputs_of(model, both, inputs)
         assert bfloat16.dtype == torch.float32
         errors.append(float((bfloat16 - float32).norm() / float32.norm()))
-    assert 0 < statistics.median(errors) < 0.01
+    assert 0 < statistics.median(errors) < (0.05 if any(isinstance(module, nn.BatchNorm2d) for module in model) else 0.01)
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -24,6 +24,7 @@ from glo.tasks import Inputs
 from glo.tasks.inputs import tensors_of
 from glo.training.layers import ACTIVATIONS, Activation, Convolution, Dropout, EmbeddingBag, Flatten, Layer, Linear, MaxPool
 from glo.training.model import as_logits
+from glo.training.normalisation import BatchNorm, LayerNorm
 from glo.training.parameters import SGDOptions, StackedParameter, stacked_copies
 
 Tensors = dict[str, Tensor]
@@ -131,7 +132,7 @@ class ChainModel:
         self._samples_first = type(modules[0]) in (nn.Conv2d, nn.EmbeddingBag)
         self._layers: list[Layer] = []
         for module in _pooling_before_relu(modules[1:] if type(modules[0]) is nn.Flatten else modules):
-            in_place = bool(self._layers) and isinstance(self._layers[-1], Linear | Convolution | MaxPool)
+            in_place = bool(self._layers) and isinstance(self._layers[-1], Linear | Convolution | MaxPool | BatchNorm)
             self._layers.append(LAYER_RULES[type(module)].make(module, copies, options, in_place))
 
     @property
@@ -197,6 +198,15 @@ class LayerRule:
     supports: Callable[[Any], bool] = lambda module: True
 
 
+def _batch_norm(module: nn.BatchNorm1d | nn.BatchNorm2d, copies: int, options: SGDOptions, in_place: bool) -> Layer:
+    return BatchNorm(module, copies, options)
+
+
+def _has_momentum(module: nn.BatchNorm1d | nn.BatchNorm2d) -> bool:
+    """Whether running means are exponential, or there are none; a cumulative one counts its batches."""
+    return module.momentum is not None or not module.track_running_stats
+
+
 # To add a layer, write its class in `glo.training.layers` and its rule here.
 LAYER_RULES: dict[type[nn.Module], LayerRule] = {
     nn.Linear: LayerRule("L", lambda m, copies, options, in_place: Linear(m, copies, options)),
@@ -218,6 +228,13 @@ LAYER_RULES: dict[type[nn.Module], LayerRule] = {
     nn.Flatten: LayerRule(
         "F", lambda m, copies, options, in_place: Flatten(copies), lambda m: (m.start_dim, m.end_dim) == (1, -1)
     ),
+    nn.BatchNorm1d: LayerRule("B", _batch_norm, _has_momentum),
+    nn.BatchNorm2d: LayerRule("N", _batch_norm, _has_momentum),
+    nn.LayerNorm: LayerRule(
+        "B",
+        lambda m, copies, options, in_place: LayerNorm(m, copies, options),
+        lambda m: len(m.normalized_shape) == 1,
+    ),
     nn.Dropout: LayerRule("a", lambda m, copies, options, in_place: Dropout(m, copies)),
     **dict.fromkeys(ACTIVATIONS, LayerRule("a", lambda m, copies, options, in_place: Activation(m, in_place))),
 }
@@ -227,8 +244,8 @@ def is_chain(model: nn.Module) -> bool:
     """Whether a model is a `Sequential` that `ChainModel` supports.
 
     Such a model consists of linear layers, perhaps after an `EmbeddingBag`, or of convolutions and pooling followed by a
-    `Flatten` and linear layers, with activations and dropout between them.  It has no hooks, no shared parameters and no
-    frozen ones.
+    `Flatten` and linear layers, with normalising layers, activations and dropout between them.  It has no hooks, no shared
+    parameters and no frozen ones.
     """
     layers = list(model) if type(model) is nn.Sequential else []
     parameters = [parameter for layer in layers for parameter in layer.parameters()]
@@ -240,7 +257,7 @@ def is_chain(model: nn.Module) -> bool:
         return False
     rules = [LAYER_RULES.get(type(layer)) for layer in layers]
     kinds = "".join(rule.kind if rule and rule.supports(layer) else "?" for rule, layer in zip(rules, layers, strict=True))
-    return re.fullmatch(r"F?L[La]*|E[La]*|C[CPa]*F[La]*L[La]*", kinds) is not None
+    return re.fullmatch(r"F?B?L[LBa]*|E[LBa]*|C[CPNa]*F[LBa]*L[LBa]*", kinds) is not None
 
 
 def _has_hooks(module: nn.Module) -> bool:
