@@ -89,7 +89,7 @@ class LayerNorm:
         )
         self.parameters: Sequence[StackedParameter] = tuple(p for p in (self._weight, self._bias) if p is not None)
         self._copies = copies
-        self._saved: tuple[Tensor, Tensor, Tensor] = (torch.empty(0),) * 3  # normalised values, mean, 1 / deviation
+        self._saved: tuple[Tensor, ...] = ()  # normalised values, mean, 1 / deviation
 
     def forward(self, inputs: Tensor) -> Tensor:
         values = inputs.expand(self._copies, *inputs.shape) if inputs.dim() == 2 else inputs
