@@ -27,7 +27,9 @@ from benchmarks.works.gpu import gpu
 from benchmarks.works.growth import growth
 from benchmarks.works.images import images
 from benchmarks.works.memory import memory
+from benchmarks.works.quality import optuna, skilled
 from benchmarks.works.search import search, short_search, tune
+from benchmarks.works.stacked import vmap
 from benchmarks.works.start import first_search, start
 from benchmarks.works.step import step
 from benchmarks.works.text import text
@@ -55,6 +57,7 @@ WORKS = {
     "first-search": Work(first_search),
     "step": Work(step),
     "engine": Work(digits),
+    "vmap": Work(vmap),
     "memory": Work(memory),
     "trials": Work(trials),
     "growth": Work(growth),
@@ -64,6 +67,8 @@ WORKS = {
     "adamw": Work(adamw, full=True),
     "tune": Work(tune, full=True),
     "search": Work(search, full=True),
+    "optuna": Work(optuna, full=True),
+    "skilled": Work(skilled, full=True),
     "gpu": Work(gpu, full=True),
 }
 

@@ -45,7 +45,7 @@ def _beside_deap(run: Run, name: str, generations: int, seeds: int, goal: str) -
         return finalists[0].fitness if finalists else 0.0
 
     def with_deap(seed: int) -> float:
-        return deap_glo.search(task, CORES, seed, steps, RATE, population, generations).best
+        return deap_glo.search(task, CORES, seed, steps, [RATE], population, generations).best
 
     for seed in range(run.pairs or seeds):
         for who, call in (("glo", with_glo), ("deap", with_deap)):
