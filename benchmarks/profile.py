@@ -260,7 +260,7 @@ def _cost_of_a_call(calls: int = 20_000) -> float:
 
 def search(small: bool) -> None:
     """The whole default search on noisy-digits, with its confirmation."""
-    size = {"generations": 2, "population": 6, "steps": 20} if small else {}
+    size: dict[str, Any] = {"generations": 2, "population": 6, "steps": 20} if small else {}
     with tempfile.TemporaryDirectory() as folder:
         Study("noisy-digits", name="profile", storage=f"{folder}/glo.db").search(**size)
 

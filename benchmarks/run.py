@@ -9,10 +9,11 @@ measured in turn, A B A B ...; a row is the median of the ratios, with their spr
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,19 +23,7 @@ from rich.table import Table
 
 from benchmarks.measuring import Row, Run
 from benchmarks.results import RESULTS, provenance, read_rows, shown, with_row, write_rows
-from benchmarks.works.engine import CORES, adamw, digits
-from benchmarks.works.gpu import gpu
-from benchmarks.works.growth import growth
-from benchmarks.works.images import images
-from benchmarks.works.memory import memory
-from benchmarks.works.quality import optuna, skilled
-from benchmarks.works.search import search, short_search, tune
-from benchmarks.works.stacked import vmap
-from benchmarks.works.start import first_search, start
-from benchmarks.works.step import step
-from benchmarks.works.text import text
-from benchmarks.works.trials import trials
-from glo.errors import GloError
+from glo.errors import ConfigError, GloError
 
 PUBLISHED = RESULTS / "bench.json"
 
@@ -44,40 +33,56 @@ class Work:
     """Something that is measured.
 
     Attributes:
-        rows: measures it, and yields its rows.
+        where: the module in benchmarks.works, and the function there that yields the rows.
+        what: for the list of works.
         full: whether it takes too long for `make bench`.
     """
 
-    rows: Callable[[Run], Iterator[Row]]
+    where: str
+    what: str
     full: bool = False
+
+    def rows(self, run: Run) -> Iterator[Row]:
+        """Measure it, and yield its rows.
+
+        Raises:
+            ConfigError: if a library is missing.
+        """
+        module, _, function = self.where.partition(":")
+        try:
+            measure = getattr(importlib.import_module(f"benchmarks.works.{module}"), function)
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"{error.name} is missing: pip install -c constraints.txt -e '.[bench]'") from None
+        yield from measure(run)
 
 
 WORKS = {
-    "start": Work(start),
-    "first-search": Work(first_search),
-    "step": Work(step),
-    "engine": Work(digits),
-    "vmap": Work(vmap),
-    "memory": Work(memory),
-    "trials": Work(trials),
-    "growth": Work(growth),
-    "short-search": Work(short_search),
-    "images": Work(images, full=True),
-    "text": Work(text, full=True),
-    "adamw": Work(adamw, full=True),
-    "tune": Work(tune, full=True),
-    "search": Work(search, full=True),
-    "optuna": Work(optuna, full=True),
-    "skilled": Work(skilled, full=True),
-    "gpu": Work(gpu, full=True),
+    "start": Work("start:start", "`import glo`, and commands that train nothing"),
+    "first-search": Work("start:first_search", "a search of one generation, all told"),
+    "step": Work("step:step", "the share of the losses in a step, and the floor of its products"),
+    "engine": Work("engine:digits", "80 digits networks: glo, the plain loop, a DataLoader"),
+    "vmap": Work("stacked:vmap", "80 digits networks of one family of losses: glo, torch.func.vmap by hand"),
+    "memory": Work("memory:memory", "the memory of 2,000 networks"),
+    "trials": Work("trials:trials", "what a study adds to a trial of a user's function"),
+    "growth": Work("growth:growth", "the cost of a generation of 10 to 1,000 candidates"),
+    "short-search": Work("search:short_search", "the paper's algorithm, 5 generations: glo, DEAP"),
+    "images": Work("images:images", "the paper's MNIST network: glo, the plain loop", full=True),
+    "text": Work("text:text", "a text model: glo, the plain loop", full=True),
+    "adamw": Work("engine:adamw", "80 digits networks by AdamW: glo, the plain loop", full=True),
+    "tune": Work("search:tune", "tuning coefficients: glo, pycma", full=True),
+    "search": Work("search:search", "the paper's algorithm, 20 generations: glo, DEAP", full=True),
+    "optuna": Work("quality:optuna", "to the same quality: the default search, Optuna over published losses", full=True),
+    "skilled": Work("quality:skilled", "to the same quality: the default search, a skilled user's with DEAP", full=True),
+    "gpu": Work("gpu:gpu", "80 MNIST networks on a GPU: glo, eager, CUDA graphs", full=True),
 }
+CORES = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     if given.list:
         for name, work in WORKS.items():
-            print(f"{name:14}{'full  ' if work.full else '      '}{(work.rows.__doc__ or '').partition(chr(10))[0]}")
+            print(f"{name:14}{'full' if work.full else '    '}  {work.what}")
         return 0
     if given.publish and given.small:
         sys.stderr.write("small measurements say nothing about speed: leave out --small or --publish\n")

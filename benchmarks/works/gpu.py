@@ -71,7 +71,7 @@ def networks(run: Run, precision: Precision) -> Iterator[Row]:
         pairs = zip(measured.spent[f"{name} {long}"], measured.spent[f"{name} {short}"], strict=True)
         trained = count if name == "together" else alone
         rates[name] = [trained * (long - short) / max(1e-9, a.wall - b.wall) for a, b in pairs]
-    detail = {"network_steps_per_second": {name: statistics.median(values) for name, values in rates.items()}}
+    detail: Row = {"network_steps_per_second": {name: statistics.median(values) for name, values in rates.items()}}
     for name, goal in (("eager", ">= 15"), ("graph", ">= 3")):
         if name in rates:
             faster = [ours / theirs for ours, theirs in zip(rates["together"], rates[name], strict=True)]

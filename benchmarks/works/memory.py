@@ -42,7 +42,7 @@ def memory(run: Run) -> Iterator[Row]:
             with context.Pool(1) as pool:
                 peak = pool.apply(peak_bytes, (texts, networks, measured))
             ratios[name].append((peak / networks - parameters) / activations)
-    detail = {
+    detail: Row = {
         "networks": networks,
         "activation_bytes": activations,
         "parameter_bytes": parameters,

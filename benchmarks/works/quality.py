@@ -85,7 +85,7 @@ def glo_search(run: Run, seed: int) -> Points:
             "noisy-digits", name="race", seed=seed, storage=f"{folder}/glo.db", cluster=executor, callbacks=[following]
         )
         run.report(f"seed {seed}: glo")
-        size: dict[str, int] = {"generations": 2, "population": 6, "steps": 20} if run.small else {}
+        size: dict[str, Any] = {"generations": 2, "population": 6, "steps": 20} if run.small else {}
         result = study.search(**size)
     following.note(result.best.expression)
     executor.close()

@@ -18,7 +18,7 @@ INPUTS, HIDDEN, CLASSES = 64, 64, 10  # of the digits network
 
 def step(run: Run) -> Iterator[Row]:
     """The time of a step on one thread beside that of its losses, and of its matrix products in their real shapes."""
-    task, losses = load_task("digits"), viable_losses(NETWORKS)[::CORES]
+    task, losses = load_task("digits"), viable_losses(4 if run.small else NETWORKS)[::CORES]
     steps = 10 if run.small else 300
     config = TrainingConfig(steps=steps, batch_size=BATCH)
     trainings = [Training(loss, 0.1) for loss in losses]
@@ -36,7 +36,7 @@ def step(run: Run) -> Iterator[Row]:
         measured = run.interleaved(calls, pairs=15)
     finally:
         torch.set_num_threads(threads)
-    detail = {"ms_per_step": {name: 1e3 * measured.wall(name) / steps for name in measured.spent}}
+    detail: Row = {"ms_per_step": {name: 1e3 * measured.wall(name) / steps for name in measured.spent}}
     what = f"share of the losses in a step ({len(losses)} networks, one thread)"
     yield row("losses-share", what, measured.ratios("losses", "training"), "<= 0.15", "%", **detail)
     what = f"a training ({len(losses)} networks, one thread) over its matrix products in their real shapes"
