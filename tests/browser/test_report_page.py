@@ -32,6 +32,26 @@ def test_the_page_is_accessible_and_fits(open_page: OpenPage, report: Path, sche
         assert violations(page) == []
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_line_of_a_chart_runs_through_the_name_of_a_row(open_page: OpenPage, report: Path, width: int) -> None:
+    """What is drawn behind a name covers it, and hides no mark."""
+    with open_page(report, width) as page:
+        rows = page.evaluate("""[...document.querySelectorAll("text.row")].map(name => {
+            const box = each => each.getBoundingClientRect();
+            const [text, behind] = [box(name), box(name.previousElementSibling)];
+            const marks = [...name.closest("svg").querySelectorAll("circle.mark")].map(box);
+            return {
+                name: name.textContent,
+                covered: behind.left <= text.left && behind.right >= text.right
+                    && behind.top <= text.top + 1 && behind.bottom >= text.bottom - 1,
+                free: marks.every(mark => mark.bottom <= behind.top || mark.top >= behind.bottom),
+            };
+        })""")
+    assert [row["name"] for row in rows][:2] == ["discovered", "cross entropy"]
+    assert len(rows) == 5  # three losses, and two gains
+    assert all(row["covered"] and row["free"] for row in rows), rows
+
+
 def test_a_candidate_opens_with_its_formula_and_curves(open_page: OpenPage, report: Path) -> None:
     with open_page(report) as page:
         page.get_by_role("button", name="log(y) - x/y").last.focus()

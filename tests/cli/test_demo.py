@@ -12,6 +12,7 @@ from glo.catalog.shelf import shelf
 from glo.cli.demo_story import DemoConfig, run_demo
 from glo.errors import ConfigError
 from glo.expr import parse
+from glo.progress import Progress, Silent
 
 TINY = DemoConfig(generations=2, population=6, steps=60, finalists=2, tuning_seeds=1, repeats=2)
 WRITTEN = {"summary.json", "loss.png", "progress.png", "report.html"}
@@ -24,8 +25,9 @@ def files(folder: Path) -> set[str]:
 
 def test_demo(tmp_path: Path) -> None:
     out = tmp_path / "new" / "demo"
-    calls: list[tuple[str, int, int]] = []
-    result = run_demo(TINY, out, lambda *call: calls.append(call))
+    progress = Progress(Silent())
+    with progress:
+        result = run_demo(TINY, out, progress)
     assert files(out) == WRITTEN
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert summary == result.summary
@@ -58,9 +60,10 @@ def test_demo(tmp_path: Path) -> None:
         content = (out / name).read_bytes()
         assert content.startswith(b"\x89PNG\r\n\x1a\n")
         assert content.endswith(b"IEND\xaeB`\x82")
-    labels = {label for label, _, _ in calls}
-    assert labels == {"search", "choosing learning rates", "choosing among the best", "measuring on test"}
-    assert calls[-1][1] == calls[-1][2] == TINY.repeats * len(summary["losses"])
+    labels = ["search", "confirmation", "choosing learning rates", "choosing among the best", "measuring on test"]
+    assert [part.name for part in progress.parts] == labels
+    last = progress.parts[-1]
+    assert last.done == last.total == TINY.repeats * len(summary["losses"])
 
     # A second demo starts from nothing, has the same result, and leaves the user's own files alone.
     (out / "notes.txt").write_text("mine")

@@ -122,4 +122,4 @@ def test_a_constant_is_not_compared(loss: str, reason: str) -> None:
 
 def test_a_loss_that_is_the_baseline_is_said_to_be() -> None:
     comparison = compare_losses(task_of(training={"steps": 5}), ["x*log(y)", "baikal"], TINY, device="cpu")
-    assert "x*log(y) is cross_entropy, a baseline, and has no row of its own" in comparison.warnings
+    assert "x*log(y) is cross_entropy, and has no row of its own" in comparison.warnings

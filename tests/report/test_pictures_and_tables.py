@@ -121,6 +121,16 @@ def test_funnel_table() -> None:
     assert "above chance" not in text(funnel_counts_table(rows, objective=True))
 
 
+def test_trainings_that_all_come_from_the_store_are_said_to(tmp_path: Path) -> None:
+    """They are not counted as none; where nothing could be trained, none is right."""
+    rows = {"structure": {"candidates": 9, "rejected": 2, "seconds": 0.5, "saved": 4.5}}
+    rows["training"] = {"candidates": 0, "rejected": 0, "seconds": 0.0, "saved": 0.0}
+    *_, told, _ = text(funnel_counts_table(rows, found=True)).splitlines()
+    assert [cell.strip() for cell in told.split("│")[1:4]] == ["training", "all taken from the store", ""]
+    *_, none, _ = text(funnel_counts_table(rows)).splitlines()
+    assert [cell.strip() for cell in none.split("│")[1:4]] == ["training", "trained to the end", "0"]
+
+
 def confirmation(candidate: str, **changes: Any) -> dict[str, Any]:
     return {
         "candidate": candidate, "expression": f"{candidate}*x*y", "learning_rate": 0.3, "fitness": 0.91234,

@@ -143,12 +143,22 @@ def test_exponents_are_2_3_and_4() -> None:
 # --- the search -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("batch", [1, 7, 32, 74, 1000])
-def test_all_trees_that_pass_the_screen_are_asked_for_in_batches(batch: int) -> None:
+@pytest.mark.parametrize(
+    ("batch", "sizes"),
+    [
+        (1, [1] * 74),
+        (2, [2] * 35 + [3, 1]),  # the last batch is never full, so that it can be recognised
+        (7, [7] * 10 + [4]),
+        (32, [32, 32, 10]),
+        (37, [38, 36]),
+        (74, [74]),
+        (1000, [74]),
+    ],
+)
+def test_all_trees_that_pass_the_screen_are_asked_for_in_batches(batch: int, sizes: list[int]) -> None:
     batches = history(search(batch=batch))
     assert list(itertools.chain.from_iterable(batches)) == list(all_trees(list(FEW), 2))
-    assert [len(asked) for asked in batches[:-1]] == [batch] * (len(batches) - 1)
-    assert 1 <= len(batches[-1]) <= batch
+    assert [len(asked) for asked in batches] == sizes
 
 
 @pytest.mark.parametrize("screen", [by_fingerprint, with_both_variables])

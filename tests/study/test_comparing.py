@@ -73,6 +73,15 @@ def test_a_task_that_has_changed_since_is_said(make_task: MakeTask, storage: Pat
     assert "the data, model or metric of task 'points'" in warning
 
 
+def test_a_loss_that_is_given_and_was_found_has_one_row(make_task: MakeTask, storage: Path) -> None:
+    study = Study(make_task(), storage=storage, cluster=InlineExecutor())
+    study.search(**SMALL)
+    best = study.best.expression
+    comparison = study.compare([best, "baikal"], HOW)
+    assert [row.name for row in comparison.rows] == ["discovered", "cross_entropy", "label_smoothing", "baikal"]
+    assert f"{best} is discovered, and has no row of its own" in comparison.warnings
+
+
 def test_finalists(make_task: MakeTask, storage: Path) -> None:
     study = Study(make_task(), storage=storage, cluster=InlineExecutor())
     result = study.search(generations=3, population=12, steps=40)
@@ -81,8 +90,10 @@ def test_finalists(make_task: MakeTask, storage: Path) -> None:
     progress: list[str] = []
     comparison = study.compare(["baikal"], HOW, finalists=3, on_progress=lambda label, *_: progress.append(label))
     names = [row.name for row in comparison.rows]
-    assert names[:2] == ["cross_entropy", "label_smoothing"]
-    assert [name for name in names[2:] if name != "baikal"] == [name for name in finalists if name != "x*log(y)"]
+    assert names == ["discovered", "discovered 2", "discovered 3", "cross_entropy", "label_smoothing", "baikal"]
+    assert [row.expression for row in comparison.rows[:3]] == finalists
+    assert comparison.baseline == "discovered"
+    assert comparison.row("discovered 2") == comparison.row(finalists[1])
     assert set(progress) == {"choosing learning rates", "measuring on test"}
     for count in (0, -1):
         with pytest.raises(ConfigError, match=f"at least 1 finalist is compared, not {count}"):

@@ -79,7 +79,32 @@ def test_the_reasons_are_said_when_nothing_trains() -> None:
         outcome(Status.REJECTED, "minimising it does not make the decisions right (60% are)"),
     ]
     assert explained([trial(n, each) for n, each in enumerate(outcomes)]) == (
-        "5 of 8 were stopped early: at chance after 10% of the steps; 3 of 8 were rejected by the check of descent, most "
-        "often: minimising it does not make the decisions right (50% are). What to change: training.early_stop=0 turns that "
-        "off; or train with more steps"
+        "5 of 8 candidates were stopped early: at chance after 10% of the steps; 3 were rejected by the check of descent, "
+        "most often: minimising it does not make the decisions right (50% are). What to change: training.early_stop=0 turns "
+        "that off; or train with more steps"
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (Status.REJECTED, "rejected by the check of descent"),
+        (Status.STOPPED, "stopped early"),
+        (Status.DIVERGED, "diverged"),
+        (Status.CRASHED, "ended with an error"),
+        (Status.TIMED_OUT, "timed out"),
+    ],
+)
+def test_every_end_is_said_in_a_sentence(status: Status, said: str) -> None:
+    """Of one candidate, of all, and of some."""
+    one, many = ("was ", "were ") if status in (Status.REJECTED, Status.STOPPED) else ("", "")
+    other = Status.CRASHED if status is Status.DIVERGED else Status.DIVERGED
+    of_others = "ended with an error" if other is Status.CRASHED else "diverged"
+
+    def told(*statuses: Status) -> str:
+        return explained([trial(n, outcome(each, "a reason")) for n, each in enumerate(statuses)]).split(". What")[0]
+
+    assert told(status) == f"the only candidate {one}{said}: a reason"
+    assert told(status, status) == f"all 2 candidates {many}{said}: a reason"
+    assert told(status, status, other) == f"2 of 3 candidates {many}{said}: a reason; 1 {of_others}: a reason"
+    assert told(other, other, status) == f"2 of 3 candidates {of_others}: a reason; 1 {one}{said}: a reason"

@@ -39,7 +39,7 @@ def study(make_task: MakeTask, tmp_path: Path) -> Study:
 def test_a_search_without_a_verdict(study: Study, tmp_path: Path) -> None:
     found = study.search(**SMALL)
     page = text(study.report(tmp_path / "report.html"))
-    assert f"The best loss so far reaches {found.fitness:.4f} (validation metric)" in page
+    assert f"The best loss so far reaches {found.fitness:.4f} (validation accuracy)" in page
     assert "This is one training, the best of many, so chance flatters it." in page
     assert f"glo report first --storage {tmp_path}/glo.db --judge does that" in page
     assert "12 candidates in 2 generations, finished." in page
@@ -105,7 +105,7 @@ def test_the_report_of_a_study_that_found_nothing(make_task: MakeTask, tmp_path:
     study = Study(make_task(), storage=tmp_path / "glo.db", settings=["training.learning_rates=[1e300]"])
     study.search(**SMALL)
     page = text(study.report(tmp_path / "report.html"))
-    assert "No candidate could be trained. 12 of 12 were diverged: outputs became NaN or infinite" in page
+    assert "No candidate could be trained. All 12 candidates diverged: outputs became NaN or infinite" in page
     assert "All candidates" in page
 
 

@@ -78,6 +78,24 @@ def test_an_enumeration(make_task: MakeTask, tmp_path: Path) -> None:
     assert state_in(tmp_path / "whole.db") == "finished"
 
 
+def test_an_enumeration_whose_losses_fill_its_batches(make_task: MakeTask, tmp_path: Path) -> None:
+    """The last batch is smaller than the others all the same, and the study is finished after that one alone."""
+    few: Any = {"max_depth": 2, "repeats": 1, "steps": 2}
+    weights = "genetic.weights={x = 1.0, y = 1.0, log = 1.0, '*' = 1.0}"
+    counted = enumerate_losses(make_task(), storage=tmp_path / "counted.db", settings=[weights], **few)
+    losses = len(counted.trials)
+    batch = next(size for size in range(2, losses) if losses % size == 0)
+    settings = [weights, f"enumeration.batch={batch}"]
+    whole = enumerate_losses(make_task(), storage=tmp_path / "whole.db", settings=settings, **few)
+    assert [trial.expression for trial in whole.trials] == [trial.expression for trial in counted.trials]
+    assert state_in(tmp_path / "whole.db") == "finished"
+    before = len(whole.history) - 1
+    cut = Study(make_task(), storage=tmp_path / "cut.db", settings=settings, callbacks=[Interrupting(before)])
+    with pytest.raises(KeyboardInterrupt):
+        cut.enumerate(**few)
+    assert state_in(cut.storage) == "stopped"
+
+
 def test_a_search_in_which_nothing_trains_is_finished(make_task: MakeTask, tmp_path: Path) -> None:
     weights = "genetic.weights={x = 1.0, y = 1.0, '-' = 1.0}"
     for name, tune in (("search", False), ("tuned", True)):

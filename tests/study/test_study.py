@@ -204,6 +204,18 @@ def test_a_study_of_a_task_object_goes_on_with_the_task_only(make_task: MakeTask
     assert len(load_study("run", storage, task=make_task()).resume().history) == 3
 
 
+def test_a_study_recorded_without_the_name_of_its_metric_goes_on_and_gets_it(make_task: MakeTask, storage: Path) -> None:
+    """As one of an earlier version; the digest of the task says whether the metric itself is another one."""
+    interrupted(make_task(), storage, 1, **SMALL)
+    edit(storage, "config", lambda config: config["task"].pop("metric"))
+    assert load_study("run", storage).result.config.task.metric == ""
+    discover(make_task(), storage=storage, name="run", **SMALL)
+    resumed = load_study("run", storage).result
+    assert resumed.config.task.metric == "accuracy"
+    whole = discover(make_task(), storage=storage, name="whole", **SMALL)
+    assert resumed.history_digest() == whole.history_digest()
+
+
 @pytest.mark.parametrize("library", ["glo", "python", "torch", "numpy"])
 def test_changed_versions_are_refused(make_task: MakeTask, storage: Path, library: str) -> None:
     interrupted(make_task(), storage, 1, **SMALL)
@@ -278,7 +290,7 @@ def test_run_in_which_nothing_trains(make_task: MakeTask, storage: Path) -> None
     assert found.finalists(5) == []
     assert found.summary()["expression"] is None
     for get in (lambda: found.best, lambda: found.expression, found.loss):
-        with pytest.raises(StudyError, match=r"'run' found no loss that trains: .* of 24 were rejected .* search longer"):
+        with pytest.raises(StudyError, match=r"found no loss that trains: .*24 candidates were rejected .* search longer"):
             get()
     # What was tried can still be seen.
     assert len(found.history_lines()) == 1 + 3 * 8

@@ -139,7 +139,7 @@ def test_option_that_is_not_given_changes_nothing(composed: Compose) -> None:
 
 
 def test_configuration_says_which_task(make_task: Callable[..., Task]) -> None:
-    task = make_task()
+    task = make_task(steps=300)
     recorded = {"name": "points", "options": {}, "digest": task.digest(), "link": "softmax", "by_name": False}
     recorded |= {
         "objective": False,
@@ -148,12 +148,15 @@ def test_configuration_says_which_task(make_task: Callable[..., Task]) -> None:
         "loss_options": {},
         "direction": "maximize",
         "version": "",
+        "metric": "accuracy",
+        "training": {"steps": 300, "batch_size": 40},
     }
     assert compose(task).task.model_dump() == recorded
     named = load_task("noisy-digits", {"noise": 0.1})
     assert compose(named).task == TaskConfig(
-        name="noisy-digits", options={"noise": 0.1}, digest=named.digest(), classes=10, prior=named.prior
-    )
+        name="noisy-digits", options={"noise": 0.1}, digest=named.digest(), classes=10, prior=named.prior,
+        metric="accuracy", training={"steps": 600},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -170,6 +173,9 @@ def test_configuration_says_which_task(make_task: Callable[..., Task]) -> None:
         ("task.loss_options", "{}", "the task itself"),
         ("task.classes", "7", "the task itself"),
         ("task.prior", "[0.5]", "the task itself"),
+        ("task.metric", "'auc'", "the task itself"),
+        ("task.training.momentum", "0.9", "the task itself"),
+        ("task.loss_options.weight", "[1, 2, 3]", "the task itself"),
     ],
 )
 def test_what_is_set_elsewhere_is_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import struct
 import subprocess
@@ -164,6 +165,36 @@ def test_mlflow(
     assert_same_loss(Path(file).read_text(encoding="utf-8"), result)
 
 
+LEFT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from callbacks import Interrupting
+from glo.study import Study
+from glo.trackers import MLflowCallback
+from trackers.test_trackers import SMALL, task
+Study(task(), name="tracked", storage=sys.argv[2], callbacks=[MLflowCallback(sys.argv[3]), Interrupting(2)]).search(**SMALL)
+"""
+
+
+def test_mlflow_says_that_a_study_was_interrupted_and_goes_on_in_the_same_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    mlflow = pytest.importorskip("mlflow", reason="pip install 'glo-torch[mlflow]'")
+    store, uri = tmp_path / "glo.db", (tmp_path / "mlruns").as_uri()
+    command = [sys.executable, "-c", LEFT, str(Path(__file__).parents[1]), str(store), uri]
+    child = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "KeyboardInterrupt" in child.stderr
+    client: Any = mlflow.MlflowClient(uri)
+    experiment = client.get_experiment_by_name("glo").experiment_id
+    (left,) = client.search_runs([experiment])
+    assert left.info.status == "KILLED"
+    Study(task(), name="tracked", storage=store, callbacks=[MLflowCallback(uri)]).search()
+    (ended,) = client.search_runs([experiment])
+    assert (ended.info.run_id, ended.info.status) == (left.info.run_id, "FINISHED")
+
+
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Weights & Biases without network and outside the home folder."""
@@ -197,6 +228,7 @@ def wandb_records(file: Path) -> Iterator[Any]:
 def test_wandb(interrupted: Callable[[Tracker, Tracker], StudyResult], tmp_path: Path, offline: None) -> None:
     first, second = (WandbCallback("losses", mode="offline", dir=tmp_path) for _ in range(2))
     result = interrupted(first, second)
+    importlib.import_module("wandb").teardown()  # its process writes the file to the end
     (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     records = list(wandb_records(file))
     rows: list[dict[str, Any]] = [

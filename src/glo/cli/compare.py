@@ -11,7 +11,7 @@ import typer
 from glo.cli import comparing, options
 from glo.cli.comparing import Baselines
 from glo.cli.launch import Where, refuse_given
-from glo.cli.output import Progress, folder_for_output, read_numbers
+from glo.cli.output import folder_for_output, progress_of, read_numbers
 from glo.cli.signals import time_limited
 
 
@@ -51,13 +51,14 @@ def compare(
     cluster: options.Cluster = None,
     insecure: options.Insecure = False,
     time_limit: options.TimeLimit = None,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Compare losses, each at its own best learning rate, over fresh seeds on the test split.
 
     Give expressions and --task, or --study (and expressions too, if you like).  Rate and smoothing are chosen on validation;
-    all losses see the same seeds.  The difference to the baseline is given with a 95 % interval, Welch's t-test (and Holm's
-    correction for several losses) and Hedges' g.
+    all losses see the same seeds.  The difference to the first loss, with --study the discovered one, is given with a 95 %
+    interval, Welch's t-test (and Holm's correction for several losses) and Hedges' g.
     """
     from glo.study import load_study
 
@@ -67,7 +68,7 @@ def compare(
         label_noise=label_noise, train_fraction=train_fraction, baselines=_chosen(baselines, no_baselines),
     )  # fmt: skip
     losses, where = expr or [], Where(device, cluster, insecure, None, time_limit, data_dir)
-    with folder_for_output(out), Progress() as progress:
+    with folder_for_output(out), progress_of(quiet) as progress:
         if study is not None:
             refuse_given(
                 "with --study, whose task and training are used", set=settings, config=config, task_option=task_option

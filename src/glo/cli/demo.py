@@ -9,7 +9,7 @@ import typer
 
 from glo.cli import options
 from glo.cli.launch import chosen_cluster
-from glo.cli.output import Progress, command_line, print_table, resumable
+from glo.cli.output import command_line, print_table, progress_of, resumable
 from glo.cli.streams import print_json, say
 
 
@@ -22,6 +22,7 @@ def demo(
     repeats: Annotated[int, typer.Option(min=2, help="Fresh seeds of the final comparison.")] = 10,
     cluster: options.Cluster = None,
     insecure: options.Insecure = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Discover a loss for digits with 40 % wrong labels, and compare it honestly.
@@ -37,8 +38,8 @@ def demo(
         cluster=cluster, insecure=insecure,
     )  # fmt: skip
     chosen = chosen_cluster(cluster, insecure)
-    with resumable(lambda: again), Progress() as progress:
-        result = run_demo(config, out, progress.show, chosen)
+    with resumable(lambda: again), progress_of(quiet) as progress:
+        result = run_demo(config, out, progress, chosen)
     summary = result.summary
     if json:
         print_json(summary)
@@ -46,7 +47,7 @@ def demo(
     from glo.compare.tables import comparison_table
     from glo.report import funnel_counts_table
 
-    print_table(funnel_counts_table(summary["funnel"]))
+    print_table(funnel_counts_table(summary["funnel"], found=summary["fitness"] is not None))
     print_table(comparison_table(result.rows, "accuracy"))
     seconds = ", ".join(f"{phase} {value:.0f} s" for phase, value in summary["seconds"].items())
     say(f"{seconds}. Written to {out}/: summary.json, loss.png, progress.png, report.html")

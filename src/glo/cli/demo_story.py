@@ -11,16 +11,14 @@ from typing import Any
 from glo.catalog import cross_entropy
 from glo.cli.output import check_writable
 from glo.compare import ComparisonConfig, ComparisonRow
-from glo.compare.procedures import OnProgress
 from glo.errors import ConfigError
 from glo.execution import Executor, Where, open_executor
 from glo.expr import parse
+from glo.progress import Progress
 from glo.provenance import hardware
 from glo.records import PhaseKind
 from glo.report import loss_figure, progress_figure, save, write_text
-from glo.store import GenerationRecord
-from glo.study import Callback, Study, StudyResult
-from glo.study.config import ConfirmationConfig
+from glo.study import Study, StudyResult
 
 TASK = "noisy-digits"
 FINALISTS = 99  # all that were confirmed
@@ -60,28 +58,16 @@ class DemoResult:
     rows: list[ComparisonRow]
 
 
-class _Progress(Callback):
-    """Reports how many generations have ended, those of the confirmation too."""
-
-    def __init__(self, on_progress: OnProgress, generations: int) -> None:
-        self._on_progress, self._generations = on_progress, generations
-
-    def on_replay(self, study: Study, generation: GenerationRecord) -> None:
-        self.on_generation(study, generation)
-
-    def on_generation(self, study: Study, generation: GenerationRecord) -> None:  # noqa: ARG002 - a hook
-        self._on_progress("search", generation.generation + 1, self._generations)
-
-
 def run_demo(
     config: DemoConfig,
     out: Path,
-    on_progress: OnProgress = lambda label, done, total: None,
+    progress: bool | Progress = False,
     cluster: Where = None,
 ) -> DemoResult:
     """Search, choose on validation, compare on test; write summary.json, pictures and report.html to `out`.
 
     Args:
+        progress: as for `Study`.
         cluster: where to train instead of on this machine; the numbers are the same.
 
     Raises:
@@ -89,10 +75,10 @@ def run_demo(
         ClusterError: if the cluster cannot be used, before any file is changed, or if it is lost.
     """
     with open_executor(cluster) as executor:
-        return _run(config, out, on_progress, executor)
+        return _run(config, out, progress, executor)
 
 
-def _run(config: DemoConfig, out: Path, on_progress: OnProgress, executor: Executor) -> DemoResult:
+def _run(config: DemoConfig, out: Path, progress: bool | Progress, executor: Executor) -> DemoResult:
     _make_room(out)
     seconds: dict[str, float] = {}
     clock = time.perf_counter()
@@ -102,16 +88,15 @@ def _run(config: DemoConfig, out: Path, on_progress: OnProgress, executor: Execu
         seconds[part] = time.perf_counter() - clock
         clock = time.perf_counter()
 
-    study = _study(config, out, on_progress, executor)
+    study = _study(config, out, progress, executor)
     judging = ComparisonConfig(
         baselines="shelf", tuning_seeds=config.tuning_seeds, run_off=config.run_off, repeats=config.repeats, seed=config.seed
     )
-    on_progress("search", 0, config.generations + ConfirmationConfig().rounds)
     result = study.search(
         generations=config.generations, population=config.population, steps=config.steps, confirm=config.finalists
     )
     lap("search")
-    judgement = study.judge(judging, on_progress=on_progress)
+    judgement = study.judge(judging)
     rows, verdict = judgement.comparison.rows, judgement.verdict
     lap("comparison")
     losses = _losses(rows, result)
@@ -150,14 +135,14 @@ def _make_room(out: Path) -> None:
         raise ConfigError(f"{out} cannot be written ({error.strerror}): choose another --out") from None
 
 
-def _study(config: DemoConfig, out: Path, on_progress: OnProgress, executor: Executor) -> Study:
+def _study(config: DemoConfig, out: Path, progress: bool | Progress, executor: Executor) -> Study:
     return Study(
         TASK,
         seed=config.seed,
         name="demo",
         storage=out / "glo.db",
         cluster=executor,
-        callbacks=[_Progress(on_progress, config.generations + ConfirmationConfig().rounds)],
+        progress=progress,
     )
 
 

@@ -36,12 +36,16 @@ def enumerate_(
     cluster: options.Cluster = None,
     insecure: options.Insecure = False,
     time_limit: options.TimeLimit = None,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Train every loss up to a depth that passes the funnel, and rank them.
 
     Each counts at its best learning rate, averaged over the seeds.  Go on with an interrupted study with `glo resume NAME`.
     """
+    from glo.records import PhaseKind
+    from glo.study.commands import unread
+
     if csv is not None:
         check_output(csv)
     rates = read_numbers(learning_rates, "--learning-rates")
@@ -50,7 +54,7 @@ def enumerate_(
         lambda study: study.enumerate(max_depth=max_depth, repeats=repeats, steps=steps, learning_rates=rates),
         task, where, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
         task_option=task_option,
-        unused=_unused(), show=lambda result: _show(result, csv, storage, json),
+        unused=unread([PhaseKind.ENUMERATION]), show=lambda result: _show(result, csv, storage, json), quiet=quiet,
     )  # fmt: skip
 
 
@@ -60,12 +64,3 @@ def _show(result: StudyResult, csv: Path | None, storage: str, json: bool) -> No
 
         write_text(csv, atlas_csv(atlas_rows(result.enumerated)))
     print_result(result, storage, json)
-
-
-def _unused() -> dict[str, str]:
-    """What an enumeration does not read: of the genetic options, all but the operators and their nestings."""
-    from glo.search import GeneticConfig
-
-    others = [name for name in GeneticConfig.model_fields if name not in ("weights", "forbidden")]
-    genetic = {f"genetic.{name}": "glo search reads it" for name in others}
-    return {**genetic, "generations": "glo search reads it", "coefficients": "glo tune reads it"}

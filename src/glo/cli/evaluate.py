@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from glo.cli import options
-from glo.cli.output import Progress, read_task_options
+from glo.cli.output import progress_of, read_task_options
 from glo.cli.streams import print_json, say
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def evaluate(
     task_option: options.TaskOptions = None,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Train one network with a loss, and print its metric on validation and, if the task has one, on the test split.
@@ -53,7 +54,7 @@ def evaluate(
     started = time.perf_counter()
     training = Training(expression, config.learning_rates[0])
     rehearse(loaded, config, place)
-    with Progress() as progress:
+    with progress_of(quiet) as progress:
         result = _trained(loaded, training, config, seed, place, lambda step: progress.show("steps", step, config.steps))
     shown = {
         "expression": str(expression),

@@ -11,7 +11,7 @@ import typer
 
 from glo.cli import options
 from glo.cli.launch import check_device, chosen_cluster, unless_auto
-from glo.cli.output import Progress, command_line, folder_for_output, print_table, resumable
+from glo.cli.output import command_line, folder_for_output, print_table, progress_of, resumable
 from glo.cli.streams import print_json, say
 
 app = typer.Typer(help="Measure the paper's figures and tables again.", no_args_is_help=True, rich_markup_mode=None)
@@ -64,6 +64,7 @@ def run(
     device: options.Device = "auto",
     cluster: options.Cluster = None,
     insecure: options.Insecure = False,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Measure a figure or table of the paper again, and print the numbers beside those of the paper.
@@ -83,7 +84,7 @@ def run(
         device=unless_auto(device), cluster=cluster, insecure=insecure,
     )  # fmt: skip
     chosen = chosen_cluster(cluster, insecure)
-    with folder_for_output(out), resumable(lambda: again), Progress() as progress:
+    with folder_for_output(out), resumable(lambda: again), progress_of(quiet) as progress:
         where = storage or out / "glo.db"
         with closing(Store(where)) as store, open_executor(chosen, device) as executor:
             context = ExperimentContext(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from glo.cli.comparing import Baselines
-from glo.cli.output import Progress, command_line, print_table
+from glo.cli.output import command_line, print_table
 from glo.cli.streams import say
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Judging:
         how = JUDGING.model_dump(exclude_unset=True)
         return ComparisonConfig(**{**how, "baselines": self.baselines.value, "repeats": self.repeats})
 
-    def surveying(self, progress: Progress) -> Callback:
+    def surveying(self) -> Callback:
         """A callback that trains the known losses before the first generation, and says what they reach."""
         from glo.study import Callback
 
@@ -63,7 +63,7 @@ class Judging:
         class Surveying(Callback):
             def on_begin(self, study: Study) -> None:
                 if not judging._why_not(study):
-                    judging.survey = study.survey(judging.config, on_progress=progress.show)
+                    judging.survey = study.survey(judging.config)
                     if not judging.as_json:
                         say(str(judging.survey))
 
@@ -80,13 +80,13 @@ class Judging:
         if self.metrics:
             check_metrics(study.task, self.metrics)
 
-    def judge(self, study: Study, on_progress: Callable[[str, int, int], None]) -> None:
+    def judge(self, study: Study) -> None:
         """Measure the finalists of the study by further metrics, if that is asked for, and judge it, if it can be."""
         if self.metrics:
-            self.front = study.pareto(self.metrics, on_progress=on_progress)
+            self.front = study.pareto(self.metrics)
             self.selected_by = study.task.metric_name
         if not (reason := self._why_not(study) or self._why_not_now(study)):
-            self.judgement = study.judge(self.config, surveyed=self.survey, on_progress=on_progress)
+            self.judgement = study.judge(self.config, surveyed=self.survey)
         self.reason = reason
 
     def to_dict(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glo.cli.output import Progress, command_line, read_task_options, resumable, show_generations
+from glo.cli.output import command_line, progress_of, read_task_options, resumable
 from glo.cli.signals import time_limited
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def run_new_study(
     unused: Mapping[str, str],
     show: Callable[[StudyResult], None],
     judging: Judging | None = None,
+    quiet: bool = False,
 ) -> None:
     """Run a new study with the options that all such commands have, and show its progress.
 
@@ -78,22 +79,23 @@ def run_new_study(
         show: prints the result, also if the store was lost in the meantime.
         unused: the options, or tables of options, that this command does not read, and why; --set refuses them.
         judging: surveys the known losses before, and judges the loss that is found.
+        quiet: whether no progress is shown.
     """
     from glo.study import Study
     from glo.tasks.trust import trust
 
     refuse_settings(settings, unused)
-    with Progress() as progress:
-        callbacks = [show_generations(progress), *([judging.surveying(progress)] if judging else [])]
+    with progress_of(quiet) as progress:
+        callbacks = [judging.surveying()] if judging else []
         study = Study(
             task, name=name, storage=storage, seed=seed, preset=preset, settings=settings or [], file=config,
             task_options=read_task_options(task_option), callbacks=callbacks, load_if_exists=False,
-            max_failures=max_failures, **where.of_study(),
+            max_failures=max_failures, progress=progress, **where.of_study(),
         )  # fmt: skip
         named = task if isinstance(task, str) else task.source_name
         if ":" in named:
             trust(named)
-        result = _run(study, start, storage, where, named, judging, progress)
+        result = _run(study, start, storage, where, named, judging)
     _show(result, show)
 
 
@@ -127,6 +129,7 @@ def resume_study(
     show: Callable[[StudyResult], None],
     how: Mapping[str, Any],
     judging: Judging,
+    quiet: bool = False,
 ) -> None:
     """Go on with a recorded study, and show its progress.
 
@@ -134,12 +137,13 @@ def resume_study(
         how: timeout, jobs and isolate, as for `Study.resume`.
         task: that the study names, `module:attribute`, if it is to be imported; see `glo.tasks.trust`.
         judging: judges the loss that is found, if the study is a search.
+        quiet: whether no progress is shown.
     """
     from glo.study import load_study
 
-    with Progress() as progress:
-        study = load_study(name, storage, task=task, callbacks=[show_generations(progress)], **where.of_study())
-        result = _run(study, lambda study: study.resume(**how), storage, where, task, judging, progress)
+    with progress_of(quiet) as progress:
+        study = load_study(name, storage, task=task, progress=progress, **where.of_study())
+        result = _run(study, lambda study: study.resume(**how), storage, where, task, judging)
     _show(result, show)
 
 
@@ -150,7 +154,6 @@ def _run(
     where: Where,
     task: str | None,
     judging: Judging | None,
-    progress: Progress,
 ) -> StudyResult | LostStoreError:
     from glo.errors import LostStoreError
 
@@ -162,7 +165,7 @@ def _run(
                 judging.check(study)
             result = start(study)
             if judging is not None:
-                judging.judge(study, progress.show)
+                judging.judge(study)
             return result
         except LostStoreError as error:
             if error.result is None:

@@ -104,6 +104,7 @@ Cluster = Annotated[
 ]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Let a cluster be plain text, on any network.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Do not show progress.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Slots = Annotated[
     int | None, typer.Option(min=1, help="With --steady-state: candidates under way at once; by default one for each core.")

@@ -5,10 +5,8 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EISDIR
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -18,13 +16,13 @@ import typer
 
 from glo.cli.options import DEFAULT_STORAGE
 from glo.cli.streams import print_json, say
-from glo.cli.time_left import seconds_left, time_left
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from glo.cli.judging import Judging
-    from glo.study import Callback, StudyResult
+    from glo.progress import Progress
+    from glo.study import StudyResult
 
 ATLAS_ROWS = 20  # shown of an enumeration
 
@@ -105,54 +103,18 @@ def plain_console() -> Console:
     return Plain(width=table_width(), markup=False, emoji=False)
 
 
-class Progress:
-    """Progress bars on standard error with the time that is left, and only on a terminal."""
+def progress_of(quiet: bool) -> Progress:
+    """The progress of a command: bars on a terminal, else lines on standard error; nothing if the user wants none."""
+    from glo.progress import Bars, Lines, Progress, Silent
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, TaskProgressColumn, TextColumn
-        from rich.progress import Progress as Bars
+    if quiet:
+        return Progress(Silent())
+    return Progress(Bars() if sys.stderr.isatty() else Lines(_note))
 
-        columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()
-        self._bars = Bars(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
-        self._tasks: dict[str, Any] = {}
-        self._clock, self._begun = clock, dict[str, tuple[float, int]]()
-        self._last = "", ""  # the phase that was shown last, and its note
 
-    def __enter__(self) -> Progress:
-        if not self._bars.disable:  # else some versions of rich print an empty line at the end
-            self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if not self._bars.disable:
-            self._bars.stop()
-
-    def show(self, phase: str, done: int, total: int | None, note: str = "", left: float | None = None) -> None:
-        """Show how far a phase is.
-
-        Args:
-            phase: its name; each has a line of its own.
-            done, total: parts of the work; total is None if it is not known.
-            note: more about it.
-            left: expected seconds until its end; by default they are taken from what is done.
-        """
-        if phase not in self._tasks:
-            self._tasks[phase] = self._bars.add_task(phase, total=total)
-            self._begun[phase] = self._clock(), done
-        if self._last[0] not in ("", phase):  # its time has passed
-            self._bars.update(self._tasks[self._last[0]], description=" ".join(self._last))
-        self._last = phase, note
-        since, before = self._begun[phase]
-        if left is None and total is not None:
-            left = seconds_left(self._clock() - since, done - before, total - before)
-        shown = ", ".join(part for part in (note, time_left(left)) if part)
-        self._bars.update(self._tasks[phase], completed=done, total=total, description=f"{phase} {shown}")
-
-    @property
-    def lines(self) -> list[str]:
-        """What it shows, a line for each phase, without the bars."""
-        return [task.description for task in self._bars.tasks]
+def _note(line: str) -> None:
+    with suppress(OSError):  # a log that is full or gone ends no search
+        say(line, err=True)
 
 
 def command_line(command: str, *words: object, **options: object) -> str:
@@ -192,36 +154,6 @@ def resumable(hint: Callable[[], str | None]) -> Iterator[None]:
         raise
 
 
-def show_generations(progress: Progress) -> Callback:
-    """A callback that shows the progress of a study, each phase in a line of its own."""
-    from glo.records import PhaseKind, Status
-    from glo.store import GenerationRecord
-    from glo.study import Callback, Study
-
-    candidates: Counter[PhaseKind] = Counter()
-    best: dict[PhaseKind, float] = {}
-
-    def show(study: Study, generation: GenerationRecord, left: float | None) -> None:
-        direction = study.task.direction
-        phase, outcomes = generation.phase, generation.outcomes
-        candidates[phase] += len(outcomes)
-        note = f"{candidates[phase]} candidates"
-        trained = [outcome.fitness for outcome in outcomes if outcome.status is Status.TRAINED]
-        if known := [*trained, *([best[phase]] if phase in best else [])]:
-            best[phase] = max(known, key=lambda fitness: direction.sign * fitness)
-            note += f", best {best[phase]:.4f}"
-        progress.show(phase.value, candidates[phase], None, note, left)
-
-    class Shown(Callback):
-        def on_replay(self, study: Study, generation: GenerationRecord) -> None:
-            show(study, generation, None)
-
-        def on_generation(self, study: Study, generation: GenerationRecord) -> None:
-            show(study, generation, study.time_left)
-
-    return Shown()
-
-
 def read_numbers(text: str | None, what: str, example: str = "0.01,0.1") -> list[float] | None:
     """Numbers from a text such as "0.01,0.1".
 
@@ -259,7 +191,7 @@ def print_result(result: StudyResult, storage: str, as_json: bool, judging: Judg
     if as_json:
         print_json(summary)
         return
-    print_table(funnel_counts_table(summary["funnel"], result.config.task.objective))
+    print_table(funnel_counts_table(summary["funnel"], result.config.task.objective, found=summary["fitness"] is not None))
     if atlas:
         print_table(atlas_table(atlas, ATLAS_ROWS))
     if result.tuning:

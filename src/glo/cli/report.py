@@ -11,7 +11,7 @@ from glo.cli import comparing, options
 from glo.cli.comparing import Baselines
 from glo.cli.judging import Judging
 from glo.cli.launch import Where, refuse_given
-from glo.cli.output import Progress, check_output, command_line, resumable
+from glo.cli.output import check_output, command_line, progress_of, resumable
 from glo.cli.streams import print_json, say
 
 
@@ -28,6 +28,7 @@ def report(
     time_limit: options.TimeLimit = None,
     baselines: comparing.Judged = Baselines.shelf,
     repeats: Annotated[int, typer.Option(min=2, help="With --judge: fresh seeds of the measurement on test.")] = 10,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Write a study as one HTML file, to look at and to send: it needs no network and nothing beside it.
@@ -48,11 +49,11 @@ def report(
     else:
         from glo.study import load_study
 
-        study = load_study(name, storage, task=task, **where.of_study())
+        study = load_study(name, storage, task=task, progress=progress_of(quiet), **where.of_study())
         again = command_line("glo report", name, output=output, judge=True, storage=storage, **where.options())
         judging = Judging(baselines, repeats)
-        with resumable(lambda: again), Progress() as progress:
-            study.judge(judging.config, on_progress=progress.show)
+        with resumable(lambda: again):
+            study.judge(judging.config)
     content = recorded_content(storage, name)
     path, judgement = write_report(content, output), content.judgement
     if json:

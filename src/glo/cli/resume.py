@@ -32,6 +32,7 @@ def resume(
     baselines: comparing.Judged = Baselines.shelf,
     repeats: Annotated[int, typer.Option(min=2, help="Fresh seeds of the verdict's measurement on test.")] = 10,
     metrics: options.Metrics = None,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Go on with a study that was interrupted; it ends as if it had never been.
@@ -43,4 +44,6 @@ def resume(
     where = Where(device, cluster, insecure, slots, time_limit, data_dir)
     how = {"generations": generations, "timeout": timeout, "jobs": jobs, "isolate": isolate}
     judging = Judging(baselines, repeats, json, metrics=read_names(metrics))
-    resume_study(name, storage, task, where, lambda result: print_result(result, storage, json, judging), how, judging)
+    resume_study(
+        name, storage, task, where, lambda result: print_result(result, storage, json, judging), how, judging, quiet
+    )

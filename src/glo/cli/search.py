@@ -69,6 +69,7 @@ def search(
     baselines: comparing.Judged = Baselines.shelf,
     repeats: Annotated[int, typer.Option(min=2, help="Fresh seeds of the verdict's measurement on test.")] = 10,
     metrics: options.Metrics = None,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Search for a loss for a task, or for your own training loop; ends with a verdict on the best.
@@ -82,6 +83,10 @@ def search(
     Every generation is recorded as it ends: go on with an interrupted search with `glo resume NAME`.  With --steady-state
     every result is recorded, and the history depends on the order in which results arrive, unless --slots is 1.
     """
+    from glo.records import PhaseKind
+    from glo.study.commands import unread
+
+    phases = [PhaseKind.GENETIC, *([PhaseKind.COEFFICIENTS] if tune else [])]
     judging = Judging(baselines, repeats, json, metrics=read_names(metrics))
     where = Where(device, cluster, insecure, slots, time_limit, data_dir)
     given = {"link": link, "classes": classes, "direction": direction, "version": version}
@@ -94,11 +99,6 @@ def search(
         chosen_problem(task, objective, given), where, max_failures=max_failures, name=name,
         preset=preset, seed=seed, storage=storage, settings=settings, config=config,
         task_option=task_option,
-        unused=_unused(tune), show=lambda result: print_result(result, storage, json, judging), judging=judging,
+        unused=unread(phases), show=lambda result: print_result(result, storage, json, judging), judging=judging,
+        quiet=quiet,
     )  # fmt: skip
-
-
-def _unused(tune: bool) -> dict[str, str]:
-    """What a search does not read."""
-    unused = {"enumeration": "glo enumerate reads it"}
-    return unused if tune else {**unused, "coefficients": "a search reads it with --tune"}

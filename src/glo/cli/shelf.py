@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from glo.cli import comparing, options
 from glo.cli.launch import Where
-from glo.cli.output import Progress, folder_for_output, read_numbers
+from glo.cli.output import folder_for_output, progress_of, read_numbers
 from glo.cli.streams import say
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def shelf(
     cluster: options.Cluster = None,
     insecure: options.Insecure = False,
     time_limit: options.TimeLimit = None,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Compare all published losses of the shelf, without any search.
@@ -47,7 +48,7 @@ def shelf(
         repeats=repeats, seed=seed, label_noise=label_noise, train_fraction=train_fraction, baselines="shelf",
     )  # fmt: skip
     where = Where(device, cluster, insecure, None, time_limit, data_dir)
-    with folder_for_output(out), Progress() as progress:
+    with folder_for_output(out), progress_of(quiet) as progress:
         loaded, run = comparing.comparison_of(task, task_option, settings, config, where)
         comparing.check_smoothings(smoothings, loaded, how.baselines)
         comparison = run([], how, on_progress=progress.show)

@@ -10,14 +10,6 @@ from glo.cli import options
 from glo.cli.launch import Where, run_new_study
 from glo.cli.output import print_result, read_numbers
 
-UNUSED = {
-    "generations": "glo search reads it",
-    "genetic": "glo search reads it",
-    "enumeration": "glo enumerate reads it",
-    "confirmation": "its own is coefficients.confirmations",
-    "coefficients.expression": "EXPR or --template is the expression",
-}
-
 
 def tune(
     task: options.TaskName,
@@ -47,6 +39,7 @@ def tune(
     cluster: options.Cluster = None,
     insecure: options.Insecure = False,
     time_limit: options.TimeLimit = None,
+    quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Tune the coefficients of a loss for a task by CMA-ES.
@@ -54,6 +47,9 @@ def tune(
     Ends with the start, the best sample and the mean of the search on fresh seeds, and keeps the best of them.  Go on with
     an interrupted study with `glo resume NAME`.
     """
+    from glo.records import PhaseKind
+    from glo.study.commands import unread
+
     expression, rates = _expression(expr, template), read_numbers(learning_rates, "--learning-rates")
     where = Where(device, cluster, insecure, None, time_limit, data_dir)
     run_new_study(
@@ -63,7 +59,7 @@ def tune(
         ),
         task, where, name=name, preset=preset, seed=seed, storage=storage, settings=settings, config=config,
         task_option=task_option,
-        unused=UNUSED, show=lambda result: print_result(result, storage, json),
+        unused=unread([PhaseKind.COEFFICIENTS]), show=lambda result: print_result(result, storage, json), quiet=quiet,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glo.catalog import resolve
 from glo.compare.config import (
     ADAPTIVE_LADDER,
     ALL_AT_ONE,
@@ -17,14 +18,15 @@ from glo.compare.config import (
     UNIT_LADDER,
     ComparisonConfig,
 )
-from glo.compare.families import Family, contenders
+from glo.compare.families import Family, contenders, same_as
 from glo.compare.horizons import Agreement, Horizon, agreement, flip_warnings
-from glo.compare.procedures import OnProgress, run_all
+from glo.compare.procedures import run_all
 from glo.compare.protocol import compare
 from glo.compare.rows import ComparisonRow, Contender
 from glo.errors import ConfigError
 from glo.execution import ForkingExecutor, InlineExecutor, Where, open_for, rehearse_for
 from glo.expr import Expr
+from glo.progress import OnProgress, shown
 from glo.provenance import hardware, versions
 from glo.records import Direction, TrainingConfig
 from glo.tasks import Objective, Problem, load_task, with_label_noise, with_train_fraction
@@ -93,12 +95,15 @@ class Comparison:
     def row(self, loss: str) -> ComparisonRow:
         """The row of one loss after the longest training.
 
+        Args:
+            loss: its name, or else the expression that was measured.
+
         Raises:
-            ConfigError: if no loss has this name; the message lists the names.
+            ConfigError: if there is no such loss; the message lists the names.
         """
-        for row in self.rows:
-            if row.name == loss.strip():
-                return row
+        for called in ({row.name: row for row in self.rows}, {row.expression: row for row in reversed(self.rows)}):
+            if loss.strip() in called:
+                return called[loss.strip()]
         raise ConfigError(f"'{loss}' was not compared; the losses are {', '.join(row.name for row in self.rows)}")
 
     @property
@@ -154,6 +159,7 @@ class Comparison:
             "metric": self.metric,
             "direction": self.direction.value,
             "baseline": self.baseline,
+            "baselines": self.config.baselines,
             "losses": horizons[-1]["losses"],
             "horizons": horizons,
             "agreement": [between.to_dict() for between in self.agreement],
@@ -193,7 +199,8 @@ def compare_losses(
     time_limit: float | None = None,
     jobs: int = 1,
     isolate: bool = False,
-    on_progress: OnProgress = lambda label, done, total: None,
+    discovered: Sequence[Expr] = (),
+    on_progress: OnProgress | None = None,
 ) -> Comparison:
     """Compare losses honestly: each at its own best rate, on fresh seeds and the test split, with the baselines.
 
@@ -212,7 +219,10 @@ def compare_losses(
         time_limit: seconds that one training, or a population that is trained together, may take before it is killed; by
             default that of the cluster, here an hour.
         jobs, isolate: of an objective, as for `Study.search`.
-        on_progress: called with a label, how many trainings under it have ended, and how many have been submitted so far.
+        discovered: losses that a search has found, the best first: they come first, as "discovered", "discovered 2" and so
+            on, and all others are compared with the first.
+        on_progress: called with a label, how many trainings under it have ended, and how many have been submitted so far;
+            by default it shows a progress bar.
 
     Raises:
         ConfigError, TaskError: for misuse; the message says what to do.
@@ -224,11 +234,10 @@ def compare_losses(
     config = config or ComparisonConfig()
     loaded = load_task(task, dict(task_options or {}), data_dir) if isinstance(task, str) else task
     changed = _changed(loaded, config)
-    families = contenders(changed, losses, config)
-    found = compare_families(
-        loaded, changed, families, config, training, on_progress,
-        {"where": cluster, "device": device, "time_limit": time_limit, "jobs": jobs, "isolate": isolate},
-    )  # fmt: skip
+    families = contenders(changed, losses, config, discovered)
+    where = {"where": cluster, "device": device, "time_limit": time_limit, "jobs": jobs, "isolate": isolate}
+    with shown(on_progress) as report:
+        found = compare_families(loaded, changed, families, config, training, report, where)
     return replace(found, warnings=_repeated(losses, families) + found.warnings)
 
 
@@ -322,10 +331,10 @@ def _changed(task: Problem, config: ComparisonConfig) -> Problem:
 
 
 def _repeated(losses: Sequence[str | Expr], families: Mapping[str, Family]) -> list[str]:
-    """The given losses that are a baseline already, and so have no row of their own."""
+    """The given losses that are compared under another name already, and so have no row of their own."""
     names = dict.fromkeys(str(loss).strip() for loss in losses)
-    baseline = next(iter(families))
-    return [f"{name} is {baseline}, a baseline, and has no row of its own" for name in names if name not in families]
+    left_out = {name: same_as(resolve(name), families) for name in names if name not in families}
+    return [f"{name} is {same}, and has no row of its own" for name, same in left_out.items()]
 
 
 def _rate_warnings(config: ComparisonConfig, training: TrainingConfig, horizons: Sequence[Horizon]) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from glo.catalog import mse, resolve
 from glo.catalog.shelf import SMOOTHINGS, shelf
-from glo.compare.config import ComparisonConfig
+from glo.compare.config import DISCOVERED, ComparisonConfig
 from glo.errors import ConfigError
 from glo.evaluation import probe_points, structure_for
 from glo.expr import Expr, probed_slopes
@@ -19,8 +19,13 @@ FLAT = 1e-9  # slopes below it at all probe points are rounding errors
 Family = Mapping[str, Expr]  # the variants of one contender, by name; the best on validation is measured on test
 
 
-def contenders(task: Problem, losses: Sequence[str | Expr], config: ComparisonConfig) -> dict[str, Family]:
+def contenders(
+    task: Problem, losses: Sequence[str | Expr], config: ComparisonConfig, discovered: Sequence[Expr] = ()
+) -> dict[str, Family]:
     """The families to compare, by name; the first is the baseline.
+
+    Args:
+        discovered: losses that a search has found, which come first, the best one as `DISCOVERED`.
 
     Raises:
         ConfigError: if there is only one, or one is constant in the outputs of a network.
@@ -30,12 +35,18 @@ def contenders(task: Problem, losses: Sequence[str | Expr], config: ComparisonCo
         if (reason := why_constant(family[""], task)) is not None:
             raise ConfigError(f"'{name}' cannot train a network: it {reason}")
     standard = BASELINES[config.baselines](task, config.smoothings)
-    known = [family[""] for family in standard.values() if "" in family]
-    families = {**standard, **{name: family for name, family in given.items() if family[""] not in known}}
+    found = {f"{DISCOVERED} {n}" if n > 1 else DISCOVERED: {"": loss} for n, loss in enumerate(discovered, 1)}
+    known = {**found, **standard}
+    families = {**known, **{name: family for name, family in given.items() if same_as(family[""], known) is None}}
     if len(families) < 2:
-        same = "".join(f" ({name} is {next(iter(standard))})" for name in given if name not in families)
+        same = "".join(f" ({name} is {same_as(given[name][''], known)})" for name in given if name not in families)
         raise ConfigError(f"there is only one loss{same}: give another to compare it with, or leave the baselines in")
     return families
+
+
+def same_as(loss: Expr, families: Mapping[str, Family]) -> str | None:
+    """The name of the first family that is this one loss; None if none is."""
+    return next((name for name, family in families.items() if family.get("") == loss), None)
 
 
 def shelf_of(task: Problem, smoothings: Sequence[float] = SMOOTHINGS) -> dict[str, Family]:

@@ -9,12 +9,13 @@ from typing import Any
 from glo.compare.comparison import Comparison, compare_families, ladder_of
 from glo.compare.config import DISCOVERED, ComparisonConfig
 from glo.compare.families import BASELINES
-from glo.compare.procedures import OnProgress, run_all
+from glo.compare.procedures import run_all
 from glo.compare.protocol import choose
 from glo.compare.rows import Contender
 from glo.compare.verdict import Verdict, verdict_of
 from glo.execution import open_for, rehearse_for
 from glo.expr import Expr
+from glo.progress import OnProgress
 from glo.records import Direction, TrainingConfig
 from glo.tasks import Task
 

@@ -11,15 +11,15 @@ Example:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from glo.execution import Batch, Executor, Key, in_order
+from glo.progress import OnProgress
 from glo.records import Result
 
 Value = TypeVar("Value")
-OnProgress = Callable[[str, int, int], None]  # on_progress(label, done, total)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from glo.compare.rows import ComparisonRow
 if TYPE_CHECKING:
     from glo.compare.comparison import Comparison
 
+SEEDS_ONLY = "intervals and p count the seeds only"
 WIDTH = 140  # of the text, at least; wide enough for any table
 
 
@@ -43,7 +44,8 @@ def comparison_table(
         table.add_row(
             row.name, expression, *([] if own_rates else [f"{row.learning_rate:g}"]), *measured, str(row.n), *compared
         )
-    table.caption = "p: Welch's two-tailed t-test" + ", corrected for several losses by Holm" * several + "; g: Hedges' g"
+    corrected = ", corrected for several losses by Holm" * several
+    table.caption = f"p: Welch's two-tailed t-test{corrected}; g: Hedges' g; {SEEDS_ONLY}"
     return table
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from glo.records import Direction
 from glo.report.charts import Chart, Line, Mark, axis
 from glo.report.content import StudyContent
 from glo.report.figures import best_so_far, steps
@@ -13,18 +12,20 @@ SERIES = 6  # styles in the style sheet; further studies repeat them
 
 
 def progress_charts(contents: Sequence[StudyContent]) -> list[Chart]:
-    """The best fitness so far by candidates trained, a chart for each task: fitness of two tasks cannot be compared."""
-    groups: dict[tuple[str, Direction], list[StudyContent]] = {}
+    """The best fitness so far by candidates trained, a chart for each task and metric: others cannot be compared.
+
+    A study of an earlier version, whose metric is not known, is drawn beside one of the same task.
+    """
+    known = {(each.task, each.direction): each.fitness_label for each in reversed(contents) if each.metric}
+    groups: dict[tuple[str, str], list[StudyContent]] = {}
     for content in contents:
-        groups.setdefault((content.task, content.direction), []).append(content)
-    charts = [_progress(number, task, group) for number, ((task, _), group) in enumerate(groups.items())]
+        label = content.fitness_label if content.metric else known.get((content.task, content.direction))
+        groups.setdefault((content.task, label or content.fitness_label), []).append(content)
+    charts = [_progress(number, task, label, group) for number, ((task, label), group) in enumerate(groups.items())]
     return [chart for chart in charts if chart is not None]
 
 
-def _progress(number: int, task: str, contents: Sequence[StudyContent]) -> Chart | None:
-    label = next(
-        (each for each in contents if each.judgement), contents[0]
-    ).fitness_label  # only a judged one knows its metric
+def _progress(number: int, task: str, label: str, contents: Sequence[StudyContent]) -> Chart | None:
     lines: list[Line] = []
     marks: list[Mark] = []
     told: list[str] = []

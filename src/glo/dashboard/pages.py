@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -17,8 +18,26 @@ from glo.report.page import Live, asset, environment, headline, render, study_pa
 from glo.store import Store, without_password
 from glo.study.reporting import recorded_content
 
-KEPT = 200  # pages and studies that are kept
+KEPT = 16  # pages and studies together, those that were asked for last: a large study takes megabytes
 Page = tuple[int, str]  # HTTP status and HTML
+
+
+@dataclass(frozen=True)
+class Row:
+    """A study in the table of all studies, of which little is kept.
+
+    Attributes:
+        best: its best loss and the fitness of that; None if nothing could be trained.
+        fitness_label: what a fitness is.
+        verdict: in one sentence; empty if there is none.
+    """
+
+    name: str
+    task: str
+    state: str
+    best: tuple[str, float] | None
+    fitness_label: str
+    verdict: str
 
 
 class Pages:
@@ -31,6 +50,7 @@ class Pages:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._kept: OrderedDict[tuple[str, ...], tuple[str, Any]] = OrderedDict()
+        self._rows: dict[str, tuple[str, Row]] = {}  # by name, with the version
         self._lock = Lock()  # one page is made at a time: two would only slow each other down
 
     def index(self) -> Page:
@@ -48,8 +68,18 @@ class Pages:
     def _index(self, live: Live) -> str:
         with closing(Store(self._watch.storage, create=False)) as store:
             names = [record.name for record in store.studies()]
-        contents = [self._content(name) for name in reversed(names)]
-        return self._rendered("index.html.j2", live, contents=contents)
+        self._rows = {name: self._row(name) for name in reversed(names)}
+        return self._rendered("index.html.j2", live, rows=[row for _, row in self._rows.values()])
+
+    def _row(self, name: str) -> tuple[str, Row]:
+        """The row of a study, with its version; a study that has changed is read anew, and not kept for that."""
+        version = self._watch.version((name,))
+        if name in self._rows and self._rows[name][0] == version:
+            return self._rows[name]
+        content = recorded_content(self._watch.storage, name)
+        best = None if content.best is None else (content.best.expression, content.best.fitness)
+        verdict = "" if content.judgement is None else headline(content.judgement)
+        return version, Row(name, content.task, content.state, best, content.fitness_label, verdict)
 
     def _compared(self, names: Sequence[str], live: Live) -> str:
         contents = [self._content(name) for name in dict.fromkeys(names)]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from glo.evaluation.checks import probe_points
+from glo.evaluation.threads import one_thread
 from glo.expr import Expr, fingerprint
 from glo.loss import LINKS, PopulationLoss
 from glo.records import Link, TrainingConfig
@@ -50,7 +51,8 @@ class DescentProbe:
         keys = [fingerprint(expression, self._points) for expression in expressions]
         new = {key: e for key, e in zip(keys, expressions, strict=True) if key not in self._known}
         if new:
-            self._known |= dict(zip(new, self._probe(list(new.values())), strict=True))
+            with one_thread():
+                self._known |= dict(zip(new, self._probe(list(new.values())), strict=True))
         return [self._known[key] for key in keys]
 
     def _probe(self, expressions: list[Expr]) -> list[str | None]:

@@ -63,6 +63,7 @@ class StudyContent:
 
     Attributes:
         name, task, preset, seed, phases, objective, direction, link, classes: as it was configured.
+        metric: its name; empty if it is not known.
         created: when it began; empty if that is not known.
         made: when the page was made.
         state: in a sentence, how far it is.
@@ -92,6 +93,7 @@ class StudyContent:
     phases: Sequence[str]
     objective: bool
     direction: Direction
+    metric: str
     link: Link
     classes: int
     created: str
@@ -118,12 +120,7 @@ class StudyContent:
     commands: Sequence[tuple[str, str]]
 
     @property
-    def metric(self) -> str:
-        """The name of the metric, which is known once the study is judged."""
-        return self.judgement["comparison"]["metric"] if self.judgement else "score" if self.objective else "metric"
-
-    @property
     def fitness_label(self) -> str:
         """What a fitness is."""
         lower = ", lower is better" * (self.direction is Direction.MINIMIZE)
-        return f"score{lower}" if self.objective else f"validation {self.metric}{lower}"
+        return f"score{lower}" if self.objective else f"validation {self.metric or 'metric'}{lower}"

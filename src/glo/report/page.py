@@ -23,7 +23,7 @@ from glo.report.formulas import mathml
 from glo.report.listing import FIRST, listing
 from glo.report.predictions import confusions, prediction_charts
 from glo.report.sizes import sized
-from glo.report.tables import BY_MEDIAN, STAGE_TEXT
+from glo.report.tables import BY_MEDIAN, FROM_STORE, STAGE_TEXT, all_from_store
 from glo.report.usage import usages
 
 NUMBERS = re.compile(r" \([^()]* interval [^()]*\)")  # of a verdict; its headline has none
@@ -71,6 +71,7 @@ def study_page(content: StudyContent, live: Live | None = None) -> str:
         first_rows=[known[row[0]] for row in listed.rows if row[FIRST]][:SHOWN_AT_FIRST],
         listing=listed,
         use=content.use and (content.use, usages(content.use, content.classes)),
+        from_store=FROM_STORE if all_from_store(content.funnel, content.best is not None) else "",
         stages=STAGE_TEXT | BY_MEDIAN if content.objective else STAGE_TEXT,
         config=json.dumps(content.config, indent=2, ensure_ascii=False),
     )

@@ -94,7 +94,7 @@ def _curves(axes: Axes, expression: Expr, function: Callable[..., NDArray[np.flo
     axes.legend(fontsize=9)
 
 
-def progress_figure(history: Sequence[GenerationRecord], metric: str = "validation metric") -> Figure:
+def progress_figure(history: Sequence[GenerationRecord], metric: str = "fitness") -> Figure:
     """Best and mean fitness by generation, and how many candidates each stage of the funnel rejected."""
     figure = _figure(12.5, 4.2)
     left, right = figure.subplots(1, 2)

@@ -18,12 +18,25 @@ STAGE_TEXT = {
     "training": "trained to the end",
 }
 
-
+FROM_STORE = "all taken from the store"
 BY_MEDIAN = {"early stop": "not in the worse half of its step"}  # of an objective, whose trials report
 
 
-def funnel_counts_table(funnel: Mapping[str, Mapping[str, float]], objective: bool = False) -> Table:
-    """The stages of the funnel: candidates, rejected candidates, seconds spent, seconds of training saved."""
+def all_from_store(funnel: Mapping[str, Mapping[str, float]], found: bool) -> bool:
+    """Whether the outcomes of all trainings of a study were taken from its store, where earlier studies left them.
+
+    Args:
+        found: whether some candidate of the study has a fitness.
+    """
+    return found and "training" in funnel and not funnel["training"]["candidates"]
+
+
+def funnel_counts_table(funnel: Mapping[str, Mapping[str, float]], objective: bool = False, *, found: bool = False) -> Table:
+    """The stages of the funnel: candidates, rejected candidates, seconds spent, seconds of training saved.
+
+    Args:
+        found: whether some candidate has a fitness.
+    """
     texts = STAGE_TEXT | BY_MEDIAN if objective else STAGE_TEXT
     table = Table(title="The funnel: cheap checks before a training")
     table.add_column("stage")
@@ -33,7 +46,10 @@ def funnel_counts_table(funnel: Mapping[str, Mapping[str, float]], objective: bo
     for stage, row in funnel.items():
         saved = f"{row['saved']:,.1f}" if row["saved"] else ""
         counts = [f"{row['candidates']:,.0f}", f"{row['rejected']:,.0f}", f"{row['seconds']:,.1f}"]
-        table.add_row(stage, texts[stage], *counts, saved)
+        if stage == "training" and all_from_store(funnel, found):
+            table.add_row(stage, FROM_STORE)
+        else:
+            table.add_row(stage, texts[stage], *counts, saved)
     return table
 
 

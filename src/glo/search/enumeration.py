@@ -23,7 +23,8 @@ class EnumerationConfig(Config):
 
     Attributes:
         max_depth: of the trees; with the paper's operators there are 25,844 up to depth 2.
-        batch: losses per generation; a crash loses only the current generation.
+        batch: losses per generation, one more in the last but one if the last would be full; a crash loses only the current
+            generation.
     """
 
     max_depth: int = Field(default=2, ge=1, le=6)
@@ -48,22 +49,18 @@ class EnumerationSearch:
     ) -> None:
         symbols, nestings = enumerable(config, weights), read_nestings(forbidden)
         trees = (tree for tree in all_trees(symbols, config.max_depth) if forbidden_nesting(tree, nestings) is None)
-        self._batch = config.batch
-        self._screened = _distinct(trees, screen)
-        self._next = list(itertools.islice(self._screened, self._batch))
-        self._after: list[Expr] = []
+        self._batches = _batches(_distinct(trees, screen), config.batch)
+        self._next = next(self._batches, [])
 
     @property
     def done(self) -> bool:
         return not self._next
 
     def ask(self) -> list[Expr]:
-        # Screen one batch ahead, so that all trees are screened, and counted, before the last batch is evaluated.
-        self._after = list(itertools.islice(self._screened, self._batch))
         return list(self._next)
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:  # noqa: ARG002 - outcomes change nothing
-        self._next = self._after
+        self._next = next(self._batches, [])
 
 
 def enumerable(config: EnumerationConfig, weights: Mapping[str, float]) -> list[str]:
@@ -90,6 +87,19 @@ def _distinct(trees: Iterator[Expr], screen: Screen) -> Iterator[Expr]:
             if fingerprint is not None and fingerprint not in seen:
                 seen.add(fingerprint)
                 yield tree
+
+
+def _batches(losses: Iterator[Expr], size: int) -> Iterator[list[Expr]]:
+    """Batches of this size, of which the last is smaller, so that it can be recognised in the record of a study.
+
+    Where it would be full, the batch before it has one loss more.  Only a single batch may be full, and those of size 1.
+    Two batches are screened ahead, so that all trees are screened, and counted, before the last batch is evaluated.
+    """
+    ahead = list(itertools.islice(losses, 2 * size + 1))
+    while ahead:
+        taken = size + 1 if len(ahead) == 2 * size > 2 else size
+        yield ahead[:taken]
+        ahead = [*ahead[taken:], *itertools.islice(losses, 2 * size + 1 - len(ahead[taken:]))]
 
 
 def all_trees(symbols: Sequence[str], max_depth: int) -> Iterator[Expr]:

@@ -4,32 +4,82 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from glo.records import PhaseKind
+from glo.search import GeneticConfig
 from glo.store import DEFAULT_STORAGE
-from glo.study.config import FOR_OBJECTIVES, ONE_TRAINING, PRESETS, StudyConfig, changed
+from glo.study.config import FOR_ENUMERATION, StudyConfig, layered, read_settings, unused_options
 from glo.study.result import StudyResult
 
 NOT_SET = ("task", "preset", "seed", "phases")  # they have options of their own
 LEFT_OUT = ("training.memory_mb",)
 ONLY_IN_PYTHON = "It was started in Python, with a task or a search of a script: only that script can repeat it."
+OTHERWISE_JUDGED = " (its verdict was made in Python, with other options of the comparison than a command has)"
 WHOLE = ("genetic.weights",)  # a table that replaces another
+DEFAULTS = {PhaseKind.ENUMERATION: FOR_ENUMERATION}
+
+Words = list[str]
 
 
-def repeating(result: StudyResult, storage: str) -> list[tuple[str, str]]:
-    """How to go on with a study and how to repeat it: sentences, each with its command, or with an empty text."""
+def repeating(
+    result: StudyResult, storage: str, judgement: Mapping[str, Any] | None = None, *, unjudged: bool = False
+) -> list[tuple[str, str]]:
+    """How to go on with a study and how to repeat it: sentences, each with its command, or with an empty text.
+
+    Args:
+        storage: where it is recorded.
+        judgement: as it is recorded; None if there is none.
+        unjudged: whether the study has ended without a judgement.
+    """
     where = [] if storage == DEFAULT_STORAGE else ["--storage", storage]
-    known = [("To go on with it, or to see its result again:", _line("glo resume", result.name, *where))]
+    judging, note = _judging(result.config, judgement, unjudged)
+    known = [("To go on with it, or to see its result again:", _line("glo resume", result.name, *where, *judging))]
     command = _command(result.config)
     if command is None:
         return [*known, (ONLY_IN_PYTHON, "")]
-    words = [*command, "--name", f"{result.name}-again", "--seed", str(result.config.seed), *where]
-    return [*known, ("To repeat it from nothing under another name:", _line(*words, *_settings(result.config)))]
+    words = [*command, "--name", f"{result.name}-again", "--seed", str(result.config.seed), *where, *judging]
+    settings = [word for setting in _settings(result.config) for word in ("--set", setting)]
+    return [*known, (f"To repeat it from nothing under another name{note}:", _line(*words, *settings))]
 
 
-def _command(config: StudyConfig) -> list[str] | None:
+def unread(phases: Sequence[PhaseKind]) -> dict[str, str]:
+    """The options, or tables of options, that the command for these phases does not read, and why."""
+    genetic = {"generations": "glo search reads it"}
+    match phases:
+        case (PhaseKind.COEFFICIENTS,):
+            return {
+                **genetic, "genetic": "glo search reads it", "enumeration": "glo enumerate reads it",
+                "confirmation": "its own is coefficients.confirmations",
+                "coefficients.expression": "EXPR or --template is the expression",
+            }  # fmt: skip
+        case (PhaseKind.ENUMERATION,):  # it reads the operators and their nestings
+            others = [name for name in GeneticConfig.model_fields if name not in ("weights", "forbidden")]
+            genetic |= {f"genetic.{name}": "glo search reads it" for name in others}
+            return {**genetic, "coefficients": "glo tune reads it"}
+        case _:
+            tuned = {} if PhaseKind.COEFFICIENTS in phases else {"coefficients": "a search reads it with --tune"}
+            return {"enumeration": "glo enumerate reads it", **tuned}
+
+
+def _judging(config: StudyConfig, judgement: Mapping[str, Any] | None, unjudged: bool) -> tuple[Words, str]:
+    """The options of the verdict at the end of a search, and a note if it had others that no command has."""
+    if PhaseKind.GENETIC not in config.phases or config.task.objective:
+        return [], ""
+    if judgement is None:
+        return (["--baselines", "none"] if unjudged else []), ""
+    from glo.compare.judging import JUDGING  # it imports scipy, which a page without a verdict does not need
+
+    made = judgement["comparison"]
+    baselines = made.get("baselines", JUDGING.baselines)  # a judgement of an earlier version does not have it
+    words = [] if baselines == JUDGING.baselines else ["--baselines", baselines]
+    words += [] if made["repeats"] == JUDGING.repeats else ["--repeats", str(made["repeats"])]
+    own = any(made[name] != getattr(JUDGING, name) for name in ("tuning_seeds", "run_off", "seed"))
+    return words, OTHERWISE_JUDGED if own else ""
+
+
+def _command(config: StudyConfig) -> Words | None:
     """The command that starts such a study; None if none does."""
     task = config.task
     if not task.by_name or PhaseKind.OWN in config.phases:
@@ -53,16 +103,38 @@ def _command(config: StudyConfig) -> list[str] | None:
             return None
 
 
-def _settings(config: StudyConfig) -> Iterator[str]:
-    """`--set` for each option that is not that of the preset."""
-    recorded = config.model_dump(mode="json")
-    layers = [PRESETS[config.preset], *((FOR_OBJECTIVES, ONE_TRAINING) if config.task.objective else ())]
-    kept = {key: recorded[key] for key in NOT_SET}
-    given = {**kept, "coefficients": {"expression": config.coefficients.expression}}
-    preset = changed(StudyConfig(task=config.task), given, *layers)
-    for key, value in _differing(preset.model_dump(mode="json"), recorded):
-        if key.split(".")[0] not in NOT_SET and key not in LEFT_OUT:
-            yield from ("--set", f"{key}={_toml(value)}")
+def _settings(config: StudyConfig) -> list[str]:
+    """Values of `--set`, with which the command composes this configuration, but for the options that it does not read.
+
+    An option can change the default of another one, such as `training.optimizer` that of the learning rates.  So what the
+    settings lead to is looked at again until nothing differs.
+    """
+    recorded, settings = config.model_dump(mode="json"), list[str]()
+    plain = StudyConfig(task=config.task).model_dump(mode="json")
+    ignored = (*NOT_SET, *LEFT_OUT, *unread(config.phases), *unused_options(config))
+    while True:
+        made = layered(
+            config.task.training, config.preset, [read_settings(settings)], DEFAULTS.get(config.phases[0]),
+            objective=config.task.objective,
+        )  # fmt: skip
+        differing = [
+            f"{key}={_toml(value)}"
+            for key, value in _differing(_filled(made, plain), recorded)
+            if not any(f"{key}.".startswith(f"{option}.") for option in ignored)
+        ]
+        new = [setting for setting in differing if setting not in settings]
+        if not new:
+            return settings
+        settings += new
+
+
+def _filled(values: Mapping[str, Any], plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values with the plain ones where there are none."""
+    filled = {**plain, **values}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(plain.get(key), Mapping) and f"{prefix}{key}" not in WHOLE:
+            filled[key] = _filled(value, plain[key], f"{prefix}{key}.")
+    return filled
 
 
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

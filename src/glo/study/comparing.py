@@ -15,7 +15,7 @@ from glo.tasks import Objective, Problem, Task
 
 if TYPE_CHECKING:
     from glo.compare import Comparison, ComparisonConfig, Judgement, Survey
-    from glo.compare.procedures import OnProgress
+    from glo.progress import OnProgress
 
 
 def compare_found(
@@ -25,9 +25,9 @@ def compare_found(
     config: ComparisonConfig | None,
     finalists: int,
     where: Mapping[str, Any],
-    on_progress: OnProgress | None,
+    on_progress: OnProgress,
 ) -> Comparison:
-    """Compare the best losses of a study, and others; see `Study.compare`.
+    """Compare the best losses of a study, and others; see `Study.compare`.  They come first, as in a judgement.
 
     `where` has the arguments of `compare_losses` that say where and for how long to train.
 
@@ -37,10 +37,10 @@ def compare_found(
 
     if finalists < 1:
         raise ConfigError(f"at least 1 finalist is compared, not {finalists}")
-    found = [trial.expression for trial in result.finalists(finalists) or [result.best]]
+    found = [parse(trial.expression) for trial in result.finalists(finalists) or [result.best]]
     comparison = compare_losses(
-        task, [*found, *losses], config, training=result.config.training,
-        on_progress=on_progress or (lambda label, done, total: None), **where,
+        task, losses, config, training=result.config.training, discovered=found,
+        on_progress=on_progress, **where,
     )  # fmt: skip
     lengths = [horizon.steps for horizon in comparison.horizons]
     return replace(comparison, warnings=_differences(result.config, task, lengths) + comparison.warnings)
@@ -52,7 +52,7 @@ def judge_found(
     config: ComparisonConfig | None,
     finalists: int,
     where: Mapping[str, Any],
-    on_progress: OnProgress | None,
+    on_progress: OnProgress,
     surveyed: Survey | None,
 ) -> Judgement:
     """Judge the best losses of a study; see `Study.judge`."""
@@ -61,8 +61,7 @@ def judge_found(
     if finalists < 1:
         raise ConfigError(f"at least 1 finalist is judged, not {finalists}")
     found = [parse(trial.expression) for trial in result.finalists(finalists) or [result.best]]
-    training, report = result.config.training, on_progress or (lambda label, done, total: None)
-    return judge(_judged_task(task), found, config, training, where, report, surveyed)
+    return judge(_judged_task(task), found, config, result.config.training, where, on_progress, surveyed)
 
 
 def survey_known(
@@ -70,13 +69,12 @@ def survey_known(
     training: TrainingConfig,
     config: ComparisonConfig | None,
     where: Mapping[str, Any],
-    on_progress: OnProgress | None,
+    on_progress: OnProgress,
 ) -> Survey:
     """Train the known losses; see `Study.survey`."""
     from glo.compare.judging import survey
 
-    report = on_progress or (lambda label, done, total: None)
-    return survey(_judged_task(task), config, training, where, report)
+    return survey(_judged_task(task), config, training, where, on_progress)
 
 
 def _judged_task(task: Problem) -> Task:

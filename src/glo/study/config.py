@@ -18,7 +18,7 @@ from glo.search import CoefficientConfig, EnumerationConfig, GeneticConfig, enum
 from glo.tasks import Objective, TaskSource, load_objective
 
 if TYPE_CHECKING:
-    from glo.tasks import Problem
+    from glo.tasks import Problem, Task
 
 
 class TaskConfig(Config):
@@ -34,6 +34,8 @@ class TaskConfig(Config):
         classes: number of outputs.
         prior: of the training labels (`Task.prior`).
         objective: whether it is an objective, which has a direction and perhaps a version.
+        metric: its name, for people.
+        training: the training options that the task has.  A study of an earlier version recorded neither of the two.
     """
 
     name: str
@@ -47,6 +49,8 @@ class TaskConfig(Config):
     loss_options: dict[str, Any] = Field(default_factory=dict)
     direction: Direction = Direction.MAXIMIZE
     version: str = ""
+    metric: str = ""
+    training: dict[str, Any] = Field(default_factory=dict)
 
 
 class ConfirmationConfig(Config):
@@ -159,9 +163,13 @@ class StudyConfig(Config):
         tuning = self.coefficients.iterations + 1 if PhaseKind.COEFFICIENTS in self.phases else 0
         if PhaseKind.GENETIC in self.phases and self.confirmation.candidates:
             tuning += self.confirmation.rounds
+        return (self.searched if PhaseKind.GENETIC in self.phases else 0) + tuning
+
+    @property
+    def searched(self) -> int:
+        """The number of generations of the genetic phase, if neither target nor patience ends it before."""
         beside = 0 if self.genetic.steady_state else len(self.genetic.start)  # of the first generation, which they enlarge
-        shown = max(1, -(-(self.candidates - beside) // self.genetic.population))
-        return (shown if PhaseKind.GENETIC in self.phases else 0) + tuning
+        return max(1, -(-(self.candidates - beside) // self.genetic.population))
 
 
 # After 10, 30 and 60 % of its steps, a training that is among the worst 10, 50 and 75 % of what earlier candidates had there
@@ -192,6 +200,7 @@ ADAPTIVE_RATES = {"paper": [ADAPTIVE_RATE], "default": [0.001, 0.003, 0.01]}
 # An objective trains as it likes: each candidate once, and the search does not wait for the slowest of a generation.
 FOR_OBJECTIVES: dict[str, Any] = {"genetic": {"steady_state": True}, "confirmation": {"candidates": 0}}
 ONE_TRAINING: dict[str, Any] = {"training": {"learning_rates": [1.0], "early_stop": 0.0, "rungs": []}}
+FOR_ENUMERATION: dict[str, Any] = {"repeats": 3}  # below its preset
 LOSS_OPTIONS = ("class_reduction", "eps", "unit_gradient")  # of the training; they are part of the loss
 
 # Options that have a place of their own, where alone they are read.
@@ -207,6 +216,8 @@ SET_ELSEWHERE = {
     "task.classes": "the task itself",
     "task.prior": "the task itself",
     "task.by_name": "the task itself",
+    "task.metric": "the task itself",
+    "task.training": "the task itself",
 }
 
 
@@ -235,24 +246,41 @@ def compose(
     """
     if preset not in PRESETS:
         raise ConfigError(f"there is no preset '{preset}'; presets are {', '.join(PRESETS)}")
-    values: dict[str, Any] = {"training": dict(task.training), "preset": preset}
-    own = (FOR_OBJECTIVES, ONE_TRAINING) if isinstance(task, Objective) else ()
     given = (*given_layers(file, settings), overrides or {})
-    for layer in (defaults or {}, PRESETS[preset], *own, *given):
-        _merge(values, layer)
-    chosen = any(_training(layer).get("learning_rates") is not None for layer in given)
-    if _training(values).get("optimizer", "sgd") != "sgd" and not chosen:
-        named = task.training.get("optimizer") == _training(values)["optimizer"]
-        of_task = task.training.get("learning_rates") if named else None
-        _merge(values, {"training": {"learning_rates": of_task or ADAPTIVE_RATES[preset]}})
-    if not any(layer.get("generations") is not None for layer in given):
-        _merge(values, {"generations": enough_generations(values)})
+    values = layered(task.training, preset, given, defaults, objective=isinstance(task, Objective))
     _merge(values, {"task": task_config(task).model_dump(mode="json")})
     config = validated(values)
     if ignored := config.task.options.keys() - task_config(task).options.keys():
         raise ConfigError(f"option 'task.options.{min(ignored)}' does nothing: this task was not loaded with it")
-    refuse_unused(settings, _unused(config))
+    refuse_unused(settings, unused_options(config))
     return config
+
+
+def layered(
+    own: Mapping[str, Any],
+    preset: str,
+    given: Sequence[Mapping[str, Any]],
+    defaults: Mapping[str, Any] | None = None,
+    *,
+    objective: bool = False,
+) -> dict[str, Any]:
+    """The values of a configuration, as they are composed but for the task, and not validated yet; see `compose`.
+
+    Args:
+        own: the training options of the task.
+        given: layers of nested values, of which a later one wins.
+        objective: whether it is for an objective.
+    """
+    values: dict[str, Any] = {"training": dict(own), "preset": preset}
+    for layer in (defaults or {}, PRESETS[preset], *((FOR_OBJECTIVES, ONE_TRAINING) if objective else ()), *given):
+        _merge(values, layer)
+    chosen = any(_training(layer).get("learning_rates") is not None for layer in given)
+    if _training(values).get("optimizer", "sgd") != "sgd" and not chosen:
+        of_task = own.get("learning_rates") if own.get("optimizer") == _training(values)["optimizer"] else None
+        _merge(values, {"training": {"learning_rates": of_task or ADAPTIVE_RATES[preset]}})
+    if not any(layer.get("generations") is not None for layer in given):
+        _merge(values, {"generations": enough_generations(values)})
+    return values
 
 
 def _training(values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -282,8 +310,9 @@ def given_layers(file: str | Path | None, settings: Sequence[str]) -> list[dict[
     """
     layers = [read_toml(file), read_settings(settings)]
     for key in (key for layer in layers for key in flat(layer)):
-        if key in SET_ELSEWHERE:
-            raise ConfigError(f"option '{key}' cannot be set here: {SET_ELSEWHERE[key]} sets it")
+        for option, place in SET_ELSEWHERE.items():
+            if key == option or (option != "task" and key.startswith(f"{option}.")):
+                raise ConfigError(f"option '{key}' cannot be set here: {place} sets it")
     return layers
 
 
@@ -313,7 +342,7 @@ def refuse_unused(settings: Sequence[str], unused: Mapping[str, str]) -> None:
                 raise ConfigError(f"option '{key}' does nothing here: {reason}")
 
 
-def _unused(config: StudyConfig) -> dict[str, str]:
+def unused_options(config: StudyConfig) -> dict[str, str]:
     """The options that the others make useless, and why."""
     genetic = config.genetic
     conditions = {
@@ -351,14 +380,20 @@ def task_config(task: Problem) -> TaskConfig:
     if isinstance(task, Objective):
         return TaskConfig(
             name=task.source_name, digest=task.digest(), link=task.link, by_name=task.source is not None, objective=True,
-            classes=task.classes, direction=task.direction, version=task.version,
+            classes=task.classes, direction=task.direction, version=task.version, metric=task.metric_name,
         )  # fmt: skip
     name = task.source.name if task.source else task.name
     options = dict(task.source.options) if task.source else {}
     return TaskConfig(
         name=name, options=options, digest=task.digest(), link=task.link, by_name=task.source is not None,
         classes=task.classes, prior=task.prior, direction=task.direction, loss_options=task.loss_options,
+        metric=task.metric_name, training=_own_training(task),
     )  # fmt: skip
+
+
+def _own_training(task: Task) -> dict[str, Any]:
+    """The training options that a task has, as they are recorded."""
+    return TrainingConfig(**task.training).model_dump(mode="json", include=set(task.training))
 
 
 def given_again(recorded: TaskConfig, given: Any) -> Any:

@@ -31,12 +31,29 @@ def explained(trials: Sequence[FrozenTrial]) -> str:
         reasons = Counter(t.reason for t in trials if (t.status, t.stage) == (status, stage))
         reason, _ = reasons.most_common(1)[0]
         often = "" if len(reasons) == 1 else ", most often"
-        parts.append(f"{count} of {len(trials)} were {_said(status, stage)}{often}: {reason}")
+        parts.append(f"{_counted(count, len(trials), first=not parts)} {_said(status, stage, count)}{often}: {reason}")
     (status, stage), _ = kinds.most_common(1)[0]
     return f"{'; '.join(parts)}. What to change: {ADVICE.get(stage, ADVICE[status])}"
 
 
-def _said(status: Status, stage: Stage) -> str:
-    if status is Status.REJECTED:
-        return f"rejected by the check of {stage}"
-    return {Status.STOPPED: "stopped early", Status.CRASHED: "ended by an error"}.get(status, str(status))
+def _counted(count: int, total: int, *, first: bool) -> str:
+    """How many candidates: "all 12 candidates", "12 of 20 candidates", and then "8"."""
+    if not first:
+        return str(count)
+    if count == total:
+        return "the only candidate" if total == 1 else f"all {total} candidates"
+    return f"{count} of {total} candidates"
+
+
+def _said(status: Status, stage: Stage, count: int) -> str:
+    """What became of them, as a predicate."""
+    be = "was" if count == 1 else "were"
+    match status:
+        case Status.REJECTED:
+            return f"{be} rejected by the check of {stage}"
+        case Status.STOPPED:
+            return f"{be} stopped early"
+        case Status.CRASHED:
+            return "ended with an error"
+        case _:
+            return str(status)  # trained, diverged, timed out

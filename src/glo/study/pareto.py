@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from glo.errors import ConfigError
 from glo.execution import Batch, open_for, train
 from glo.expr import parse
+from glo.progress import OnProgress
 from glo.records import Failure, Result, Training, derive_seeds
 from glo.study.result import FrozenTrial, StudyResult
 from glo.tasks import Objective, Problem, Task, with_metric
 
 logger = logging.getLogger("glo")
 FINALISTS = 12  # that are measured where none were confirmed
-OnProgress = Callable[[str, int, int], None]  # on_progress(label, done, total)
 
 
 def check_metrics(task: Problem, metrics: Sequence[str]) -> Task:

@@ -39,7 +39,8 @@ def continued(record: StudyRecord, kinds: Sequence[PhaseKind], given: Sequence[M
     """The configuration to go on with: the recorded one, with the phases that are not recorded yet.
 
     The options of an added phase are free, and a search that is only resumed may get more generations; all others must be as
-    recorded.
+    recorded.  Of the task, the name of the metric and the options of its own may change, and may be missing in the record:
+    `task.digest` says whether the metric itself is another one, and the study has its training options.
 
     Args:
         record: of the study.
@@ -53,6 +54,7 @@ def continued(record: StudyRecord, kinds: Sequence[PhaseKind], given: Sequence[M
     added = [kind for kind in kinds if kind not in recorded.phases]
     config = changed(recorded, *given, {"phases": [*recorded.phases, *added]})
     free: dict[str, Any] = {"phases": config.phases}
+    free["task"] = recorded.task.model_copy(update=config.task.model_dump(include={"metric", "training"}))
     for kind in added:
         if kind is not PhaseKind.OWN:
             free[kind.value] = getattr(config, kind.value)  # the table of its options has the name of the phase

@@ -20,7 +20,7 @@ from glo.report.files import write_text
 from glo.report.page import study_page
 from glo.store import DEFAULT_STORAGE, Store, without_password
 from glo.study.commands import repeating
-from glo.study.config import validated
+from glo.study.config import StudyConfig, validated
 from glo.study.history import funnel_table, in_generations
 from glo.study.result import FrozenTrial, StudyResult
 from glo.study.state import State, state_of
@@ -78,7 +78,7 @@ def study_content(
     return StudyContent(
         name=result.name, task=config.task.name, preset=config.preset, seed=config.seed,
         phases=[phase.value for phase in config.phases], objective=config.task.objective, direction=config.task.direction,
-        link=config.task.link, classes=config.task.classes, created=created,
+        metric=_metric(config, judgement), link=config.task.link, classes=config.task.classes, created=created,
         made=datetime.now(UTC).isoformat(sep=" ", timespec="minutes").removesuffix("+00:00") + " UTC",
         state=_progress(result, state), seeds=result.seeds, history=result.history, candidates=trials, best=best,
         root=_root(result, best), origins=result.origins, front=result.pareto(),
@@ -88,8 +88,13 @@ def study_content(
         no_judgement=_no_judgement(result, storage), funnel=funnel_table(result.funnel),
         config=config.model_dump(mode="json"), versions=result.versions,
         hardware={} if judgement is None else judgement["comparison"]["hardware"],
-        commands=repeating(result, storage),
+        commands=repeating(result, storage, judgement, unjudged=judgement is None and state is State.FINISHED),
     )  # fmt: skip
+
+
+def _metric(config: StudyConfig, judgement: Mapping[str, Any] | None) -> str:
+    """The name of the metric, which a study of an earlier version has only if it was judged."""
+    return config.task.metric or (judgement["comparison"]["metric"] if judgement else "")
 
 
 def _root(result: StudyResult, best: FrozenTrial | None) -> str:

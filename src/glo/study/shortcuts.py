@@ -8,6 +8,7 @@ from typing import Any
 
 from glo.execution import Where
 from glo.expr import Expr
+from glo.progress import Progress
 from glo.store import DEFAULT_STORAGE
 from glo.study.callbacks import Callback
 from glo.study.result import StudyResult
@@ -42,11 +43,13 @@ def discover(
     slots: int | None = None,
     callbacks: Sequence[Callback] = (),
     load_if_exists: bool = True,
+    progress: bool | Progress = True,
 ) -> StudyResult:
     """Search for a loss: `Study(task, ...).search(...)`, whose documentation has the arguments and errors."""
     return Study(
         task, name=name, storage=storage, seed=seed, preset=preset, settings=settings, file=file, task_options=task_options,
         data_dir=data_dir, device=device, cluster=cluster, slots=slots, callbacks=callbacks, load_if_exists=load_if_exists,
+        progress=progress,
     ).search(
         generations=generations, population=population, steps=steps, steady_state=steady_state, tune=tune, start=start,
         constraints=constraints, forbidden=forbidden, confirm=confirm, target=target, patience=patience,
@@ -75,11 +78,13 @@ def tune_coefficients(
     cluster: Where = None,
     callbacks: Sequence[Callback] = (),
     load_if_exists: bool = True,
+    progress: bool | Progress = True,
 ) -> StudyResult:
     """Tune the coefficients of a loss: `Study(task, ...).tune(...)`, whose documentation has the arguments and errors."""
     return Study(
         task, name=name, storage=storage, seed=seed, preset=preset, settings=settings, file=file, task_options=task_options,
         data_dir=data_dir, device=device, cluster=cluster, callbacks=callbacks, load_if_exists=load_if_exists,
+        progress=progress,
     ).tune(
         expression, which=which, iterations=iterations, population=population, repeats=repeats, steps=steps,
         learning_rates=learning_rates,
@@ -105,9 +110,11 @@ def enumerate_losses(
     cluster: Where = None,
     callbacks: Sequence[Callback] = (),
     load_if_exists: bool = True,
+    progress: bool | Progress = True,
 ) -> StudyResult:
     """Evaluate every small loss: `Study(task, ...).enumerate(...)`, whose documentation has the arguments and errors."""
     return Study(
         task, name=name, storage=storage, seed=seed, preset=preset, settings=settings, file=file, task_options=task_options,
         data_dir=data_dir, device=device, cluster=cluster, callbacks=callbacks, load_if_exists=load_if_exists,
+        progress=progress,
     ).enumerate(max_depth=max_depth, repeats=repeats, steps=steps, learning_rates=learning_rates)  # fmt: skip

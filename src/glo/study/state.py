@@ -36,7 +36,8 @@ def state_of(config: StudyConfig, history: Sequence[GenerationRecord], running: 
 def is_finished(config: StudyConfig, history: Sequence[GenerationRecord]) -> bool:
     """Whether all phases of a study have ended; its task is not needed.
 
-    Of a search that the user gave, nobody but that search knows: such a study counts as stopped.
+    Of a search that the user gave, nobody but that search knows: such a study counts as stopped.  So does an enumeration of
+    a single batch that is full, and one with batches of one loss.
 
     Args:
         history: as recorded; of a steady-state search, the arrivals.
@@ -51,7 +52,7 @@ def is_finished(config: StudyConfig, history: Sequence[GenerationRecord]) -> boo
             return len(config.phases) > 1 and is_finished(config.model_copy(update={"phases": config.phases[:-1]}), history)
         return bool(rounds) and searched[-1:] != [] and searched[-1].phase is last
     records = [record for record in searched if record.phase is last]
-    if last is PhaseKind.ENUMERATION:  # the last batch is what is left
+    if last is PhaseKind.ENUMERATION:  # only the last batch is smaller
         return bool(records) and len(records[-1].outcomes) < config.enumeration.batch
     if last is PhaseKind.GENETIC:
         return _search_ended(config, records) and _confirmation_ended(config, searched, rounds)

@@ -16,6 +16,7 @@ from glo.errors import ConfigError, LostStoreError, ReplayError, StudyError, Tas
 from glo.execution import Executor, Trial, Where, check_jobs, open_for, rehearse_for
 from glo.execution.dask import read_cluster
 from glo.expr import Expr
+from glo.progress import OnProgress, Progress, Silent
 from glo.provenance import versions
 from glo.records import Direction, Link, PhaseKind
 from glo.search import Search
@@ -25,6 +26,7 @@ from glo.study.budget import Budget
 from glo.study.callbacks import Callback, check_callbacks
 from glo.study.comparing import compare_found, judge_found, survey_known
 from glo.study.config import (
+    FOR_ENUMERATION,
     StudyConfig,
     TaskConfig,
     compose,
@@ -36,6 +38,7 @@ from glo.study.config import (
     validated,
 )
 from glo.study.feasibility import check_feasible, exclusion
+from glo.study.following import ShowProgress
 from glo.study.history import in_generations
 from glo.study.loop import Listener, Loop
 from glo.study.names import default_name, short_name
@@ -50,7 +53,6 @@ from glo.training import choose_device
 
 if TYPE_CHECKING:
     from glo.compare import Comparison, ComparisonConfig, Judgement, Survey
-    from glo.compare.procedures import OnProgress
 
 logger = logging.getLogger("glo")
 ASKED = 1000  # trials of a study that is asked for them
@@ -84,6 +86,8 @@ class Study(RecordedStudy):
         load_if_exists: whether a recorded study of this name may go on; if not, its existence is an error.
         link, classes, direction, version: of an objective; see `glo.tasks.Objective`.
         max_failures: of an objective, how many trials in a row may fail before the study ends with the first traceback.
+        progress: whether long calls show how far they are: bars on a terminal or in a notebook, else a line for each
+            generation in the log `glo.progress` (level INFO).
 
     Raises:
         ConfigError: for slots below 1, or a callback that is none.
@@ -117,6 +121,7 @@ class Study(RecordedStudy):
         direction: Direction | str | None = None,
         version: str | None = None,
         max_failures: int = 10,
+        progress: bool | Progress = True,
     ) -> None:
         if slots is not None and slots < 1:
             raise ConfigError(f"slots are 1 or more, not {slots}")
@@ -129,7 +134,8 @@ class Study(RecordedStudy):
         self._settings, self._file = settings, file
         self._task_options, self._data_dir = task_options, data_dir
         self._device, self._cluster, self._slots, self._time_limit = device, cluster, slots, time_limit
-        self._callbacks, self._load_if_exists = tuple(callbacks), load_if_exists
+        self._progress = progress if isinstance(progress, Progress) else Progress(None if progress else Silent())
+        self._callbacks, self._load_if_exists = (ShowProgress(self._progress), *callbacks), load_if_exists
         self._stopped, self._by_name, self._named = False, True, True
         self._asking: Asking | None = None
         self._running: Loop | None = None  # while a phase runs
@@ -360,7 +366,7 @@ class Study(RecordedStudy):
             "enumeration": {"max_depth": max_depth},
             "training": {"steps": steps, "learning_rates": learning_rates},
         }
-        return self._run([PhaseKind.ENUMERATION], overrides, "enumerate", {"repeats": 3}, how=(timeout, jobs, isolate))
+        return self._run([PhaseKind.ENUMERATION], overrides, "enumerate", FOR_ENUMERATION, how=(timeout, jobs, isolate))
 
     def run(
         self,
@@ -437,7 +443,7 @@ class Study(RecordedStudy):
             config: how; by default `ComparisonConfig()`.  If its steps are not those of the search, a warning says so.
             finalists: how many of the best losses of the search to compare.
             jobs, isolate: of an objective, as for `search`.
-            on_progress: as in `compare_losses`.
+            on_progress: as in `compare_losses`; by default, the progress of the study.
 
         Raises:
             ConfigError: for less than one finalist, or as `compare_losses`.
@@ -446,20 +452,23 @@ class Study(RecordedStudy):
         """
         where: dict[str, Any] = {"device": self._device, "cluster": self._cluster, "time_limit": self._time_limit}
         where |= {"jobs": jobs, "isolate": isolate}
-        return compare_found(self.result, self.task, losses, config, finalists, where, on_progress)
+        with self._progress:
+            report = on_progress or self._progress.show
+            return compare_found(self.result, self.task, losses, config, finalists, where, report)
 
     def survey(self, config: ComparisonConfig | None = None, *, on_progress: OnProgress | None = None) -> Survey:
         """What there is to beat: the known losses at their best on validation, and how far seeds change the metric.
 
         Args:
             config: how; its baselines are the known losses, by default those of the shelf.
-            on_progress: as in `compare_losses`.
+            on_progress: as in `compare_losses`; by default, the progress of the study.
 
         Raises:
             ConfigError: for an objective.
         """
         known = self.result.config if self.is_recorded else self._composed([PhaseKind.GENETIC], {}, None)
-        return survey_known(self.task, known.training, config, self._where, on_progress)
+        with self._progress:
+            return survey_known(self.task, known.training, config, self._where, on_progress or self._progress.show)
 
     def judge(
         self,
@@ -478,7 +487,7 @@ class Study(RecordedStudy):
             config: how to compare; its baselines are what the loss has to beat, by default those of the shelf.
             finalists: of how many of the best losses validation chooses one.
             surveyed: the survey of the known losses, made before the search with the same options.
-            on_progress: as in `compare_losses`.
+            on_progress: as in `compare_losses`; by default, the progress of the study.
 
         Raises:
             ConfigError: for an objective, or less than one finalist.
@@ -486,7 +495,9 @@ class Study(RecordedStudy):
             StudyError: if the study has found no loss yet.
         """
         result = self.result
-        judgement = judge_found(result, self.task, config, finalists, self._where, on_progress, surveyed)
+        with self._progress:
+            report = on_progress or self._progress.show
+            judgement = judge_found(result, self.task, config, finalists, self._where, report, surveyed)
         with closing(Store(self.storage, create=False)) as store:
             store.record_judgement(self.name, {**judgement.to_dict(), "history_digest": result.history_digest()})
         return judgement
@@ -500,7 +511,7 @@ class Study(RecordedStudy):
         Args:
             metrics: their names, e.g. ["accuracy", "ece"]; each has the direction of its definition.  The best by the first
                 comes first, and `metrics` of a trial has its means on validation.
-            on_progress: as in `compare_losses`.
+            on_progress: as in `compare_losses`; by default, the progress of the study.
 
         Raises:
             ConfigError: for metrics of an objective.
@@ -508,8 +519,8 @@ class Study(RecordedStudy):
         """
         if not metrics:
             return self.result.pareto()
-        report = on_progress or (lambda label, done, total: None)
-        return pareto_front(self.result, self.task, metrics, self._where, report)
+        with self._progress:
+            return pareto_front(self.result, self.task, metrics, self._where, on_progress or self._progress.show)
 
     def _starting(self, start: Sequence[str | Expr] | None, overrides: Mapping[str, Any]) -> list[str] | None:
         """The expressions of `search(start=...)`; None if it was not given.
@@ -575,6 +586,7 @@ class Study(RecordedStudy):
             closing(Store(self.storage)) as store,
             store.lock(self.name),
             open_for(self.task, self._cluster, self._device, self._time_limit, jobs, isolate) as executor,
+            self._progress,
         ):
             rehearse_for(executor, self.task, config.training, self._time_limit)
             if record is None or new:
@@ -710,6 +722,7 @@ def load_study(
     slots: int | None = None,
     time_limit: float | None = None,
     callbacks: Sequence[Callback] = (),
+    progress: bool | Progress = True,
 ) -> Study:
     """A recorded study, to look at or to go on with (`resume`).
 
@@ -718,7 +731,7 @@ def load_study(
         task: needed to go on with a study that was started with a `Task` object, or an objective of a script.  One with a
             built-in task finds it itself.  Any other task or objective, "module:attribute", is imported only if you name it
             here, or have named it on the command line in this folder: a store may come from somebody else.
-        data_dir, device, cluster, slots, time_limit, callbacks: as for `Study`.
+        data_dir, device, cluster, slots, time_limit, callbacks, progress: as for `Study`.
 
     Raises:
         StudyError: if there is no such study.
@@ -726,6 +739,6 @@ def load_study(
     """
     options = {
         "data_dir": data_dir, "device": device, "cluster": cluster, "slots": slots, "time_limit": time_limit,
-        "callbacks": callbacks,
+        "callbacks": callbacks, "progress": progress,
     }  # fmt: skip
     return Study._recorded(name, storage, task, options)

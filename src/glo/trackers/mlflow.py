@@ -53,3 +53,6 @@ class MLflowCallback(Tracker):
             self._client.log_text(self._run_id, text, name)
         self.log(0, metrics)
         self._client.set_terminated(self._run_id)
+
+    def abandon(self) -> None:
+        self._client.set_terminated(self._run_id, "KILLED")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import json
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -59,11 +61,18 @@ class Tracker(Callback, ABC):
             metrics: of the best loss.
         """
 
+    def abandon(self) -> None:
+        """End the run as one that was killed: the process ends, and the study has not.  By default nothing is done."""
+
     def on_begin(self, study: Study) -> None:
         self._best: dict[str, float] = {}
         record = find_record(study.storage, study.name)
         created = "" if record is None else record.created
         self.begin(TrackerRun(study.name, digest([study.name, created])[:16], parameters_of(study.result)))
+        # A study that ends with an exception calls no hook, and may go on in this process.
+        self._process = os.getpid()
+        atexit.unregister(self._at_exit)
+        atexit.register(self._at_exit)
 
     def on_replay(self, study: Study, generation: GenerationRecord) -> None:
         self._metrics(generation, study.task.direction)  # the best so far
@@ -74,6 +83,11 @@ class Tracker(Callback, ABC):
     def on_end(self, study: Study, result: StudyResult) -> None:  # noqa: ARG002 - the hook's signature
         found = result.finalists(1)
         self.end(loss_files(result) if found else {}, {"fitness/final": found[0].fitness} if found else {})
+        atexit.unregister(self._at_exit)
+
+    def _at_exit(self) -> None:
+        if os.getpid() == self._process:  # and not in a process that was forked from it
+            self.abandon()
 
     def _metrics(self, generation: GenerationRecord, direction: Direction) -> dict[str, float]:
         """Fitness and the funnel.  A confirmation, of few candidates on fresh seeds, has curves of its own."""
@@ -116,7 +130,8 @@ def parameters_of(result: StudyResult) -> dict[str, Parameter]:
         elif value is not None:
             flat[name] = value if isinstance(value, Parameter) else json.dumps(value)
 
-    add("", {**result.config.model_dump(mode="json"), "versions": dict(result.versions)})
+    config = result.config.model_dump(mode="json", exclude={"task": {"training"}})  # all of it is in `training`
+    add("", {**config, "versions": dict(result.versions)})
     return flat
 
 

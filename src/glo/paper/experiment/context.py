@@ -10,9 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from glo.compare.procedures import OnProgress, Procedure
+from glo.compare.procedures import Procedure
 from glo.execution import Batch, Executor, local_executor
 from glo.paper.experiment.caching import CachingExecutor
+from glo.progress import OnProgress
 from glo.provenance import commit, hardware, versions
 from glo.records import Failure, Result, Training
 from glo.store import Store

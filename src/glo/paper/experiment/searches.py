@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import PositiveInt
 
-from glo.compare.procedures import OnProgress
 from glo.paper.experiment.context import ExperimentContext
+from glo.progress import OnProgress
 from glo.records import Config, PhaseKind, Rate, digest
 from glo.store import GenerationRecord
 from glo.study import Callback, Study, StudyResult, discover
@@ -75,6 +75,7 @@ def search(context: ExperimentContext, plan: SearchPlan) -> StudyResult:
         settings=settings,
         cluster=context.executor,
         callbacks=[_Progress(context.on_progress)],
+        progress=False,
     )
 
 
