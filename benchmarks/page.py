@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -114,7 +115,9 @@ def _taken(row: Row) -> str:
     walls, cpus = row.get("wall_s"), row.get("cpu_s")
     if not isinstance(walls, dict) or not isinstance(cpus, dict) or len(walls) < 2:
         return ""
-    return "; ".join(f"{name} {_median(walls[name])}, {_median(cpus[name])}" for name in walls)
+    best = row.get("best") or {}
+    found = {name: f", best fitness {statistics.mean(values):.3f}" for name, values in best.items()}
+    return "; ".join(f"{name} {_median(walls[name])}, {_median(cpus[name])}{found.get(name, '')}" for name in walls)
 
 
 def _median(value: Any) -> str:
