@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import glo
+from callbacks import Interrupting
 from glo.progress import Lines, Progress, Silent
 
 SEARCH: dict[str, Any] = {"generations": 2, "population": 6, "steps": 20, "confirm": 2}
@@ -76,3 +77,25 @@ def test_a_comparison_reports_to_the_callers_function(tmp_path: Path) -> None:
     losses = ["x*log(y)", "x*y"]
     glo.compare_losses("digits", losses, config, device="cpu", on_progress=lambda *call: calls.append(call))
     assert calls[-1] == ("measuring on test", 4, 4)
+
+
+class Ends(glo.Callback):
+    """Notes how a study ends."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def on_exception(self, study: glo.Study, error: BaseException) -> None:
+        self.seen.append(type(error).__name__)
+
+    def on_end(self, study: glo.Study, result: glo.StudyResult) -> None:
+        self.seen.append("end")
+
+
+def test_every_callback_hears_of_an_exception_and_it_is_raised(tmp_path: Path) -> None:
+    first, last = Ends(), Ends()
+    options: dict[str, Any] = {"storage": tmp_path / "glo.db", "name": "run", "device": "cpu"}
+    with pytest.raises(KeyboardInterrupt):
+        glo.Study("digits", callbacks=[first, Interrupting(1), last], **options).search(**SEARCH)
+    glo.Study("digits", callbacks=[first, last], **options).search(**SEARCH)
+    assert first.seen == last.seen == ["KeyboardInterrupt", "end"]

@@ -18,7 +18,8 @@ class Callback:
     """Every hook is named here and does nothing; override those that you need.
 
     A hook runs in the process and thread of the study, which waits for it.  To end a study early, call `study.stop()` in a
-    hook.  An exception in a hook ends the study with that exception; what is recorded stays.
+    hook.  An exception in a hook ends the study with that exception; what is recorded stays.  Each study that has begun ends
+    with `on_end` or `on_exception`, unless its process is killed.
 
     Example:
         class Patience(glo.Callback):
@@ -38,6 +39,9 @@ class Callback:
 
     def on_generation(self, study: Study, generation: GenerationRecord) -> None:
         """A generation has ended and is recorded; in a steady-state search, an arrival: a generation of one."""
+
+    def on_exception(self, study: Study, error: BaseException) -> None:
+        """The study ends with an exception, such as a KeyboardInterrupt by Ctrl-C; it is raised when this returns."""
 
     def on_end(self, study: Study, result: StudyResult) -> None:
         """All phases have ended, or the study was stopped."""

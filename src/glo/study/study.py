@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -597,9 +597,10 @@ class Study(RecordedStudy):
             known = versions() if record is None or new else record.versions
             self._running = loop
             try:
-                self._tell(lambda callback: callback.on_begin(self))
-                history = loop.run()
-                store.check_there()
+                with self._telling_exceptions():
+                    self._tell(lambda callback: callback.on_begin(self))
+                    history = loop.run()
+                    store.check_there()
             except LostStoreError as error:
                 raise self._rescued(error, config, known, loop.history) from error
             finally:
@@ -705,6 +706,15 @@ class Study(RecordedStudy):
             lambda generation: self._tell(lambda callback: callback.on_generation(self, generation)),
             lambda: self._stopped,
         )
+
+    @contextmanager
+    def _telling_exceptions(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            for callback in self._callbacks:
+                callback.on_exception(self, error)
+            raise
 
     def _tell(self, call: Callable[[Callback], None]) -> None:
         for callback in self._callbacks:

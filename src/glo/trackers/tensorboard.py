@@ -43,6 +43,9 @@ class TensorBoardCallback(Tracker):
         self._writer.add_hparams(dict(self._run.parameters), dict(metrics), run_name=".")
         self._writer.close()
 
+    def abandon(self) -> None:
+        self._writer.close()
+
 
 def _code(text: str) -> str:
     """Markdown that shows the text as it is."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import importlib
 import json
-import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -44,6 +42,8 @@ class Tracker(Callback, ABC):
     A subclass says how.  Generations that are replayed, when a study goes on, are not sent again.
     """
 
+    _begun = False  # whether there is a run that was not ended
+
     @abstractmethod
     def begin(self, run: TrackerRun) -> None:
         """Start the run, or go on with it if there is one with this key."""
@@ -62,17 +62,14 @@ class Tracker(Callback, ABC):
         """
 
     def abandon(self) -> None:
-        """End the run as one that was killed: the process ends, and the study has not.  By default nothing is done."""
+        """End the run as killed: an exception has ended the study, which may go on.  By default nothing is done."""
 
     def on_begin(self, study: Study) -> None:
         self._best: dict[str, float] = {}
         record = find_record(study.storage, study.name)
         created = "" if record is None else record.created
         self.begin(TrackerRun(study.name, digest([study.name, created])[:16], parameters_of(study.result)))
-        # A study that ends with an exception calls no hook, and may go on in this process.
-        self._process = os.getpid()
-        atexit.unregister(self._at_exit)
-        atexit.register(self._at_exit)
+        self._begun = True
 
     def on_replay(self, study: Study, generation: GenerationRecord) -> None:
         self._metrics(generation, study.task.direction)  # the best so far
@@ -83,10 +80,11 @@ class Tracker(Callback, ABC):
     def on_end(self, study: Study, result: StudyResult) -> None:  # noqa: ARG002 - the hook's signature
         found = result.finalists(1)
         self.end(loss_files(result) if found else {}, {"fitness/final": found[0].fitness} if found else {})
-        atexit.unregister(self._at_exit)
+        self._begun = False
 
-    def _at_exit(self) -> None:
-        if os.getpid() == self._process:  # and not in a process that was forked from it
+    def on_exception(self, study: Study, error: BaseException) -> None:  # noqa: ARG002 - the hook's signature
+        if self._begun:
+            self._begun = False
             self.abandon()
 
     def _metrics(self, generation: GenerationRecord, direction: Direction) -> dict[str, float]:
