@@ -1,249 +1,170 @@
-"""Run the benchmarks: a table on the terminal, JSON with provenance in benchmarks/results/.
+"""Run the benchmarks: progress from the first second, each row as it is measured, and JSON with provenance.
 
-    python -m benchmarks.run [engine] [adamw] [text] [loss] [images] [search] [tune] [trials] [start] [gpu]
+    python -m benchmarks.run [WORK ...] [--full] [--list] [--pairs N] [--small] [--out FILE] [--publish]
 
-Each benchmark measures glo and its peers in turn and repeatedly, in one process; the results are medians and ratios.
+By default the works that take minutes only (`make bench`), with --full all (`make bench-full`).  Glo and its peers are
+measured in turn, A B A B ...; a row is the median of the ratios, with their spread.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import subprocess
+import importlib
+import os
 import sys
-import tempfile
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.gpu import gpu
-from benchmarks.measuring import Row, median_seconds, row, viable_losses
-from benchmarks.peers import dataloader, deap_glo, plain
-from benchmarks.text import text
-from benchmarks.trials import trials
-from glo import discover, tune_coefficients
-from glo.execution import Batch, local_executor, train
-from glo.expr import parse
-from glo.loss import PopulationLoss
-from glo.provenance import commit, hardware, versions
-from glo.records import Training, TrainingConfig
-from glo.tasks import Task, load_task
-from glo.tasks.models import paper_mnist_cnn
-from glo.training import train_population
+from benchmarks.measuring import Row, Run
+from benchmarks.results import RESULTS, provenance, read_rows, shown, with_row, write_rows
+from glo.errors import ConfigError, GloError
 
-NETWORKS, BATCH, CORES = 80, 100, 2
-RESULTS = Path(__file__).parent / "results"
+PUBLISHED = RESULTS / "bench.json"
 
 
-def engine(repeats: int) -> list[Row]:
-    """Network-steps per second on digits (64-64-10, batch 100), 80 losses: a population, the plain loop, a DataLoader."""
-    task, losses, steps = load_task("digits"), viable_losses(NETWORKS), 300
-    config = TrainingConfig(steps=steps, batch_size=BATCH)
-    work = [plain.Work(str(loss), 0.1, steps, BATCH, 0) for loss in losses]
-    trainings = [Training(loss, 0.1) for loss in losses]
-    batch = Batch(task, config, trainings, [0] * NETWORKS)
-    executor, square = local_executor(), torch.randn(2048, 2048)
-    with plain.workers(task, CORES) as in_plain, plain.workers(task, CORES, dataloader.train) as in_dataloader:
-        times = median_seconds(
-            {
-                "population": lambda: train(executor, batch),
-                "plain": lambda: in_plain(work),
-                "dataloader": lambda: in_dataloader(work),
-                "gemm": lambda: square @ square,
-            },
-            repeats,
-        )
-    peak = 2 * 2048**3 / times["gemm"]
-    # Forward, weight gradients and the gradient by the hidden layer; a multiplication and an addition are 2 operations.
-    flops = 2 * BATCH * (2 * 64 * 64 + 3 * 64 * 10) * steps * NETWORKS
-    total = NETWORKS * steps
-    rates = {name: total / times[name] for name in ("population", "plain", "dataloader")}
-    return [
-        row("network-steps/s: population vs plain", rates["population"] / rates["plain"], ">= 6", {**rates}),
-        row("network-steps/s: population vs dataloader", rates["population"] / rates["dataloader"], ">= 15", {}),
-        row("time over the GEMM floor", times["population"] / (flops / peak), "<= 3", {"peak_gflops": peak / 1e9}),
-    ]
+@dataclass(frozen=True)
+class Work:
+    """Something that is measured.
+
+    Attributes:
+        where: the module in benchmarks.works, and the function there that yields the rows.
+        what: for the list of works.
+        full: whether it takes too long for `make bench`.
+    """
+
+    where: str
+    what: str
+    full: bool = False
+
+    def rows(self, run: Run) -> Iterator[Row]:
+        """Measure it, and yield its rows.
+
+        Raises:
+            ConfigError: if a library is missing.
+        """
+        module, _, function = self.where.partition(":")
+        try:
+            measure = getattr(importlib.import_module(f"benchmarks.works.{module}"), function)
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"{error.name} is missing: pip install -c constraints.txt -e '.[bench]'") from None
+        yield from measure(run)
 
 
-def adamw(repeats: int) -> list[Row]:
-    """Network-steps per second with AdamW on digits, 80 losses: a population against the plain loop."""
-    task, losses, steps, rate = load_task("digits"), viable_losses(NETWORKS), 300, 0.003
-    config = TrainingConfig(steps=steps, batch_size=BATCH, optimizer="adamw", weight_decay=0.01)  # PyTorch's default
-    work = [plain.Work(str(loss), rate, steps, BATCH, 0, "AdamW") for loss in losses]
-    batch = Batch(task, config, [Training(loss, rate) for loss in losses], [0] * NETWORKS)
-    executor = local_executor()
-    with plain.workers(task, CORES) as in_plain:
-        calls = {"population": lambda: train(executor, batch), "plain": lambda: in_plain(work)}
-        times = median_seconds(calls, repeats)
-    rates = {name: NETWORKS * steps / seconds for name, seconds in times.items()}
-    return [row("AdamW, network-steps/s: population vs plain", rates["population"] / rates["plain"], ">= 5", rates)]
-
-
-def loss(repeats: int) -> list[Row]:
-    """The share of the losses in the time of a step, on one thread, for the half of a population that one core trains."""
-    task, losses = load_task("digits"), viable_losses(NETWORKS)[::CORES]
-    config = TrainingConfig(steps=300, batch_size=BATCH)
-    trainings = [Training(loss, 0.1) for loss in losses]
-    population = PopulationLoss(losses)
-    outputs, targets = torch.randn(len(losses), BATCH, 10), torch.randint(0, 10, (BATCH,))
-    torch.set_num_threads(1)
-    times = median_seconds(
-        {
-            "steps": lambda: train_population(task, trainings, config, 0),
-            "losses": lambda: [population.gradient(outputs, targets) for _ in range(config.steps)],
-        },
-        repeats,
-    )
-    torch.set_num_threads(CORES)
-    per_step = {name: 1e3 * value / config.steps for name, value in times.items()}
-    return [row("losses / step", times["losses"] / times["steps"], "<= 0.15", {"ms": per_step})]
-
-
-def images(repeats: int) -> list[Row]:
-    """The paper's MNIST network on random images: glo, the plain loop, and the peak speed of matrix products."""
-    draw = lambda count: (torch.randn(count, 1, 28, 28), torch.randint(0, 10, (count,)))  # noqa: E731
-    task = Task("images", paper_mnist_cnn, train=draw(1000), validation=draw(100))
-    networks, steps = 4, 50
-    config = TrainingConfig(steps=steps, batch_size=BATCH)
-    batch = Batch(task, config, [Training(parse("x*log(y)"), 0.01)] * networks, [0] * networks)
-    executor, square = local_executor(), torch.randn(1024, 1024)
-
-    def product() -> None:
-        torch.set_num_threads(1)
-        torch.mm(square, square)
-        torch.set_num_threads(CORES)
-
-    with plain.workers(task, CORES) as in_plain:
-        times = median_seconds(
-            {
-                "glo": lambda: train(executor, batch),
-                "plain": lambda: in_plain([plain.Work("x*log(y)", 0.01, steps, BATCH, 0)] * networks),
-                "gemm": product,
-            },
-            repeats,
-        )
-    # Per sample.  The first convolution needs no gradient by its inputs; for the others, backward is twice forward.
-    flops = 2 * (2 * 28**2 * 32 * 25 + 3 * (14**2 * 64 * 25 * 32 + 3136 * 1024 + 1024 * 10))
-    achieved = networks * steps * BATCH * flops / times["glo"] / CORES
-    peak = 2 * 1024**3 / times["gemm"]
-    detail = {"gflops_per_core": achieved / 1e9, "peak_gflops_per_core": peak / 1e9}
-    return [
-        row("MNIST network: glo vs plain", times["plain"] / times["glo"], ">= 1", {"seconds": times}),
-        row("MNIST network: part of the peak", achieved / peak, ">= 0.65", detail),
-    ]
-
-
-def search(repeats: int) -> list[Row]:
-    """A whole search by the paper's GA on noisy-digits, 80 candidates x 20 generations, one learning rate: glo vs DEAP."""
-    task, steps, rate = load_task("noisy-digits"), 600, 0.1
-    settings = [
-        f"training.learning_rates=[{rate}]", "funnel.derivative=true", "funnel.descent=true", "training.early_stop=0.1",
-    ]  # fmt: skip
-    ours: list[float] = []
-    theirs: list[float] = []
-    best: dict[str, list[float]] = {"glo": [], "deap": []}
-    for seed in range(repeats):
-        with tempfile.TemporaryDirectory() as folder:
-            started = time.perf_counter()
-            found = discover(
-                "noisy-digits", preset="paper", generations=20, steps=steps, seed=seed, storage=f"{folder}/glo.db",
-                settings=settings,
-            )  # fmt: skip
-            ours.append(time.perf_counter() - started)
-        finalists = found.finalists(1)
-        best["glo"].append(finalists[0].fitness if finalists else 0.0)
-        started = time.perf_counter()
-        result = deap_glo.search(task, CORES, seed, steps, rate)
-        theirs.append(time.perf_counter() - started)
-        best["deap"].append(result.best)
-    ratio = statistics.median(theirs) / statistics.median(ours)
-    detail = {"glo_seconds": ours, "deap_seconds": theirs, "best": best}
-    return [row("whole search: glo vs DEAP", ratio, ">= 15", detail)]
-
-
-def tune(repeats: int) -> list[Row]:
-    """Tuning Baikal on noisy-digits, 10 iterations of 16 candidates, one learning rate: glo vs pycma."""
-    task, steps, rate, iterations, population = load_task("noisy-digits"), 600, 0.01, 10, 16
-    with tempfile.TemporaryDirectory() as folder:
-        seeds = iter(range(repeats + 1))
-        times = median_seconds(
-            {
-                "glo": lambda: tune_coefficients(
-                    task, "baikal", which="all", iterations=iterations, population=population, steps=steps,
-                    learning_rates=[rate], seed=next(seeds), storage=f"{folder}/glo.db",
-                    settings=["coefficients.confirmations=1"],
-                ),
-                "pycma": lambda: deap_glo.tune(
-                    task, CORES, "sub(log(y), truediv(x, y))", 0, steps, rate, iterations, population
-                ),
-            },
-            repeats,
-        )  # fmt: skip
-    return [row("tuning coefficients: glo vs pycma", times["pycma"] / times["glo"], ">= 1", {"seconds": times})]
-
-
-def start(repeats: int) -> list[Row]:
-    """Seconds of `import glo`, without the start of Python, and of `glo --help`."""
-
-    def run(code: str) -> Callable[[], Any]:
-        return lambda: subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-
-    times = median_seconds(
-        {
-            "python": run("pass"),
-            "import": run("import glo"),
-            "help": run("import sys; sys.argv = ['glo', '--help']\nfrom glo.cli.app import main\nmain()"),
-        },
-        repeats,
-    )
-    return [
-        row("import glo, seconds", times["import"] - times["python"], "< 0.1", {}),
-        row("glo --help, seconds", times["help"], "< 0.3", {}),
-    ]
-
-
-PARTS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
-    "engine": (engine, 5),
-    "adamw": (adamw, 5),
-    "text": (text, 5),
-    "loss": (loss, 15),
-    "images": (images, 5),
-    "search": (search, 3),
-    "tune": (tune, 3),
-    "trials": (trials, 5),
-    "start": (start, 9),
-    "gpu": (gpu, 2),
+WORKS = {
+    "start": Work("start:start", "`import glo`, and commands that train nothing"),
+    "first-search": Work("start:first_search", "a search of one generation, all told"),
+    "step": Work("step:step", "the share of the losses in a step, and the floor of its products"),
+    "engine": Work("engine:digits", "80 digits networks: glo, the plain loop, a DataLoader"),
+    "vmap": Work("stacked:vmap", "80 digits networks of one family of losses: glo, torch.func.vmap by hand"),
+    "memory": Work("memory:memory", "the memory of 2,000 networks"),
+    "trials": Work("trials:trials", "what a study adds to a trial of a user's function"),
+    "growth": Work("growth:growth", "the cost of a generation of 10 to 1,000 candidates"),
+    "short-search": Work("search:short_search", "the paper's algorithm, 5 generations: glo, DEAP"),
+    "images": Work("images:images", "the paper's MNIST network: glo, the plain loop", full=True),
+    "text": Work("text:text", "a text model: glo, the plain loop", full=True),
+    "adamw": Work("engine:adamw", "80 digits networks by AdamW: glo, the plain loop", full=True),
+    "tune": Work("search:tune", "tuning coefficients: glo, pycma", full=True),
+    "search": Work("search:search", "the paper's algorithm, 20 generations: glo, DEAP", full=True),
+    "optuna": Work("quality:optuna", "to the same quality: the default search, Optuna over published losses", full=True),
+    "skilled": Work("quality:skilled", "to the same quality: the default search, a skilled user's with DEAP", full=True),
+    "gpu": Work("gpu:gpu", "80 MNIST networks on a GPU: glo, eager, CUDA graphs", full=True),
 }
+CORES = 2
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="the benchmarks to run; all by default")
-    chosen = parser.parse_args().parts or list(PARTS)
-    torch.set_num_threads(CORES)
-    rows = [row for part in chosen for row in PARTS[part][0](PARTS[part][1])]
-    if not rows:
-        return
-    provenance = {"versions": versions(), "hardware": hardware(), "commit": commit()}
-    RESULTS.mkdir(exist_ok=True)
-    result = {"date": datetime.now(UTC).isoformat(timespec="seconds"), **provenance, "rows": rows}
-    (RESULTS / f"{'all' if chosen == list(PARTS) else '-'.join(chosen)}.json").write_text(
-        json.dumps(result, indent=2) + "\n", encoding="utf-8"
-    )
-    table = Table(title="glo compared with code that a user would write without it")
-    for column in ("benchmark", "measured", "goal", "met"):
-        table.add_column(column)
-    for line in rows:
-        table.add_row(line["what"], f"{line['value']:.3g}", line["goal"], "yes" if line["met"] else "no")
-    Console(width=100).print(table)
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = _parser().parse_args(arguments)
+    if given.list:
+        for name, work in WORKS.items():
+            print(f"{name:14}{'full' if work.full else '    '}  {work.what}")
+        return 0
+    if given.publish and given.small:
+        sys.stderr.write("small measurements say nothing about speed: leave out --small or --publish\n")
+        return 1
+    names = given.works or [name for name, work in WORKS.items() if given.full or not work.full]
+    torch.set_num_threads(min(CORES, os.cpu_count() or 1))
+    try:
+        measure(names, given.out or (PUBLISHED if given.publish else Path("build/bench.json")), given.pairs, given.small)
+        if given.publish:
+            from benchmarks.page import write_page
+
+            write_page()
+    except GloError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("works", nargs="*", choices=[[], *WORKS], metavar="WORK", help=", ".join(WORKS))
+    parser.add_argument("--full", action="store_true", help="all works, not only those that take minutes")
+    parser.add_argument("--list", action="store_true", help="say what can be measured, and end")
+    parser.add_argument("--pairs", type=int, help="how often everything is measured in turn")
+    parser.add_argument("--small", action="store_true", help="measure next to nothing, to see that it works")
+    parser.add_argument("--out", type=Path, help="the JSON file, in which the rows measured now replace those of before")
+    parser.add_argument("--publish", action="store_true", help="write benchmarks/results and the tables of docs")
+    return parser
+
+
+def measure(names: Sequence[str], out: Path, pairs: int | None = None, small: bool = False) -> list[Row]:
+    """Run works; print and write each row as soon as it is measured, and at the end print the table of all.
+
+    Args:
+        names: of the works.
+        out: the JSON file; its other rows stay.
+        pairs: how often everything is measured in turn, instead of what each work says.
+        small: whether to measure next to nothing.
+    """
+    started = time.monotonic()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    rows, measured = read_rows(out), list[Row]()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - started:6.1f} s  {text}", flush=True)
+
+    for number, name in enumerate(names, 1):
+        label = f"[{number}/{len(names)}] {name}"
+        say(f"{label}: begins")
+        run = Run(lambda text, label=label: say(f"{label}: {text}"), pairs, small)
+        for row in WORKS[name].rows(run):
+            measured.append(row)
+            rows = with_row(rows, {"work": name, **row, "provenance": provenance()})
+            write_rows(out, rows)
+            say(f"{label}: => {sentence(row)}")
+    Console(width=120).print(table(measured))
+    say(f"written: {out}")
+    return measured
+
+
+def sentence(row: Row) -> str:
+    """A row as a line: what, the median, its range and the goal."""
+    goal = f"; goal {row['goal']}: {'met' if row['met'] else 'missed'}" if row["goal"] else ""
+    return f"{row['what']}: {shown(row['value'], row['unit'])} ({ranged(row)}{goal})"
+
+
+def ranged(row: Row) -> str:
+    """The range of the repeated measurements."""
+    found = row["spread"]
+    least, most = (shown(found[key], row["unit"]) for key in ("least", "most"))
+    return f"{least} to {most}, n = {found['n']}" if found["n"] > 1 else "n = 1"
+
+
+def table(rows: Sequence[Row]) -> Table:
+    made = Table(title="glo compared with code that a user would write without it")
+    for column in ("work", "measured", "range", "goal", "met"):
+        made.add_column(column)
+    for row in rows:
+        met = ("yes" if row["met"] else "no") if row["goal"] else ""
+        made.add_row(row["what"], shown(row["value"], row["unit"]), ranged(row), row["goal"], met)
+    return made
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import operator
 import random
+import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,18 +21,28 @@ from benchmarks.peers import plain
 from glo.search import PAPER_WEIGHTS
 from glo.tasks import Task
 
+FINALISTS, SEEDS = 12, 5  # of a confirmation
 SYMBOLS = {"add": "+", "sub": "-", "mul": "*", "truediv": "/"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """The best loss so far, and the seconds since the start of the search."""
+
+    seconds: float
+    loss: str
 
 
 @dataclass
 class Result:
-    """The best loss of a search, and the cost of the search."""
+    """The best loss of a search, the cost of the search, and the fitness of each tree by its text."""
 
     best: float = 0.0
     expression: str = ""
     trainings: int = 0
     generations: int = 0
     history: list[float] = field(default_factory=list)
+    known: dict[str, float] = field(default_factory=dict)
 
 
 def train(task: Task, work: plain.Work) -> float:
@@ -109,13 +121,17 @@ def search(
     cores: int,
     seed: int,
     steps: int,
-    learning_rate: float,
+    rates: Sequence[float],
     population: int = 80,
     generations: int = 20,
     elites: int = 6,
-    on_generation: Callable[[int], None] = lambda generation: None,
+    on_generation: Callable[[Result], None] = lambda result: None,
 ) -> Result:
-    """The paper's genetic algorithm."""
+    """The paper's genetic algorithm; each tree counts at the best of the learning rates.
+
+    Args:
+        on_generation: called with the result so far.
+    """
     random.seed(seed)
     primitives = _primitives()
     if not hasattr(creator, "LossFitness"):
@@ -129,9 +145,10 @@ def search(
         for generation in range(generations):
             texts = [source(tree) for tree in trees]
             new = [t for t in dict.fromkeys(texts) if t not in known and "x" in t.replace("exp", "") and "y" in t]
-            work = [plain.Work(t, learning_rate, steps, 100, seed) for t in new]
-            known |= dict(zip(new, train_all(work), strict=True))
-            result.trainings += len(new)
+            work = [plain.Work(t, rate, steps, 100, seed) for t in new for rate in rates]
+            found = train_all(work)
+            known |= {t: max(found[i * len(rates) : (i + 1) * len(rates)]) for i, t in enumerate(new)}
+            result.trainings += len(work)
             for tree, text in zip(trees, texts, strict=True):
                 tree.fitness.values = (known.get(text, 0.0),)
             best = max(trees, key=lambda tree: tree.fitness.values[0])
@@ -139,9 +156,34 @@ def search(
                 result.best, result.expression = best.fitness.values[0], source(best)
             result.history.append(result.best)
             result.generations = generation + 1
-            on_generation(generation)
+            result.known = known
+            on_generation(result)
             trees = _next(trees, primitives, population, elites, tree_class)
     return result
+
+
+def skilled(
+    task: Task, cores: int, seed: int, steps: int, rates: Sequence[float], population: int, generations: int, elites: int
+) -> list[Point]:
+    """A careful user's search: each tree at several learning rates, and the best twelve again on five fresh seeds.
+
+    Returns:
+        The best loss by when; the last point is the result of the confirmation.
+    """
+    started, points = time.perf_counter(), list[Point]()
+
+    def note(result: Result) -> None:
+        if result.expression and (not points or points[-1].loss != result.expression):
+            points.append(Point(time.perf_counter() - started, result.expression))
+
+    result = search(task, cores, seed, steps, rates, population, generations, elites, note)
+    finalists = sorted(result.known, key=lambda text: -result.known[text])[:FINALISTS]
+    seeds = range(seed + 1000, seed + 1000 + SEEDS)
+    work = [plain.Work(text, rate, steps, 100, each) for text in finalists for rate in rates for each in seeds]
+    with plain.workers(task, cores, train) as train_all:
+        found = iter(train_all(work))
+    means = {text: max(statistics.mean(next(found) for _ in seeds) for _ in rates) for text in finalists}
+    return [*points, Point(time.perf_counter() - started, max(means, key=lambda text: means[text]))]
 
 
 def _next(trees: list[Any], primitives: gp.PrimitiveSet, population: int, elites: int, tree_class: Any) -> list[Any]:

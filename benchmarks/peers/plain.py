@@ -76,29 +76,32 @@ def validation(task: Task, model: torch.nn.Module) -> float:
     split = task.split("validation").to(next(model.parameters()).device)
     with torch.no_grad():
         outputs = model(split.inputs)
+    return score(task, outputs, split.targets)
+
+
+def score(task: Task, outputs: Tensor, targets: Tensor) -> float:
+    """The metric of a network's outputs, 0 if they are NaN or infinite."""
     if not bool(torch.isfinite(outputs).all()):
         return 0.0
-    score = task.score(outputs.softmax(1), split.targets)
-    return score if math.isfinite(score) else 0.0
+    found = task.score(outputs.softmax(1), targets)
+    return found if math.isfinite(found) else 0.0
 
 
 _task: Task | None = None
-_train: Callable[[Task, Work], float] = train
+_train: Callable[[Task, Any], Any] = train
 
 
 def _start() -> None:
     torch.set_num_threads(1)
 
 
-def _run(work: Work) -> float:
+def _run(work: Any) -> Any:
     assert _task is not None  # noqa: S101 - set before the processes were forked
     return _train(_task, work)
 
 
 @contextmanager
-def workers(
-    task: Task, cores: int, train_one: Callable[[Task, Work], float] = train
-) -> Iterator[Callable[..., list[float]]]:
+def workers(task: Task, cores: int, train_one: Callable[[Task, Any], Any] = train) -> Iterator[Callable[..., list[Any]]]:
     """A pool of forked processes, which share the data; yields a function that trains a list of networks in it."""
     global _task, _train
     _task, _train = task, train_one

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import nn
 
-from benchmarks.measuring import Row, median_seconds, row, viable_losses
+from benchmarks.measuring import Row, Run, row, viable_losses
 from benchmarks.peers import plain
+from benchmarks.works.engine import BATCH, CORES, NETWORKS
 from glo.execution import Batch, local_executor, train
 from glo.records import Training, TrainingConfig
 from glo.tasks import Task
 
-NETWORKS, BATCH, CORES, STEPS, RATE = 80, 100, 2, 100, 0.1
+STEPS, RATE = 100, 0.1
 VOCABULARY, TOKENS, WIDTH, CLASSES = 2000, 32, 64, 4
 
 
@@ -28,15 +31,17 @@ def texts() -> Task:
     return Task("texts", text_model, train=(tokens[:1600], labels[:1600]), validation=(tokens[1600:], labels[1600:]))
 
 
-def text(repeats: int) -> list[Row]:
-    """Network-steps per second: a population against the plain loop."""
-    task, losses = texts(), viable_losses(NETWORKS)
-    work = [plain.Work(str(loss), RATE, STEPS, BATCH, 0) for loss in losses]
-    config = TrainingConfig(steps=STEPS, batch_size=BATCH)
-    batch = Batch(task, config, [Training(loss, RATE) for loss in losses], [0] * NETWORKS)
+def text(run: Run) -> Iterator[Row]:
+    """Network-steps per second: a population beside the plain loop."""
+    networks, steps = (4, 5) if run.small else (NETWORKS, STEPS)
+    task, losses = texts(), viable_losses(networks)
+    work = [plain.Work(str(loss), RATE, steps, BATCH, 0) for loss in losses]
+    config = TrainingConfig(steps=steps, batch_size=BATCH)
+    batch = Batch(task, config, [Training(loss, RATE) for loss in losses], [0] * networks)
     executor = local_executor()
     with plain.workers(task, CORES) as in_plain:
-        calls = {"population": lambda: train(executor, batch), "plain": lambda: in_plain(work)}
-        times = median_seconds(calls, repeats)
-    rates = {name: NETWORKS * STEPS / seconds for name, seconds in times.items()}
-    return [row("text model, network-steps/s: population vs plain", rates["population"] / rates["plain"], ">= 5", rates)]
+        calls = {"glo": lambda: train(executor, batch), "plain": lambda: in_plain(work)}
+        measured = run.interleaved(calls, pairs=5)
+    executor.close()
+    what = f"a text model (`EmbeddingBag` of 2,000 tokens, two linear layers), {networks} losses: glo vs the plain loop"
+    yield row("text", what, measured.ratios("plain", "glo"), ">= 5", **measured.detail())

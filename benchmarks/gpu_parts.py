@@ -1,0 +1,178 @@
+"""Measurements of `python -m benchmarks.gpu_all` that nothing else makes; each is a process of its own.
+
+    python -m benchmarks.gpu_parts PART OUT.json [--small]
+
+A small run measures next to nothing, on the CPU where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import json
+import multiprocessing
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, unfold
+
+from benchmarks.measuring import Call, Row, Run, viable_losses
+from benchmarks.results import provenance
+from benchmarks.works.gpu import PRECISIONS, Precision, accuracy, networks
+from glo.execution import Batch, open_executor, train
+from glo.records import Training, TrainingConfig
+from glo.report import write_text
+from glo.tasks import load_task
+from glo.training.precision import matmul_precision
+
+# Convolutions of the paper's networks: channels in and out, kernel, image, and whether all networks have the same inputs.
+LAYERS = {
+    "mnist-1": (1, 32, 5, 28, True),
+    "mnist-2": (32, 64, 5, 14, False),
+    "cifar-2": (96, 96, 3, 32, False),
+}
+NETWORKS, BATCH = 80, 100
+HANGS_AFTER = 120.0  # seconds; two workers need a few
+
+
+def bench(run: Run, precision: Precision) -> Row:
+    """The rows of `python -m benchmarks.run gpu` in one precision."""
+    return {"rows": list(networks(run, precision))}
+
+
+def bench_accuracy(run: Run) -> Row:
+    """What reduced precision does to the accuracy."""
+    return {"rows": list(accuracy(run))}
+
+
+def convolution(run: Run) -> Row:
+    """Milliseconds of each convolution of 80 networks: cuDNN's grouped one, and im2col with one batched product."""
+    device, found = _device(), list[Row]()
+    copies, batch = (2, 2) if run.small else (NETWORKS, BATCH)
+    for precision in PRECISIONS:
+        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        with matmul_precision(TrainingConfig(precision=precision)):
+            for name, (channels, outputs, kernel, size, shared) in LAYERS.items():
+                run.report(f"{name}, {precision}")
+                image = batch, channels if shared else copies * channels, size, size
+                weight = copies, outputs, channels, kernel, kernel
+                inputs, weights = (torch.randn(shape, device=device, dtype=dtype) for shape in (image, weight))
+                a, b = (call(inputs, weights).float() for call in (grouped, im2col))
+                difference = float((a - b).abs().max() / a.abs().max())
+                for way, call in (("grouped", grouped), ("im2col", im2col)):
+                    step = partial(both_ways, call, inputs, weights, shared)
+                    spent = [_milliseconds(step, device) for _ in range((run.pairs or 7) + 1)][1:]
+                    layer = {"layer": name, "precision": precision, "way": way, "ms": statistics.median(spent)}
+                    found.append({**layer, "largest_relative_difference": difference})
+    return {"networks": copies, "batch": batch, "layers": found}
+
+
+def grouped(inputs: Tensor, weights: Tensor) -> Tensor:
+    """(N, P * inputs, H, W), or (N, inputs, H, W) for all, and (P, outputs, inputs, k, k) -> (N, P * outputs, H, W)."""
+    groups = inputs.shape[1] // weights.shape[2]
+    return conv2d(inputs, weights.flatten(0, 1), padding=weights.shape[-1] // 2, groups=groups)
+
+
+def im2col(inputs: Tensor, weights: Tensor) -> Tensor:
+    """The same by one matrix product for all networks, a batched one if their inputs differ."""
+    copies, outputs, channels, kernel, _ = weights.shape
+    samples, given, height, width = inputs.shape
+    columns = unfold(inputs, kernel, padding=kernel // 2)  # (N, P * inputs * k * k, H * W)
+    if given == channels:
+        columns = columns.transpose(0, 1).flatten(1)
+        product = torch.mm(weights.flatten(0, 1).flatten(1), columns).view(copies, outputs, -1)
+    else:
+        columns = columns.view(samples, copies, channels * kernel**2, -1).permute(1, 2, 0, 3).flatten(2)
+        product = torch.bmm(weights.flatten(2), columns)  # (P, outputs, N * H * W)
+    return product.view(copies, outputs, samples, -1).permute(2, 0, 1, 3).reshape(samples, -1, height, width)
+
+
+def both_ways(call: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, weights: Tensor, shared: bool) -> None:
+    """The forward pass and the gradients; nobody needs that by the inputs of a first layer."""
+    inputs, weights = inputs.detach().requires_grad_(not shared), weights.detach().requires_grad_()
+    outputs = call(inputs, weights)
+    torch.autograd.grad(outputs, [weights] if shared else [inputs, weights], torch.ones_like(outputs))
+
+
+def _milliseconds(call: Call, device: str) -> float:
+    wait = torch.cuda.synchronize if device == "cuda" else _nothing
+    wait()
+    started = time.perf_counter()
+    call()
+    wait()
+    return 1e3 * (time.perf_counter() - started)
+
+
+def _nothing() -> None:
+    """A CPU has nothing to wait for."""
+
+
+def two_workers(run: Run) -> Row:
+    """Whether a cluster of two workers of this machine trains on its one GPU; they once hung (decision 12).
+
+    Each number of workers is tried in a process of its own, which is killed after two minutes; before that it writes the
+    stack of every thread to its standard error.
+    """
+    limit = 60.0 if run.small else HANGS_AFTER
+    found: Row = {"limit_s": limit}
+    for workers in (1, 2):
+        run.report(f"{workers} of at most 2 workers")
+        process = multiprocessing.get_context("spawn").Process(target=_on_a_cluster, args=(workers, run.small, limit - 5))
+        started = time.perf_counter()
+        process.start()
+        process.join(limit)
+        hung = process.is_alive()
+        if hung:
+            process.kill()
+            process.join()
+        found[str(workers)] = {"seconds": time.perf_counter() - started, "hung": hung, "exit": process.exitcode}
+    return found
+
+
+def _on_a_cluster(workers: int, small: bool, patience: float) -> None:
+    faulthandler.dump_traceback_later(patience)
+    task, losses = load_task("digits"), viable_losses(2 if small else NETWORKS)
+    config = TrainingConfig(steps=5 if small else 300)
+    batch = Batch(task, config, [Training(loss, 0.1) for loss in losses], [0] * len(losses))
+    with open_executor(f"local:{workers}", _device()) as executor:
+        train(executor, batch)
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _bench_parts() -> Iterator[tuple[str, Callable[[Run], Row]]]:
+    for precision in PRECISIONS:
+        yield f"bench-{precision}", partial(bench, precision=precision)
+
+
+PARTS: dict[str, Callable[[Run], Row]] = {
+    **dict(_bench_parts()),
+    "accuracy": bench_accuracy,
+    "convolution": convolution,
+    "two-workers": two_workers,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_parts", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("out", type=Path, help="the JSON file")
+    parser.add_argument("--small", action="store_true", help="measure next to nothing, to see that it works")
+    given = parser.parse_args(arguments)
+    run = Run(partial(print, flush=True), pairs=1 if given.small else None, small=given.small)
+    found: dict[str, Any] = {**PARTS[given.part](run), "provenance": provenance()}
+    write_text(given.out, json.dumps(found, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
