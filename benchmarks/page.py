@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.measuring import Row
-from benchmarks.results import RESULTS, read_rows, shown
+from benchmarks.results import RESULTS, goal_met, read_rows, shown
 from glo.errors import ConfigError
 from glo.report import write_text
 
@@ -26,7 +26,7 @@ def bench() -> str:
     """The rows of `make bench` and `make bench-full`, and where they were measured."""
     rows = read_rows(RESULTS / "bench.json")
     lines = [
-        [row["what"], _goal(row), shown(row["value"], row["unit"]), _range(row), _taken(row), _met(row)] for row in rows
+        [row["what"], _goal(row), shown(row["value"], row["unit"]), _range(row), _taken(row), goal_met(row)] for row in rows
     ]
     return _table(["work", "goal", "median", "range", "seconds of the clock; of all cores", ""], lines) + _measured(
         [row["provenance"] for row in rows]
@@ -123,10 +123,6 @@ def _taken(row: Row) -> str:
 def _median(value: Any) -> str:
     number = sorted(value)[len(value) // 2] if isinstance(value, list) else value
     return f"{number:.3g}"
-
-
-def _met(row: Row) -> str:
-    return ("met" if row["met"] else "missed") if row["goal"] else ""
 
 
 def _share(stage: Row | None) -> str:

@@ -68,6 +68,15 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
     write_text(path, json.dumps({"rows": list(rows)}, indent=1) + "\n")
 
 
+def goal_met(row: Row) -> str:
+    """Whether a row meets its goal, for a reader; one pair of glo and a peer says too little."""
+    if not row["goal"]:
+        return ""
+    if row["unit"] == "x" and row["spread"]["n"] == 1:
+        return "measured once"
+    return "met" if row["met"] else "missed"
+
+
 def shown(value: float, unit: str) -> str:
     """A number for a reader, e.g. "7.4x", "32 %" or "0.07 s"."""
     digits = f"{100 * value:.3g}" if unit == "%" else f"{value:.3g}"

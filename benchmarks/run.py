@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measuring import Row, Run
-from benchmarks.results import RESULTS, provenance, read_rows, shown, with_row, write_rows
+from benchmarks.results import RESULTS, goal_met, provenance, read_rows, shown, with_row, write_rows
 from glo.errors import ConfigError, GloError
 
 PUBLISHED = RESULTS / "bench.json"
@@ -145,7 +145,7 @@ def measure(names: Sequence[str], out: Path, pairs: int | None = None, small: bo
 
 def sentence(row: Row) -> str:
     """A row as a line: what, the median, its range and the goal."""
-    goal = f"; goal {row['goal']}: {'met' if row['met'] else 'missed'}" if row["goal"] else ""
+    goal = f"; goal {row['goal']}: {goal_met(row)}" if row["goal"] else ""
     return f"{row['what']}: {shown(row['value'], row['unit'])} ({ranged(row)}{goal})"
 
 
@@ -161,8 +161,7 @@ def table(rows: Sequence[Row]) -> Table:
     for column in ("work", "measured", "range", "goal", "met"):
         made.add_column(column)
     for row in rows:
-        met = ("yes" if row["met"] else "no") if row["goal"] else ""
-        made.add_row(row["what"], shown(row["value"], row["unit"]), ranged(row), row["goal"], met)
+        made.add_row(row["what"], shown(row["value"], row["unit"]), ranged(row), row["goal"], goal_met(row))
     return made
 
 
