@@ -46,14 +46,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "allowed"),
     [
-        (["--help"], set[str]()),
-        (["--version"], set[str]()),
-        (["search", "--help"], {"pydantic"}),
-        (["runs", "--help"], {"pydantic"}),
-        (["tasks"], {"pydantic", "rich"}),
-        (["export", "x*log(y)"], {"pydantic", "numpy"}),
-        (["runs"], {"pydantic", "numpy", "rich", "sqlalchemy"}),
-        (["runs", "tiny"], {"pydantic", "numpy", "rich", "sqlalchemy"}),
+        (["--help"], ""),
+        (["--version"], ""),
+        (["search", "--help"], "pydantic"),
+        (["runs", "--help"], "pydantic"),
+        (["tasks"], "pydantic rich"),
+        (["export", "x*log(y)"], "numpy pydantic"),
+        (["runs"], "numpy pydantic rich sqlalchemy"),
+        (["runs", "tiny"], "numpy pydantic rich sqlalchemy"),
         (
             [
                 "search",
@@ -72,10 +72,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "--name",
                 "imports",
             ],
-            {"pydantic", "numpy", "rich", "sqlalchemy", "torch", "sympy"},
+            "numpy pydantic rich sqlalchemy sympy torch",
         ),
     ],
-    ids=" ".join,
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
-def test_a_command_without_training_imports_little(folder: Path, arguments: list[str], allowed: set[str]) -> None:
-    assert imported(folder, *arguments) <= allowed
+def test_a_command_without_training_imports_little(folder: Path, arguments: list[str], allowed: str) -> None:
+    assert imported(folder, *arguments) <= set(allowed.split())
