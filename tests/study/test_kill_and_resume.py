@@ -130,7 +130,8 @@ def killed_and_resumed(
         finally:
             process.kill()
         killed = process.wait(PATIENCE) == -signal.SIGKILL
-        recorded = check_whole(storage, whole["history"]) if storage.exists() else 0
+        # Killed before it had made its tables, a search leaves an empty file.
+        recorded = 0 if committed(storage) is None else check_whole(storage, whole["history"])
         hits += [recorded] * killed
     last = start(resume if committed(storage) is not None else search)
     assert last.wait(PATIENCE) == 0
