@@ -20,9 +20,22 @@ from outside import rows
 Found = TypeVar("Found")
 PATIENCE = 600.0
 COMMAND = [sys.executable, "-c", "from glo.cli.app import main; main()"]
-SEARCH = ["search", "--task", "digits", "--generations", "2", "--population", "12", "--steps", "200", "--name", "run"]
+SEARCH = [
+    "search",
+    "--quiet",
+    "--task",
+    "digits",
+    "--generations",
+    "2",
+    "--population",
+    "12",
+    "--steps",
+    "200",
+    "--name",
+    "run",
+]
 SEARCH += ["--set", "repeats=3", "--device", "cpu", "--baselines", "none"]
-EXPERIMENT = ["experiment", "run", "mnist-accuracy", "--scale", "smoke", "--data-dir", str(IMAGES)]
+EXPERIMENT = ["experiment", "run", "mnist-accuracy", "--quiet", "--scale", "smoke", "--data-dir", str(IMAGES)]
 EXPERIMENT += ["--device", "cpu", "--json"]
 TRAININGS = "SELECT * FROM trainings"
 TRAINED = "SELECT * FROM fitness_cache WHERE status = 'trained'"

@@ -24,9 +24,10 @@ from outside import rows
 
 pytestmark = pytest.mark.cluster
 SMALL = ["--steps", "20,40", "--learning-rates", "0.1,0.3", "--tuning-seeds", "1", "--repeats", "2", "--smoothings", "0.2"]
-COMPARE = ["compare", "baikal", "--task", "digits", *SMALL, "--device", "cpu", "--json"]
-DEMO = ["demo", "--generations", "1", "--population", "6", "--steps", "60", "--repeats", "2", "--json"]
-CONFIG = ComparisonConfig(steps=(150, 300), learning_rates=(0.1, 0.3, 1.0), tuning_seeds=2, repeats=3, smoothings=(0.2,))
+COMPARE = ["compare", "baikal", "--quiet", "--task", "digits", *SMALL, "--device", "cpu", "--json"]
+DEMO = ["demo", "--quiet", "--generations", "1", "--population", "6", "--steps", "60", "--repeats", "2", "--json"]
+# Trainings long enough to be killed in their middle, a few times.
+CONFIG = ComparisonConfig(steps=(500, 1000), learning_rates=(0.1, 0.3, 1.0), tuning_seeds=2, repeats=3, smoothings=(0.2,))
 PLAN = Plan(task="digits", fractions=(0.5, 1), steps=(100, 200), n=3, ladder=(0.1, 1))
 SEARCH = SearchPlan(preset="default", task="digits", generations=1, population=8, steps=100, ladder=(0.1, 1))
 
