@@ -56,7 +56,7 @@ def test_an_interrupted_experiment_goes_on_with_the_recorded_results(
     if how == signal.SIGINT:
         assert process.returncode == 130
         assert "Traceback" not in err
-        again = [*shlex.split(err.partition("Go on with: glo ")[2]), "--json"]
+        again = [*shlex.split(err.partition("Go on with: glo ")[2]), "--json", "--quiet"]
         assert {"local:2", "cpu"} <= set(again)
     code, out, err = run(*again, folder=tmp_path)
     assert (code, err) == (0, "")
