@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
-from benchmarks.measuring import Row, Run, row, viable_losses
+from benchmarks.measuring import Measured, Row, Run, row, viable_losses
 from benchmarks.peers import dataloader, plain
 from glo.execution import Batch, local_executor, train
 from glo.records import Training, TrainingConfig
@@ -53,11 +53,16 @@ def adamw(run: Run) -> Iterator[Row]:
     task, losses, rate = load_task("digits"), viable_losses(networks), 0.003
     config = TrainingConfig(steps=steps, batch_size=BATCH, optimizer="adamw", weight_decay=0.01)  # PyTorch's default
     work = [plain.Work(str(loss), rate, steps, BATCH, 0, "AdamW") for loss in losses]
-    batch = Batch(task, config, [Training(loss, rate) for loss in losses], [0] * networks)
+    measured = beside_plain(run, Batch(task, config, [Training(loss, rate) for loss in losses], [0] * networks), work)
+    what = f"the same losses with AdamW, {steps} steps: glo vs the plain loop"
+    yield row("adamw", what, measured.ratios("plain", "glo"), ">= 5", **measured.detail())
+
+
+def beside_plain(run: Run, batch: Batch, work: Sequence[plain.Work]) -> Measured:
+    """The trainings of a batch in turn with the same ones by the plain loop."""
     executor = local_executor()
-    with plain.workers(task, CORES) as in_plain:
+    with plain.workers(batch.task, CORES) as in_plain:
         calls = {"glo": lambda: train(executor, batch), "plain": lambda: in_plain(work)}
         measured = run.interleaved(calls, pairs=5)
     executor.close()
-    what = f"the same losses with AdamW, {steps} steps: glo vs the plain loop"
-    yield row("adamw", what, measured.ratios("plain", "glo"), ">= 5", **measured.detail())
+    return measured

@@ -9,8 +9,8 @@ from torch import nn
 
 from benchmarks.measuring import Row, Run, row, viable_losses
 from benchmarks.peers import plain
-from benchmarks.works.engine import BATCH, CORES, NETWORKS
-from glo.execution import Batch, local_executor, train
+from benchmarks.works.engine import BATCH, NETWORKS, beside_plain
+from glo.execution import Batch
 from glo.records import Training, TrainingConfig
 from glo.tasks import Task
 
@@ -37,11 +37,6 @@ def text(run: Run) -> Iterator[Row]:
     task, losses = texts(), viable_losses(networks)
     work = [plain.Work(str(loss), RATE, steps, BATCH, 0) for loss in losses]
     config = TrainingConfig(steps=steps, batch_size=BATCH)
-    batch = Batch(task, config, [Training(loss, RATE) for loss in losses], [0] * networks)
-    executor = local_executor()
-    with plain.workers(task, CORES) as in_plain:
-        calls = {"glo": lambda: train(executor, batch), "plain": lambda: in_plain(work)}
-        measured = run.interleaved(calls, pairs=5)
-    executor.close()
+    measured = beside_plain(run, Batch(task, config, [Training(loss, RATE) for loss in losses], [0] * networks), work)
     what = f"a text model (`EmbeddingBag` of 2,000 tokens, two linear layers), {networks} losses: glo vs the plain loop"
     yield row("text", what, measured.ratios("plain", "glo"), ">= 5", **measured.detail())

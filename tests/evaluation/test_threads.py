@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from threading import Barrier, Thread
 
 import pytest
@@ -15,11 +14,8 @@ from glo.records import Link, TrainingConfig
 
 
 @pytest.fixture(autouse=True)
-def three_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
+def three_threads() -> None:
+    torch.set_num_threads(3)  # every test ends with the number of before
 
 
 def test_the_descent_probe_takes_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:

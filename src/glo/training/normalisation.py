@@ -10,6 +10,18 @@ from torch import Tensor, nn
 from glo.training.parameters import SGDOptions, StackedParameter, stacked_copies
 
 aten = torch.ops.aten
+Affine = tuple[StackedParameter | None, StackedParameter | None]  # weight and bias, each of shape (P, features)
+
+
+def _affine(module: nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm, copies: int, options: SGDOptions) -> Affine:
+    """The weight and the bias of a layer, where it has them."""
+    stacked = [None if p is None else StackedParameter(p, copies, options) for p in (module.weight, module.bias)]
+    return stacked[0], stacked[1]
+
+
+def _of_each(inputs: Tensor, copies: int) -> Tensor:
+    """The values of each network, (P, features, N): the inputs of a first layer are the same for all."""
+    return inputs.expand(copies, *inputs.shape) if inputs.dim() == 2 else inputs
 
 
 class BatchNorm:
@@ -21,10 +33,7 @@ class BatchNorm:
 
     def __init__(self, module: nn.BatchNorm1d | nn.BatchNorm2d, copies: int, options: SGDOptions) -> None:
         self._module, self._copies = module, copies
-        self._weight, self._bias = (
-            None if parameter is None else StackedParameter(parameter, copies, options)  # (P, features)
-            for parameter in (module.weight, module.bias)
-        )
+        self._weight, self._bias = _affine(module, copies, options)
         self.parameters: Sequence[StackedParameter] = tuple(p for p in (self._weight, self._bias) if p is not None)
         self._running = tuple(
             None if buffer is None else stacked_copies(buffer, copies)  # (P, features), the mean and the variance
@@ -68,9 +77,7 @@ class BatchNorm:
 
     def _images(self, inputs: Tensor) -> Tensor:
         """The values with the channels of all networks in their second dimension."""
-        if inputs.dim() == 2:
-            inputs = inputs.expand(self._copies, *inputs.shape)
-        return inputs if inputs.dim() == 4 else inputs.reshape(1, -1, inputs.shape[-1])
+        return inputs if inputs.dim() == 4 else _of_each(inputs, self._copies).reshape(1, -1, inputs.shape[-1])
 
     def _flat(self) -> list[Tensor | None]:
         """Weight, bias, running mean and running variance, each of shape (P * features), where they exist."""
@@ -83,16 +90,13 @@ class LayerNorm:
 
     def __init__(self, module: nn.LayerNorm, copies: int, options: SGDOptions) -> None:
         self._features, self._eps = list(module.normalized_shape), module.eps
-        self._weight, self._bias = (
-            None if parameter is None else StackedParameter(parameter, copies, options)  # (P, features)
-            for parameter in (module.weight, module.bias)
-        )
+        self._weight, self._bias = _affine(module, copies, options)
         self.parameters: Sequence[StackedParameter] = tuple(p for p in (self._weight, self._bias) if p is not None)
         self._copies = copies
         self._saved: tuple[Tensor, ...] = ()  # normalised values, mean, 1 / deviation
 
     def forward(self, inputs: Tensor) -> Tensor:
-        values = inputs.expand(self._copies, *inputs.shape) if inputs.dim() == 2 else inputs
+        values = _of_each(inputs, self._copies)
         self._saved = torch.native_layer_norm(values.mT, self._features, None, None, self._eps)
         outputs = self._saved[0]  # (P, N, features)
         if self._weight is not None:
@@ -108,7 +112,7 @@ class LayerNorm:
         of_bias = None if self._bias is None else gradient.sum(1)
         if self._weight is not None:
             gradient = gradient * self._weight.value.unsqueeze(1).to(gradient.dtype)
-        values = inputs.expand(self._copies, *inputs.shape) if inputs.dim() == 2 else inputs
+        values = _of_each(inputs, self._copies)
         found, _, _ = aten.native_layer_norm_backward(
             gradient.contiguous(), values.mT, self._features, mean, scale, None, None, [True, False, False]
         )
