@@ -36,6 +36,18 @@ class Text(nn.Module):
         return self.out((hidden[0] if isinstance(hidden, tuple) else hidden).mean(1))
 
 
+class Residual(nn.Module):
+    """Uses a value twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.out = nn.Linear(12, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, values: Tensor) -> Tensor:
+        hidden = self.first(values).relu()
+        return self.out(hidden + self.second(hidden).relu())
+
+
 def dense(*layers: nn.Module) -> nn.Module:
     return nn.Sequential(nn.Linear(12, 8), *layers, nn.ReLU(), nn.Linear(8, 3))
 
@@ -55,6 +67,7 @@ KINDS: dict[str, tuple[Tensor, Callable[[], nn.Module]]] = {
     "BatchNorm": (VALUES, lambda: dense(nn.BatchNorm1d(8))),
     "Embedding": (TOKENS, Text),
     "EmbeddingBag": (TOKENS, lambda: bag_of_tokens(padding_idx=7)),
+    "values that are added or used twice": (VALUES, Residual),
     "TransformerEncoderLayer": (TOKENS, lambda: Text(attention())),
     "LSTM": (TOKENS, lambda: Text(nn.LSTM(8, 8, batch_first=True))),
     "GRU": (TOKENS, lambda: Text(nn.GRU(8, 8, batch_first=True))),

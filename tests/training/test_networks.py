@@ -56,7 +56,7 @@ class Counted(nn.Sequential):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as nn.Sequential names it
         if self.training:
-            forwards.append(input.shape[0])
+            forwards.append(len(input))
         return super().forward(input)
 
 
@@ -179,10 +179,10 @@ def test_the_answer_for_a_task_depends_on_the_kind_of_device() -> None:
     assert [trains_together(task, device) for device in ("cpu", "cuda", "cpu", "cuda:1")] == [False, True, False, True]
 
 
-@pytest.mark.parametrize("convolution", [nn.Conv1d, nn.Conv2d, nn.Conv3d])
-def test_any_convolution_counts(convolution: Callable[..., nn.Module]) -> None:
+@pytest.mark.parametrize(("convolution", "shape"), [(nn.Conv1d, (16,)), (nn.Conv2d, (4, 4)), (nn.Conv3d, (4, 2, 2))])
+def test_any_convolution_counts(convolution: Callable[..., nn.Module], shape: tuple[int, ...]) -> None:
     class Hidden(nn.Module):
-        """A convolution deep in a model; it need not be used."""
+        """A convolution deep in a model."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -190,9 +190,34 @@ def test_any_convolution_counts(convolution: Callable[..., nn.Module]) -> None:
             self.head = nn.Linear(16, CLASSES)
 
         def forward(self, inputs: Tensor) -> Tensor:
-            return self.head(inputs.flatten(1))
+            return self.head(self.body["deep"](inputs.reshape(-1, 1, *shape)).flatten(1))
 
     assert not trains_together(task_of(Hidden), "cpu")
+
+
+def test_a_large_model_is_trained_together_only_as_a_chain() -> None:
+    """By vmap it takes more memory than the cache has; the size of a step depends on the batch."""
+
+    class Residual(nn.Module):
+        """No chain: two of its values are added."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.head = nn.Linear(16, 256), nn.Linear(256, 256), nn.Linear(256, CLASSES)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            hidden = self.first(inputs.flatten(1)).relu()
+            return self.head(hidden + self.second(hidden).relu())
+
+    class Chain(Residual):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return self.head(self.second(self.first(inputs.flatten(1)).relu()).relu())
+
+    residual, chain = task_of(Residual), task_of(Chain)
+    batches = (32, 1024)
+    assert [trains_together(residual, "cpu", batch) for batch in batches] == [True, False]
+    assert [trains_together(residual, "cuda", batch) for batch in batches] == [True, True]
+    assert [trains_together(chain, "cpu", batch) for batch in batches] == [True, True]
 
 
 def test_a_model_that_cannot_be_stacked_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

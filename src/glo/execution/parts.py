@@ -54,7 +54,7 @@ def parts_of(key: Key, batch: Batch, device: str | torch.device, slots: int) -> 
         device: where it will be trained; it decides whether networks are trained together.
         slots: how many parts can be trained at once now; a batch is split into as many parts as keep them busy.
     """
-    together = is_population(batch.task, device)
+    together = is_population(batch.task, device, batch.config)
     return [Part(key, batch, tuple(positions), together) for positions in split(batch.seeds, together, slots)]
 
 

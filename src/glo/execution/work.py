@@ -34,6 +34,6 @@ def train_part(
     return train_networks(problem, trainings, config, seed, device, test, together, earlier)
 
 
-def is_population(problem: Problem, device: torch.device | str) -> bool:
+def is_population(problem: Problem, device: torch.device | str, config: TrainingConfig) -> bool:
     """Whether trainings are done together; see `trains_together`."""
-    return not isinstance(problem, Objective) and trains_together(problem, device)
+    return not isinstance(problem, Objective) and trains_together(problem, device, config.batch_size)

@@ -97,7 +97,7 @@ class Loop:
             ReplayError: if a search asks for other expressions than are recorded, or ends before the record does.
             StudyError: if one training after the other fails in the same way.
         """
-        self.budget.begin(lambda: Engine(self.executor.slots, is_population(self.task, self.executor.device)))
+        self.budget.begin(self._engine)
         training = fair_early_stop(self.task, self.config.training, self.config.seed, self.executor)
         self.config = self.config.model_copy(update={"training": training})
         screen = self.funnel(self.config.training).screen
@@ -118,6 +118,9 @@ class Loop:
                 f"{len(self._recorded)}: {CHANGED}"
             )
         return self.history
+
+    def _engine(self) -> Engine:
+        return Engine(self.executor.slots, is_population(self.task, self.executor.device, self.config.training))
 
     def keep(self, record: GenerationRecord, phase: Phase) -> None:
         """Add a generation to the history; a new one is recorded first."""

@@ -52,6 +52,20 @@ def chunk_size(model: nn.Module, task: Task, config: TrainingConfig, memory: int
     optimizer four times and once for each number it keeps; and the outputs of its modules three times (with gradients and
     intermediate results), with two numbers for each token of an `EmbeddingBag`: its row and its share.
     """
+    per_sample = numbers_per_sample(model, task)
+    evaluated = min(EVALUATION_BATCH, len(task.split("validation")))
+    copies = 4 + (0 if config.optimizer == "sgd" else state_tensors(config))
+    numbers = copies * _parameters(model) + per_sample * max(3 * config.batch_size, evaluated)
+    return max(1, int(memory / (4 * numbers)))
+
+
+def bytes_of_step(model: nn.Module, task: Task, batch_size: int) -> float:
+    """The bytes of one network's parameters and of what its modules make of a batch, without gradients."""
+    return 4 * (_parameters(model) + numbers_per_sample(model, task) * batch_size)
+
+
+def numbers_per_sample(model: nn.Module, task: Task) -> float:
+    """How many numbers the inputs of one sample are, and what the modules of a network make of them."""
     sizes: list[int] = []
     leaves = [module for module in model.modules() if not list(module.children())]
     hooks = [m.register_forward_hook(lambda m, i, output: sizes.append(_numbers(m, i, output))) for m in leaves]
@@ -62,12 +76,11 @@ def chunk_size(model: nn.Module, task: Task, config: TrainingConfig, memory: int
     model.train(was_training)
     for hook in hooks:
         hook.remove()
-    evaluated = min(EVALUATION_BATCH, len(task.split("validation")))
-    per_sample = sum(sizes) / len(head)
-    weights = sum(parameter.numel() for parameter in model.parameters())
-    copies = 4 + (0 if config.optimizer == "sgd" else state_tensors(config))
-    numbers = copies * weights + per_sample * max(3 * config.batch_size, evaluated)
-    return max(1, int(memory / (4 * numbers)))
+    return sum(sizes) / len(head)
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _numbers(module: nn.Module, inputs: object, output: object) -> int:

@@ -10,6 +10,8 @@ from glo.tasks import Inputs, as_matrix
 from glo.tasks.inputs import rows
 from glo.tasks.randomness import seed_everything
 
+TOLERANCE = 1e-3  # of the largest output, for models that compute in 16 bits
+
 
 def seed_dropout(seed: int) -> None:
     """Seed the global generators, the only ones that dropout knows; call it inside `random_state_restored`."""
@@ -41,3 +43,10 @@ def use_channels_last(model: nn.Module, inputs: Inputs) -> nn.Module:
 def as_logits(outputs: Tensor) -> Tensor:
     """Outputs of a network in float32, as a matrix with a row for each prediction (`glo.tasks.as_matrix`)."""
     return as_matrix(outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs)
+
+
+def agree(found: Tensor, expected: Tensor) -> bool:
+    """Whether outputs that were computed in two ways are the same but for rounding."""
+    if found.shape != expected.shape:
+        return False
+    return torch.allclose(found, expected, rtol=0.0, atol=TOLERANCE * float(expected.abs().max()), equal_nan=True)

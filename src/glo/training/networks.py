@@ -11,14 +11,17 @@ from torch import nn
 
 from glo.errors import RAISED, ModelError, described
 from glo.records import Failure, Result, Status, Training, TrainingConfig
-from glo.tasks import Task, fresh_model
+from glo.tasks import Task
 from glo.training.checkpoints import Earlier
-from glo.training.population import check_stackable, train_population
+from glo.training.memory import bytes_of_step
+from glo.training.population import check_stackable, stacked_form, train_population
 from glo.training.single import train_single
+from glo.training.stacked import is_chain
 
 logger = logging.getLogger("glo")
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_trains_together: WeakKeyDictionary[Task, dict[str, bool]] = WeakKeyDictionary()  # known answers, by device type
+LARGE = 2**20  # bytes of a step of one network by vmap, above which one by one is faster (decision 10)
+_trains_together: WeakKeyDictionary[Task, dict[tuple[str, int], bool]] = WeakKeyDictionary()  # by device type, batch size
 
 
 def train_networks(
@@ -62,25 +65,32 @@ def _train_one(
         return Failure(Status.CRASHED, described(error))
 
 
-def trains_together(task: Task, device: torch.device | str) -> bool:
+def trains_together(task: Task, device: torch.device | str, batch_size: int = TrainingConfig().batch_size) -> bool:
     """Whether a task's networks are trained as a population: its model can be stacked, and stacking is faster.
 
-    A single convolution already keeps a CPU busy; stacked, it becomes a grouped convolution, which is slower there.
+    On a CPU it is slower for a convolution, which becomes a grouped one, and for a large model that is no chain of layers
+    (`LARGE`).
     """
     answers = _trains_together.setdefault(task, {})
-    device_type = torch.device(device).type
-    if device_type not in answers:
-        answers[device_type] = _stacks_well(task, device_type)
-    return answers[device_type]
+    question = torch.device(device).type, batch_size
+    if question not in answers:
+        answers[question] = _stacks_well(task, *question)
+    return answers[question]
 
 
-def _stacks_well(task: Task, device_type: str) -> bool:
+def _stacks_well(task: Task, device_type: str, batch_size: int) -> bool:
     if task.streams:
         logger.info("task '%s' is read batch by batch, so its networks are trained one by one", task.name)
         return False
-    model = fresh_model(task, seed=0)
-    if device_type == "cpu" and any(isinstance(module, CONVOLUTIONS) for module in model.modules()):
-        return False
+    if device_type == "cpu":
+        model = stacked_form(task, seed=0)
+        if any(isinstance(module, CONVOLUTIONS) for module in model.modules()):
+            return False
+        if not is_chain(model) and (size := bytes_of_step(model, task, batch_size)) > LARGE:
+            logger.info(
+                "a network of task '%s' takes %d KiB in a step, so they are trained one by one", task.name, size / 1024
+            )
+            return False
     try:
         check_stackable(task)
     except ModelError as error:

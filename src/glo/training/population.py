@@ -23,19 +23,20 @@ from glo.training.checkpoints import Checkpoint, Earlier, checkpoints
 from glo.training.cuda_graph import CapturedStep
 from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, fits_elsewhere, given_up, measure
 from glo.training.memory import budget, chunk_size
-from glo.training.model import as_logits, seed_dropout, use_channels_last
+from glo.training.model import agree, as_logits, seed_dropout, use_channels_last
 from glo.training.optimizers import StackedOptimizer, updates_in_backward
 from glo.training.parameters import SGDOptions
 from glo.training.precision import matmul_precision
 from glo.training.schedule import batches, progress_at, rate_factor
 from glo.training.stacked import StackedModel, VmapModel, is_chain, stack
 from glo.training.state import assigned_in_forward
+from glo.training.traced import as_chain
 from glo.training.weighting import rows_of, trained_losses
 
 _stackable: WeakSet[Task] = WeakSet()  # the tasks whose models are known to be stackable
+_no_chains: WeakSet[Task] = WeakSet()  # and those whose models are known to be no chain of layers
 # For the check of stacking: by chance, two masks of dropout may be the same on few numbers, or hit units that are 0 anyway.
 SAMPLES, SEEDS = 8, range(4)
-TOLERANCE = 1e-3  # of the largest output, for models that compute in 16 bits
 
 
 @random_state_restored()
@@ -56,10 +57,10 @@ def train_population(
         ModelError: if the model cannot be stacked; the message names the module.
     """
     check_stackable(task)
-    size = chunk_size(fresh_model(task, seed), task, config, budget(config, device))
+    size = chunk_size(stacked_form(task, seed), task, config, budget(config, device))
     results: list[TrainingResult] = []
     for start in range(0, len(trainings), size):
-        model = fresh_model(task, seed)  # the forward passes above and of another chunk may have changed a model's buffers
+        model = stacked_form(task, seed)  # the forward passes above and of another chunk may have changed a model's buffers
         results += _Population(task, model, trainings[start : start + size], config, seed, device).train(test, earlier)
     return results
 
@@ -207,6 +208,22 @@ def _resident(task: Task, name: str) -> Split:
     return split
 
 
+def _samples(task: Task) -> Inputs:
+    """The inputs that tell whether a model can be stacked."""
+    return task.train.first[:SAMPLES].inputs
+
+
+def stacked_form(task: Task, seed: int) -> nn.Module:
+    """The task's model as it is stacked: as a `Sequential`, if its forward pass is a chain of layers."""
+    model = fresh_model(task, seed)
+    if task in _no_chains:
+        return model
+    chain = as_chain(model, _samples(task))
+    if not is_chain(chain):
+        _no_chains.add(task)
+    return chain
+
+
 def check_stackable(task: Task) -> None:
     """Check with a few samples that stacked networks of the task's model do what the model does alone.
 
@@ -217,10 +234,10 @@ def check_stackable(task: Task) -> None:
     """
     if task in _stackable:
         return
-    model, inputs = fresh_model(task, seed=0), task.train.first[:SAMPLES].inputs
+    model, inputs = fresh_model(task, seed=0), _samples(task)
     if (hooked := _with_backward_hook(model)) is not None:
         raise _not_stackable(task, model, hooked, "it has a hook of the backward pass, which stacked networks do not call")
-    _try_step(task, model, inputs)
+    _try_step(task, stacked_form(task, seed=0), inputs)
     with random_state_restored():
         assigned = assigned_in_forward(fresh_model(task, seed=0), inputs)
     if assigned is not None:
@@ -250,8 +267,8 @@ def _like_alone(task: Task, seed: int, inputs: Inputs) -> bool:
     seed_dropout(seed)
     expected = as_logits(alone.train()(inputs)).detach()
     seed_dropout(seed)
-    found = _training_outputs(stack(fresh_model(task, seed).train(), 2), inputs)
-    return torch.allclose(found, expected, rtol=0.0, atol=TOLERANCE * float(expected.abs().max()), equal_nan=True)
+    found = _training_outputs(stack(stacked_form(task, seed).train(), 2), inputs)
+    return agree(found, expected)
 
 
 def _try_step(task: Task, model: nn.Module, inputs: Inputs) -> None:

@@ -251,7 +251,7 @@ def is_chain(model: nn.Module) -> bool:
     parameters = [parameter for layer in layers for parameter in layer.parameters()]
     if len(set(map(id, parameters))) < len(parameters) or not all(parameter.requires_grad for parameter in parameters):
         return False  # two layers share a parameter, or one is frozen
-    if any(_has_hooks(module) for module in (model, *layers)) or any(p._backward_hooks for p in parameters):
+    if any(has_hooks(module) for module in (model, *layers)) or any(p._backward_hooks for p in parameters):
         return False
     if any(layer._parameters.keys() - {"weight", "bias"} for layer in layers):
         return False
@@ -260,6 +260,7 @@ def is_chain(model: nn.Module) -> bool:
     return re.fullmatch(r"F?B?L[LBa]*|E[LBa]*|C[CPNa]*F[LBa]*L[LBa]*", kinds) is not None
 
 
-def _has_hooks(module: nn.Module) -> bool:
+def has_hooks(module: nn.Module) -> bool:
+    """Whether a module has hooks of its forward or backward pass."""
     hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
     return any(hooks)
