@@ -158,8 +158,9 @@ def _layer(
 
 def _bag(embedding: nn.Module, mode: str) -> nn.Module | None:
     """An `EmbeddingBag` with the same table; none for an embedding with padding, whose rows count in this mean."""
-    plain = isinstance(embedding, nn.Embedding) and embedding.padding_idx is None and embedding.max_norm is None
-    if not plain or embedding.scale_grad_by_freq or embedding.sparse:
+    if not isinstance(embedding, nn.Embedding) or embedding.padding_idx is not None or embedding.max_norm is not None:
+        return None
+    if embedding.scale_grad_by_freq or embedding.sparse:
         return None
     bag = nn.EmbeddingBag(embedding.num_embeddings, embedding.embedding_dim, mode=mode, device="meta")
     bag.weight = embedding.weight
