@@ -150,7 +150,8 @@ def _layer(
     if target in MEANS and before and type(before[-1]) is nn.Embedding:
         return _bag(before.pop(), MEANS[target]) if (*arguments, *options.values()) == (1,) else None
     if target is functional.dropout:
-        return nn.Dropout(options["p"]) if options["training"] is training else None
+        rate = options["p"]
+        return nn.Dropout(rate) if isinstance(rate, int | float) and options["training"] is training else None
     if target in ("squeeze", torch.squeeze):  # of the one output, to a vector; anything else shows in the outputs
         return nn.Identity() if arguments in ((1,), (-1,)) else None
     return FUNCTIONS[target](*arguments, **options) if target in FUNCTIONS else None
