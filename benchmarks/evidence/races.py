@@ -32,7 +32,7 @@ from glo.compare.protocol import compare
 from glo.errors import ConfigError
 from glo.execution import local_executor
 from glo.expr import parse
-from glo.study.config import compose
+from glo.study.composing import compose
 from glo.tasks import Task, load_task, with_long_tail
 
 OLD = "879a592c92d2930b274edbb4993f02ea9c137d23"  # the last commit with six raw rates and neither rungs nor confirmation

@@ -11,7 +11,7 @@ import pytest
 from glo.errors import ConfigError
 from glo.records import TrainingConfig
 from glo.study import Study, StudyConfig, TaskConfig, compose
-from glo.study.config import read_settings
+from glo.study.composing import read_settings
 from glo.tasks import Task, load_task
 from glo.tasks.training import training_config
 

@@ -234,7 +234,8 @@ def refuse_settings(settings: list[str] | None, unused: Mapping[str, str], only:
     Raises:
         ConfigError: naming the option and the reason.
     """
-    from glo.study.config import StudyConfig, refuse_unused
+    from glo.study.composing import refuse_unused
+    from glo.study.config import StudyConfig
 
     others = [name for name in StudyConfig.model_fields if only and name != only]
     reasons = dict.fromkeys(others, f"this command reads only {only} options")

@@ -218,6 +218,6 @@ def print_result(result: StudyResult, storage: str, as_json: bool, judging: Judg
 
 
 def read_task_options(texts: list[str] | None) -> dict[str, Any]:
-    from glo.study.config import read_settings
+    from glo.study.composing import read_settings
 
     return read_settings(texts or [])

@@ -1,5 +1,6 @@
 from .callbacks import Callback
-from .config import PRESETS, StudyConfig, TaskConfig, compose, read_settings
+from .composing import PRESETS, compose, read_settings
+from .config import StudyConfig, TaskConfig
 from .history import asked_digest, funnel_table, rank
 from .loop import Loop
 from .names import default_name, short_name

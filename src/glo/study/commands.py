@@ -10,7 +10,8 @@ from typing import Any
 from glo.records import PhaseKind
 from glo.search import GeneticConfig
 from glo.store import DEFAULT_STORAGE
-from glo.study.config import FOR_ENUMERATION, StudyConfig, layered, read_settings, unused_options
+from glo.study.composing import FOR_ENUMERATION, layered, read_settings, unused_options
+from glo.study.config import StudyConfig
 from glo.study.result import StudyResult
 
 NOT_SET = ("task", "preset", "seed", "phases")  # they have options of their own

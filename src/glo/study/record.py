@@ -12,7 +12,8 @@ from glo.errors import MissingStoreError, ReplayError, StudyError
 from glo.provenance import versions
 from glo.records import PhaseKind
 from glo.store import GenerationRecord, Store, StudyRecord, without_password
-from glo.study.config import StudyConfig, changed, differences, enough_generations, validated
+from glo.study.composing import changed, differences, enough_generations, validated
+from glo.study.config import StudyConfig
 from glo.study.history import in_generations
 from glo.study.result import StudyResult
 from glo.study.state import state_of

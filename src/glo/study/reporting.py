@@ -20,7 +20,8 @@ from glo.report.files import write_text
 from glo.report.page import study_page
 from glo.store import DEFAULT_STORAGE, Store, without_password
 from glo.study.commands import repeating
-from glo.study.config import StudyConfig, validated
+from glo.study.composing import validated
+from glo.study.config import StudyConfig
 from glo.study.history import funnel_table, in_generations
 from glo.study.result import FrozenTrial, StudyResult
 from glo.study.state import State, state_of

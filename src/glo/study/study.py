@@ -25,18 +25,8 @@ from glo.study.asking import Asking, TellingExecutor
 from glo.study.budget import Budget
 from glo.study.callbacks import Callback, check_callbacks
 from glo.study.comparing import compare_found, judge_found, survey_known
-from glo.study.config import (
-    FOR_ENUMERATION,
-    StudyConfig,
-    TaskConfig,
-    compose,
-    given_again,
-    given_layers,
-    objective_by_name,
-    task_config,
-    task_options,
-    validated,
-)
+from glo.study.composing import FOR_ENUMERATION, compose, given_layers, task_options, validated
+from glo.study.config import StudyConfig, TaskConfig, given_again, objective_by_name, task_config
 from glo.study.feasibility import check_feasible, exclusion
 from glo.study.following import ShowProgress
 from glo.study.history import in_generations

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from glo.errors import ExpressionError, StudyError
 from glo.expr import parse
 from glo.store import GenerationRecord, StudyRecord, WholeStudy, check_name
-from glo.study.config import validated
+from glo.study.composing import validated
 from glo.version import __version__
 
 FORMAT = 1
