@@ -193,9 +193,7 @@ def _received(connection: Connection, process: BaseProcess) -> Any:
     try:
         result, error = connection.recv()
     except EOFError:
-        process.join()
-        with FORK_LOCK:
-            return Died(process.exitcode)
+        return died(process)
     finally:
         connection.close()
     process.kill()  # it has nothing left to do, and a thread that its work has left behind would hold it up
@@ -205,16 +203,34 @@ def _received(connection: Connection, process: BaseProcess) -> Any:
     return result
 
 
+def died(process: BaseProcess) -> Died:
+    """Wait for a process that has closed its pipe."""
+    process.join()
+    with FORK_LOCK:
+        return Died(process.exitcode)
+
+
 def _work(connection: Connection, work: Callable[[], Any]) -> None:
+    if begin_child():
+        connection.send(answer_of(work))
+
+
+def begin_child() -> bool:
+    """Prepare this process, a child that has just been forked; whether its parent still lives."""
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if (parent := multiprocessing.parent_process()) is None or os.getppid() != parent.pid:
-        return  # it was killed before prctl asked for the signal
+        return False  # it was killed before prctl asked for the signal
     libc.mallopt(M_TRIM_THRESHOLD, KEPT)
     libc.mallopt(M_MMAP_THRESHOLD, MAPPED)
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
+    return True
+
+
+def answer_of(work: Callable[[], Any]) -> tuple[Any, Exception | None]:
+    """What `work` returns, or the exception that its parent shall raise."""
     try:
         answer = work(), None
     except Exception as error:  # noqa: BLE001 - the parent raises it
@@ -222,7 +238,7 @@ def _work(connection: Connection, work: Callable[[], Any]) -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # closed or full; what the work printed is no reason to lose its result
             stream.flush()
-    connection.send(answer)
+    return answer
 
 
 def _sendable(error: Exception) -> Exception:

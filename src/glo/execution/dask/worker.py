@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from distributed import Worker, get_worker
 
 from glo.errors import ClusterError, TaskError
 from glo.execution.children import Died, Overdue, import_before_forking, in_processes
+from glo.execution.lasting import LastingChild
 from glo.execution.trial import Reports
 from glo.execution.work import train_part
 from glo.provenance import versions
@@ -32,6 +34,8 @@ from glo.training.memory import budget
 
 Answer = TypeVar("Answer")
 DEVICE_LIMIT = 60.0  # seconds that finding the device of a worker may take
+LASTING = ("cuda",)  # devices on which a child process stays for the next job
+idle: dict[str | None, tuple[str, LastingChild]] = {}  # by GPU: the identity of the task, and the child that trained it
 tasks: dict[str, Problem] = {}  # by identity; a process loads each task once
 loading = threading.Lock()
 
@@ -102,16 +106,48 @@ def train_job(job: WorkerJob, pickled: bytes | None) -> WorkerReport:
     """
     check_versions(job.versions)
     worker = get_worker()
-    task = _task(job.task, pickled)
-    share = _memory_share(worker)
-
-    def train(device: torch.device) -> list[Result]:
-        memory = min(budget(job.config, device), share if device.type == "cpu" else sys.maxsize)
-        config = job.config.model_copy(update={"memory_mb": max(1, memory // 2**20)})
-        return train_part(task, job.trainings, config, job.seed, device, job.test, job.together, job.earlier)
-
     with leased_gpu() as gpu:
-        return WorkerReport(worker.address, _in_child(train, job.device, job.time_limit, gpu))
+        return WorkerReport(worker.address, train_in_child(job, pickled, _memory_share(worker), gpu))
+
+
+def train_in_child(job: WorkerJob, pickled: bytes | None, memory: int, gpu: str | None) -> list[Result] | Died | Overdue:
+    """Train in a new child process; on a GPU in the one that has trained the task before, if there is one.
+
+    Only a child uses a GPU, since a process that has used one cannot be forked; and a new child needs seconds to open it.
+
+    Args:
+        memory: bytes that a training on a CPU may take.
+        gpu: the only GPU that the child sees; None for all that its parent may use.
+    """
+    work = partial(_train, job, pickled, memory)
+    if job.device in LASTING:
+        return _in_lasting_child(work, job, gpu)
+    _task(job.task, pickled)  # here, so that all children have it
+    return _in_child(work, job.time_limit, gpu)
+
+
+def _train(job: WorkerJob, pickled: bytes | None, memory: int) -> list[Result]:
+    device, task = choose_device(job.device), _task(job.task, pickled)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # an earlier job of this process has left memory that would not count as free
+    free = budget(job.config, device)
+    limited = min(free, memory) if device.type == "cpu" else free
+    config = job.config.model_copy(update={"memory_mb": max(1, limited // 2**20)})
+    return train_part(task, job.trainings, config, job.seed, device, job.test, job.together, job.earlier)
+
+
+def _in_lasting_child(work: Callable[[], Answer], job: WorkerJob, gpu: str | None) -> Answer | Died | Overdue:
+    """Do some work in the child of this GPU and task; afterwards it waits for the next one."""
+    identity, child = idle.pop(gpu, ("", None))
+    if child is None or identity != job.task.identity:
+        if child is not None:
+            child.end()
+        child = LastingChild({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})
+    try:
+        return child.call(work, job.time_limit)
+    finally:
+        if not child.ended and idle.setdefault(gpu, (job.task.identity, child))[1] is not child:
+            child.end()  # another one waits for this GPU
 
 
 def describe(device: str, dask_worker: Worker) -> dict[str, Any]:
@@ -125,19 +161,21 @@ def describe(device: str, dask_worker: Worker) -> dict[str, Any]:
     if multiprocessing.current_process().daemon:
         error = "it may not start child processes: start it with DASK_DISTRIBUTED__WORKER__DAEMON=False"
         return {**about, "error": error}
-    found = _in_child(_describe_device, device, DEVICE_LIMIT)
+    found = _in_child(partial(_describe_device, device), DEVICE_LIMIT)
     return {**about, **(found if isinstance(found, dict) else {"error": str(found)})}
 
 
-def _describe_device(device: torch.device) -> dict[str, str]:
-    model = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    return {"device": device.type, "model": model}
+def _describe_device(name: str) -> dict[str, Any]:
+    device = choose_device(name)
+    if device.type != "cuda":
+        return {"device": device.type, "model": platform.machine(), "cards": []}
+    used = range(torch.cuda.device_count()) if named_gpus() else [torch.cuda.current_device()]
+    cards = [str(torch.cuda.get_device_properties(card).uuid) for card in used]
+    return {"device": device.type, "model": torch.cuda.get_device_name(device), "cards": cards}
 
 
-def _in_child(
-    work: Callable[[torch.device], Answer], device: str, limit: float, gpu: str | None = None
-) -> Answer | Died | Overdue:
-    """Do some work in a child process.  Only a child uses a GPU: a process that has used one cannot be forked.
+def _in_child(work: Callable[[], Answer], limit: float, gpu: str | None = None) -> Answer | Died | Overdue:
+    """Do some work in a new child process.
 
     Args:
         gpu: the only GPU that the child sees; None for all that its parent may use.
@@ -146,7 +184,7 @@ def _in_child(
     def start(_: None) -> Answer:
         if gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-        return work(choose_device(device))
+        return work()
 
     ((_, answer),) = in_processes(start, [None], 1, limit)
     return answer
