@@ -11,6 +11,7 @@ depend on whether there are any.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -66,7 +67,7 @@ class PopulationLoss:
         for expression in using:
             check_prior(expression, link, prior)
         self.progress = torch.zeros(1, device=device)
-        self._prior = torch.tensor(prior if using else (), device=device)
+        context = partial(_context, self.progress, torch.tensor(prior if using else (), device=device))
         self._class_reduction = class_reduction
         self._weight = None if weight is None else torch.tensor(weight, device=device).reshape(-1, 1)
         networks = range(len(expressions))
@@ -75,7 +76,7 @@ class PopulationLoss:
         self._parts: list[tuple[slice | Tensor, _Part]] = []  # the networks, and their losses
         for rows, functions in ((others, LINKS[link]), (apart, LINKS_WITH_LOG_NOT_Y[link])):
             if rows:
-                part = _Part([expressions[row] for row in rows], link, functions, eps, device, self._context)
+                part = _Part([expressions[row] for row in rows], link, functions, eps, device, context)
                 everything = len(rows) == len(networks)
                 self._parts.append((slice(None) if everything else torch.tensor(rows, device=device), part))
         self._places = torch.tensor(others + apart, device=device).argsort()  # of the networks in the parts' results
@@ -127,14 +128,6 @@ class PopulationLoss:
 
         return self._joined(value)
 
-    def _context(self, classes: int, samples: int, dtype: torch.dtype) -> dict[str, Tensor]:
-        if len(self._prior) not in (0, classes):
-            raise ConfigError(f"prior has {len(self._prior)} numbers for {classes} classes: give one for each class")
-        found = {"progress": self.progress.to(dtype).expand(1, classes * samples)}
-        if len(self._prior) > 0:
-            found["prior"] = self._prior.to(dtype).repeat_interleave(samples).unsqueeze(0)
-        return found
-
     def _scale(self, z: Tensor, shares: Tensor | None) -> Tensor | float:
         """What f is multiplied by, of a shape that fits (P, C, N)."""
         _, samples, classes = z.shape
@@ -146,6 +139,15 @@ class PopulationLoss:
         """The results of all parts, in the order of the networks."""
         results = [compute(part, rows) for rows, part in self._parts]
         return results[0] if len(results) == 1 else torch.cat(results).index_select(0, self._places)
+
+
+def _context(progress: Tensor, prior: Tensor, classes: int, samples: int, dtype: torch.dtype) -> dict[str, Tensor]:
+    if len(prior) not in (0, classes):
+        raise ConfigError(f"prior has {len(prior)} numbers for {classes} classes: give one for each class")
+    found = {"progress": progress.to(dtype).expand(1, classes * samples)}
+    if len(prior) > 0:
+        found["prior"] = prior.to(dtype).repeat_interleave(samples).unsqueeze(0)
+    return found
 
 
 class _Part:
