@@ -244,15 +244,27 @@ def test_different_losses_share_operator_calls(hard: bool) -> None:
 
 @given(POPULATIONS, st.integers(0, 5), st.sampled_from([0.1, 2.0, 60.0]))
 @settings(max_examples=50, deadline=None)
-def test_a_repeated_gradient_is_the_gradient_to_the_bit(population: list[Expr], seed: int, scale: float) -> None:
-    outputs, target = draw(seed, Link.SOFTMAX, len(population), hard=True, scale=scale)
-    z = outputs.float().transpose(1, 2).contiguous().transpose(1, 2)
-    loss = PopulationLoss(population)
-    compute = loss.repeated_gradient(z, target)
-    for _ in range(3):
-        expected = loss.gradient(z, target)
-        assert torch.equal(compute().nan_to_num(), expected.nan_to_num())
-        z -= expected.nan_to_num().clamp(-1, 1)
+def test_bound_calls_give_the_gradient_of_free_ones_to_the_bit(population: list[Expr], seed: int, scale: float) -> None:
+    """The outputs and the labels of each step are others, in other memory."""
+    outputs, labels = draw(seed, Link.SOFTMAX, len(population), hard=True, scale=scale)
+    z, bound, free = outputs.float(), PopulationLoss(population), PopulationLoss(population)
+    for _, part in free._parts:
+        part._repeatable = False
+    factors = torch.linspace(0.5, 2, len(population)).reshape(-1, 1, 1)
+    for step in range(3):
+        target, weights = labels.roll(step), factors if step else 1.0
+        found, expected = bound.gradient(z, target, weights), free.gradient(z, target, weights)
+        assert torch.equal(found.nan_to_num(), expected.nan_to_num())
+        z = z - expected.nan_to_num().clamp(-1, 1)
+
+
+def test_a_gradient_stays_as_it_is_when_the_next_one_is_computed() -> None:
+    z, target = draw(0, Link.SOFTMAX, len(EIGHT), hard=True)
+    loss = PopulationLoss([parse(text) for text in EIGHT])
+    first = loss.gradient(z.float(), target)
+    kept = first.clone()
+    loss.gradient(z.float() + 1, target.roll(1))
+    assert torch.equal(first, kept)
 
 
 @given(POPULATIONS)

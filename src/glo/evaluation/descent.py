@@ -71,12 +71,11 @@ class DescentProbe:
         # In memory, classes come before samples, as in the gradient.
         z = self._start.T.repeat(len(expressions), 1, 1).transpose(1, 2)
         outputs = z.numpy()
-        compute = loss.repeated_gradient(z, self._target)
         best = self._score(z)
         with np.errstate(all="ignore"):
             for step in range(STEPS):
                 loss.progress.fill_(step / (STEPS - 1))
-                gradient = compute()
+                gradient = loss.gradient(z, self._target)
                 array = gradient.numpy()  # numpy's calls cost less, and these are exact
                 length = torch.from_numpy(np.square(array)).mean((1, 2), keepdim=True).sqrt_()
                 array /= np.maximum(length.numpy(), 1e-30)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from glo.loss.graph import PRIMITIVES, Graph, Symbol
+from glo.loss.graph import PRIMITIVES, Graph, Node, Symbol
 
 # IEEE 754 defines the result of these to the bit, so numpy, whose calls cost less, computes them on the register's memory.
 # Others, such as log and sqrt, round differently in numpy and PyTorch; so does the sign of NaN.
@@ -28,6 +28,11 @@ SMALL = 2**15  # elements up to which PyTorch uses one thread for an operation, 
 def has_arrays(tensor: Tensor) -> bool:
     """Whether numpy may compute in the memory of a tensor; not where calls are recorded, as in a CUDA graph."""
     return tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64)
+
+
+def one_row(network: int) -> range:
+    """The rows of a network that has one, in the order of the networks."""
+    return range(network, network + 1)
 
 
 @dataclass(frozen=True)
@@ -49,13 +54,14 @@ class Instruction:
 class Program:
     """The operations that compute some nodes of a graph.  All values are rows of one tensor, the register.
 
-    A node has a row as long as its value is needed.  Inputs and constants have rows too, so that all operands of an
+    A node has its rows as long as its value is needed.  Inputs and constants have rows too, so that all operands of an
     operation are rows of the register.
 
     Args:
         graph: the traced graph.
-        outputs: one node for each row of the result.
+        outputs: one node for each network.
         device, dtype: of the inputs.
+        rows_of: the rows of a network in the inputs and in the result; by default one row for each.
     """
 
     def __init__(
@@ -64,17 +70,23 @@ class Program:
         outputs: Sequence[Symbol],
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        rows_of: Callable[[int], range] = one_row,
     ) -> None:
-        self._graph = graph
+        self._graph, self._rows_of = graph, rows_of
         self._options: dict[str, Any] = {"device": device, "dtype": dtype}
-        self._rows: dict[int, int] = {}
+        self._rows: dict[int, range] = {}  # of each node, in the register
         self._taken: list[bool] = []  # for each row of the register, whether its value is still needed
         needed = self._needed(outputs)
+        self._sizes: dict[int, int] = {}  # how many rows each node has
+        for index in needed:
+            self._sizes[index] = self._size(graph.nodes[index])
         constants = [index for index in needed if graph.nodes[index].op == "constant"]
         self._constants = self._place(constants), [graph.nodes[index].constant for index in constants]
         self._inputs = self._place_inputs(needed)
         self.instructions = self._instructions(schedule(graph, needed), {output.index for output in outputs})
-        self._outputs = self._index([self._rows[output.index] for output in outputs])
+        self._outputs = self._index(
+            [row for k, output in enumerate(outputs) for row in self._spread(output.index, len(rows_of(k)))]
+        )
         self._columns = -1
         self._steps: list[Callable[[], Any]] = []
 
@@ -94,24 +106,19 @@ class Program:
                 step()
         return self._register.index_select(0, self._outputs)
 
-    def calls(self, inputs: dict[str, Tensor], out: Tensor, columns: Tensor | None = None) -> list[Callable[[], Any]]:
+    def calls(self, inputs: dict[str, Tensor], out: Tensor) -> list[Callable[[], Any]]:
         """What `run` does, as calls that are bound to their tensors, in float32 or float64 on a CPU.
 
         Args:
             inputs: of shape (networks, columns), contiguous; the calls read them.
             out: of shape (rows, columns); the calls write it.
-            columns: use only these columns of the inputs.
         """
         self._allocate(out.shape[1])
         register = self._register.numpy()
-        calls: list[Callable[[], Any]] = []
-        for name, rows, place in self._inputs:
-            source, index = inputs[name].numpy(), rows.numpy()
-            if columns is None:
-                calls.append(partial(source.take, index, 0, register[place], "clip"))  # "clip" only saves a copy
-            else:
-                flat = index[:, None] * source.shape[1] + columns.numpy()
-                calls.append(partial(source.take, flat, None, register[place], "clip"))
+        calls: list[Callable[[], Any]] = [
+            partial(inputs[name].numpy().take, rows.numpy(), 0, register[place], "clip")  # "clip" only saves a copy
+            for name, rows, place in self._inputs
+        ]
         return [*calls, *self._steps, partial(register.take, self._outputs.numpy(), 0, out.numpy(), "clip")]
 
     def _allocate(self, columns: int) -> None:
@@ -152,27 +159,36 @@ class Program:
                 pending += self._graph.nodes[index].arguments
         return sorted(needed)  # a node has a higher index than its arguments
 
+    def _size(self, node: Node) -> int:
+        if node.arguments:
+            return max(self._sizes[argument] for argument in node.arguments)
+        return 1 if node.op == "constant" else len(self._rows_of(node.row))
+
     def _place(self, indices: Sequence[int]) -> slice:
         """Give nodes the first free block of consecutive rows; if there is none, extend the register."""
-        start, free = 0, 0
-        while free < len(indices):
+        start, free, size = 0, 0, sum(self._sizes[index] for index in indices)
+        while free < size:
             row = start + free
             if row == len(self._taken):
                 self._taken.append(False)
             start, free = (row + 1, 0) if self._taken[row] else (start, free + 1)
-        for row, index in enumerate(indices, start):
-            self._rows[index], self._taken[row] = row, True
-        return slice(start, start + len(indices))
+        self._taken[start : start + size] = [True] * size
+        stop = start
+        for index in indices:
+            self._rows[index] = range(stop, stop + self._sizes[index])
+            stop += self._sizes[index]
+        return slice(start, stop)
 
     def _place_inputs(self, needed: Sequence[int]) -> list[tuple[str, Tensor, slice]]:
         """For each input: its name, the rows of it that are needed, and their rows in the register."""
         by_name: dict[str, list[int]] = defaultdict(list)
+        nodes = self._graph.nodes
         for index in needed:
-            node = self._graph.nodes[index]
+            node = nodes[index]
             if not node.arguments and node.op != "constant":
                 by_name[node.op].append(index)
         return [
-            (name, self._index([self._graph.nodes[i].row for i in indices]), self._place(indices))
+            (name, self._index([row for i in indices for row in self._rows_of(nodes[i].row)]), self._place(indices))
             for name, indices in by_name.items()
         ]
 
@@ -187,17 +203,26 @@ class Program:
             instructions.append(self._instruction(op, group))
             for argument in {a for index in group for a in nodes[index].arguments}:
                 if last[argument] == number and argument not in outputs and nodes[argument].op != "constant":
-                    self._taken[self._rows[argument]] = False
+                    for row in self._rows[argument]:
+                        self._taken[row] = False
         return instructions
 
     def _instruction(self, op: str, nodes: Sequence[int]) -> Instruction:
         """Place the nodes in the order of their operands, so that later operands are more often consecutive rows."""
         arguments = {index: self._graph.nodes[index].arguments for index in nodes}
-        ordered = sorted(nodes, key=lambda index: [self._rows[argument] for argument in arguments[index]])
-        columns = [[self._rows[i] for i in column] for column in zip(*(arguments[i] for i in ordered), strict=True)]
+        ordered = sorted(nodes, key=lambda index: [self._rows[argument].start for argument in arguments[index]])
+        columns = [
+            [row for index in ordered for row in self._spread(arguments[index][k], self._sizes[index])]
+            for k in range(len(arguments[ordered[0]]))
+        ]
         slices = tuple(consecutive for column in columns if (consecutive := _as_slice(column)))
         operands = slices if len(slices) == len(columns) else self._index([row for column in columns for row in column])
         return Instruction(op, operands, self._place(ordered))
+
+    def _spread(self, index: int, size: int) -> Sequence[int]:
+        """The rows of a node where so many are wanted: the one row of a constant is repeated."""
+        rows = self._rows[index]
+        return rows if len(rows) == size else [rows.start] * size
 
     def _index(self, rows: Sequence[int]) -> Tensor:
         return torch.tensor(rows, dtype=torch.int64, device=self._options["device"])

@@ -1,8 +1,8 @@
-"""The gradients of a population, again and again by outputs in the same place and for the same labels, as the descent probe
-needs them.
+"""The gradients of a population again and again, for softmax and class indices, as every step of a training needs them.
 
-With few outputs, a call of PyTorch costs more than what it computes.  Here all tensors are allocated once, and each call is
-bound to them once, to numpy where its result is the same to the bit (`glo.loss.program`).
+With few outputs, a call of PyTorch costs more than what it computes, and a new tensor of medium size costs pages of new
+memory.  Here all tensors are allocated once, and each call is bound to them once, to numpy where its result is the same to
+the bit (`glo.loss.program`).
 """
 
 from __future__ import annotations
@@ -16,56 +16,75 @@ import torch
 from torch import Tensor
 
 from glo.expr.dual import LOG_ZERO
-from glo.loss.links import SMALLEST_LOG, bounds_outside
+from glo.loss.links import SMALLEST_LOG, bounds_outside, hardtanh_backward
 from glo.loss.program import Program
 
 
+def rows_of(networks: int, classes: int) -> Callable[[int], range]:
+    """The rows of a network, a row for each class; after those of all networks, a row for each network's right classes."""
+    ends = networks * classes
+
+    def rows(network: int) -> range:
+        if network < networks:
+            return range(network * classes, (network + 1) * classes)
+        return range(ends + network - networks, ends + network - networks + 1)
+
+    return rows
+
+
 class SoftmaxGradient:
-    """What `PopulationLoss.gradient` gives for softmax and class indices, to the bit; no loss may have log(1 - y).
+    """What `links` and the derivatives of the losses give for softmax, class indices and outputs of one shape, to the bit.
+
+    No loss may have log(1 - y).
 
     Args:
-        programs: of the derivative, for the labels 0 and 1.
-        z: outputs, shape (P, C, N), in float32 on a CPU; each call reads them.
-        target: class indices (N).
+        program: of the derivatives of P losses for the label 0, and after them for the label 1, by `rows_of`.
+        like: outputs, shape (P, C, N), in float32 or float64 on a CPU.
         eps: bound of the clamp of y.
-        factor: of the result.
     """
 
-    def __init__(self, programs: tuple[Program, Program], z: Tensor, target: Tensor, eps: float, factor: float) -> None:
-        networks, classes, samples = z.shape
-        clamped, log_y, raw, y, dy, self._result = (torch.empty_like(z) for _ in range(6))
-        total, right_slopes = z.new_empty(networks, 1, samples), z.new_empty(networks, samples)
-        inputs = {"y": y, "dy": dy, "log_y": log_y}
-        inputs = {name: tensor.view(networks, classes * samples) for name, tensor in inputs.items()}
-        slopes = self._result.view(networks, classes * samples)
-        outside, above = np.empty(z.shape, bool), np.empty(z.shape, bool)
-        low, high = (np.array(bound, np.float32) for bound in bounds_outside(eps, False))
-        lowest, smallest, zero = (np.array(number, np.float32) for number in (LOG_ZERO, SMALLEST_LOG, 0))
-        right = target * samples + torch.arange(samples)
-        self._calls: list[Callable[[], Any]] = [
-            partial(np.maximum, z.numpy(), lowest, out=clamped.numpy()),
-            partial(torch.log_softmax, clamped, 1, out=log_y),
-            partial(np.maximum, log_y.numpy(), smallest, out=raw.numpy()),
+    def __init__(self, program: Program, like: Tensor, eps: float) -> None:
+        networks, classes, samples = like.shape
+        self.fits = like.shape, like.dtype
+        everywhere, at_right = slice(None, networks * classes), slice(networks * classes, None)
+        buffers = {name: like.new_empty(networks * (classes + 1), samples) for name in ("y", "dy", "log_y", "slopes")}
+        y, dy, log_y, self._slopes = (buffer[everywhere].view(like.shape) for buffer in buffers.values())
+        self._clamped, raw = like.new_empty(like.shape), like.new_empty(like.shape)
+        total = like.new_empty(networks, 1, samples)
+        flat = {name: buffer[everywhere].view(networks, -1) for name, buffer in buffers.items()}
+        right = torch.empty(samples, dtype=torch.int64)  # the columns of the right classes, in (C, N)
+        self._columns, self._right = np.arange(samples), right.numpy()
+        self._slope_calls: list[Callable[[], Any]] = [
+            partial(torch.log_softmax, self._clamped, 1, out=log_y),
+            partial(torch.clamp_min, log_y, SMALLEST_LOG, out=raw),
             partial(torch.exp, raw, out=raw),
             partial(torch.clamp, raw, eps, 1 - eps, out=y),
-            partial(np.less_equal, raw.numpy(), low, out=outside),
-            partial(np.greater_equal, raw.numpy(), high, out=above),
-            partial(np.logical_or, outside, above, out=outside),
-            partial(np.copyto, dy.numpy(), y.numpy()),
-            partial(np.copyto, dy.numpy(), zero, where=outside),
-            *programs[0].calls(inputs, slopes),
-            *programs[1].calls(inputs, right_slopes, right),
-            partial(slopes.numpy().__setitem__, (slice(None), right.numpy()), right_slopes.numpy()),
-            partial(np.multiply, slopes.numpy(), np.array(factor, np.float32), out=slopes.numpy()),
-            partial(torch.sum, self._result, 1, True, out=total),
-            partial(torch.addcmul, self._result, raw, total, value=-1, out=self._result),
-            partial(np.less_equal, clamped.numpy(), lowest, out=outside),
-            partial(np.copyto, self._result.numpy(), zero, where=outside),
+            partial(hardtanh_backward.grad_input, y, raw, *bounds_outside(eps, like.dtype == torch.float64), grad_input=dy),
+            *(partial(torch.index_select, flat[name], 1, right, out=buffers[name][at_right]) for name in program.inputs),
+            *program.calls(buffers, buffers["slopes"]),
+            partial(flat["slopes"].numpy().__setitem__, (slice(None), self._right), buffers["slopes"][at_right].numpy()),
+        ]
+        self._pullback_calls: list[Callable[[], Any]] = [
+            partial(torch.sum, self._slopes, 1, True, out=total),
+            partial(torch.addcmul, self._slopes, raw, total, value=-1, out=self._slopes),
         ]
 
-    def __call__(self) -> Tensor:
-        """The gradient, shape (P, C, N), in a tensor that the next call overwrites."""
+    def __call__(self, z: Tensor, target: Tensor, factor: Tensor | float) -> Tensor:
+        """The gradient, shape (P, C, N).
+
+        Args:
+            z: outputs, shape (P, C, N).
+            target: class indices (N).
+            factor: of the result, of a shape that fits it.
+        """
+        torch.clamp_min(z, LOG_ZERO, out=self._clamped)
+        self._right[:] = target.numpy()
+        self._right *= len(self._columns)
+        self._right += self._columns
         with np.errstate(all="ignore"):
-            for call in self._calls:
+            for call in self._slope_calls:
                 call()
-        return self._result
+            torch.mul(self._slopes, factor, out=self._slopes)
+            for call in self._pullback_calls:
+                call()
+        return hardtanh_backward(self._slopes, self._clamped, LOG_ZERO, torch.inf)

@@ -76,7 +76,7 @@ class TrainingConfig(Config):
         precision: of the network's arithmetic: "float32"; "tf32" for matrix products on a GPU; "bfloat16" for activations
             and gradients, with parameters in float32.
         memory_mb: how much memory populations may take, in MiB; larger ones are trained in chunks.  None: half of what is
-            free.
+            free.  On a CPU, a chunk has at most 80 networks for each thread.
     """
 
     steps: PositiveInt = 300

@@ -1,18 +1,29 @@
-"""How much memory a population may take, and how many networks fit into it."""
+"""How many networks are trained together: as many as fit into memory, and on a CPU no more than its cache is good for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._pytree import tree_leaves
 
 from glo.records import TrainingConfig
-from glo.tasks import Task
+from glo.tasks import Inputs, Task
+from glo.tasks.inputs import tensors_of
 from glo.training.measurement import EVALUATION_BATCH
+from glo.training.model import as_logits
 from glo.training.optimizers import state_tensors
+from glo.training.stacked import is_chain
 
+Found = TypeVar("Found")
+# Networks for each thread of a CPU: more do not stay in its cache (docs/decisions/0031-chunks-of-networks.md).
+PER_THREAD = 80
+OUTPUT_NUMBERS = 20  # that the losses of a population keep for each output: their register, and what goes into it
 FREE_FRACTION = 0.5  # of the free memory; the rest is for other programs and for errors of the estimate in `chunk_size`
 ASSUMED_FREE = 2 * 2**30  # bytes, on a system without /proc/meminfo
 
@@ -45,49 +56,78 @@ def free_memory(root: Path = Path("/")) -> int:
     return max(0, min(free, limit - used))
 
 
+def chunk_sizes(networks: int, fitting: int, device: torch.device | str) -> list[int]:
+    """How many networks to train together, one chunk after the other, in chunks of about the same size.
+
+    Args:
+        networks: all of them.
+        fitting: how many fit into memory (`chunk_size`).
+        device: on a CPU, a chunk has at most `PER_THREAD` for each thread.
+    """
+    most = min(fitting, PER_THREAD * torch.get_num_threads()) if torch.device(device).type == "cpu" else fitting
+    chunks = -(-networks // most)
+    return [networks * (i + 1) // chunks - networks * i // chunks for i in range(chunks)]
+
+
 def chunk_size(model: nn.Module, task: Task, config: TrainingConfig, memory: int) -> int:
     """How many networks fit into so many bytes, at least 1.
 
-    The estimate counts a network's parameters four times (with gradient, velocity and update) for SGD, and for another
-    optimizer four times and once for each number it keeps; and the outputs of its modules three times (with gradients and
-    intermediate results), with two numbers for each token of an `EmbeddingBag`: its row and its share.
+    The estimate for a network counts its parameters twice (with the gradient) and once for each number that the optimizer
+    keeps; what autograd would keep of a batch three times (with gradients and intermediate results), or of an evaluation
+    twice, whichever is more, and half as much again by `torch.func`; and the outputs of a batch `OUTPUT_NUMBERS` times, for
+    the losses.
     """
-    per_sample = numbers_per_sample(model, task)
+    kept, outputs = (size / len(task.train.head) for size in _in_evaluation(model, task, partial(_kept_bytes, model)))
     evaluated = min(EVALUATION_BATCH, len(task.split("validation")))
-    copies = 4 + (0 if config.optimizer == "sgd" else state_tensors(config))
-    numbers = copies * _parameters(model) + per_sample * max(3 * config.batch_size, evaluated)
-    return max(1, int(memory / (4 * numbers)))
+    samples = max(3 * config.batch_size, 2 * evaluated) * (1.0 if is_chain(model) else 1.5)
+    copies = 2 + state_tensors(config)
+    needed = copies * _parameter_bytes(model) + kept * samples + outputs * config.batch_size * OUTPUT_NUMBERS
+    return max(1, int(memory / needed))
 
 
 def bytes_of_step(model: nn.Module, task: Task, batch_size: int) -> float:
-    """The bytes of one network's parameters and of what its modules make of a batch, without gradients."""
-    return 4 * (_parameters(model) + numbers_per_sample(model, task) * batch_size)
-
-
-def numbers_per_sample(model: nn.Module, task: Task) -> float:
-    """How many numbers the inputs of one sample are, and what the modules of a network make of them."""
+    """The bytes of one network's parameters and of what its modules return for a batch."""
     sizes: list[int] = []
-    leaves = [module for module in model.modules() if not list(module.children())]
-    hooks = [m.register_forward_hook(lambda m, i, output: sizes.append(_numbers(m, i, output))) for m in leaves]
-    head = task.train.head.to(next((p.device for p in model.parameters()), "cpu"))
-    was_training = model.training
-    with torch.no_grad():
-        sizes.append(model.eval()(head.inputs).numel())
-    model.train(was_training)
+
+    def count(module: nn.Module, inputs: object, output: object) -> None:
+        sizes.extend(leaf.nbytes for leaf in tree_leaves(output) if isinstance(leaf, Tensor))
+
+    hooks = [module.register_forward_hook(count) for module in model.modules() if not list(module.children())]
+    _in_evaluation(model, task, model)
     for hook in hooks:
         hook.remove()
-    return sum(sizes) / len(head)
+    return _parameter_bytes(model) + sum(sizes) / len(task.train.head) * batch_size
 
 
-def _parameters(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
+def _parameter_bytes(model: nn.Module) -> int:
+    return sum(parameter.nbytes for parameter in model.parameters())
 
 
-def _numbers(module: nn.Module, inputs: object, output: object) -> int:
-    """Numbers that a stacked module makes for one network."""
-    return _numel(output) + (2 * _numel(inputs) if isinstance(module, nn.EmbeddingBag) else 0)
+def _in_evaluation(model: nn.Module, task: Task, call: Callable[[Inputs], Found]) -> Found:
+    """What `call` returns for a few samples while the model is in evaluation mode."""
+    head = task.train.head.to(next((p.device for p in model.parameters()), "cpu"))
+    was_training = model.training
+    model.eval()
+    found = call(head.inputs)
+    model.train(was_training)
+    return found
 
 
-def _numel(output: object) -> int:
-    """Numbers in all tensors of a module's inputs or output, which may be nested."""
-    return sum(leaf.numel() for leaf in tree_leaves(output) if isinstance(leaf, Tensor))
+def _kept_bytes(model: nn.Module, inputs: Inputs) -> tuple[int, int]:
+    """The bytes of everything that autograd keeps of a forward pass, and those of the outputs, which are a part of it.
+
+    The inputs, which all networks share, and the model's own tensors do not count.
+    """
+    kept: dict[int, int] = {}  # bytes, by the address of the storage
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.enable_grad(), saved_tensors_hooks(keep, lambda tensor: tensor):
+        outputs = as_logits(model(inputs))
+    keep(outputs)
+    for tensor in (*tensors_of(inputs), *model.parameters(), *model.buffers()):
+        kept.pop(tensor.untyped_storage().data_ptr(), None)
+    return sum(kept.values()), outputs.nbytes

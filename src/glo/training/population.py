@@ -22,7 +22,7 @@ from glo.tasks.inputs import rows
 from glo.training.checkpoints import Checkpoint, Earlier, checkpoints
 from glo.training.cuda_graph import CapturedStep
 from glo.training.measurement import EVALUATION_BATCH, Measurement, final_result, fits_elsewhere, given_up, measure
-from glo.training.memory import budget, chunk_size
+from glo.training.memory import budget, chunk_size, chunk_sizes
 from glo.training.model import agree, as_logits, seed_dropout, use_channels_last
 from glo.training.optimizers import StackedOptimizer, updates_in_backward
 from glo.training.parameters import SGDOptions
@@ -49,7 +49,7 @@ def train_population(
     test: bool = False,
     earlier: Earlier | None = None,
 ) -> list[TrainingResult]:
-    """Train one network for each of `trainings`, in chunks that fit into memory (`glo.training.memory`).
+    """Train one network for each of `trainings`, in chunks that fit into memory and cache (`glo.training.memory`).
 
     Arguments and results, which are in the order of `trainings`, are those of `train_single`.
 
@@ -57,11 +57,12 @@ def train_population(
         ModelError: if the model cannot be stacked; the message names the module.
     """
     check_stackable(task)
-    size = chunk_size(stacked_form(task, seed), task, config, budget(config, device))
+    fitting = chunk_size(stacked_form(task, seed), task, config, budget(config, device))
     results: list[TrainingResult] = []
-    for start in range(0, len(trainings), size):
+    for size in chunk_sizes(len(trainings), fitting, device):
         model = stacked_form(task, seed)  # the forward passes above and of another chunk may have changed a model's buffers
-        results += _Population(task, model, trainings[start : start + size], config, seed, device).train(test, earlier)
+        chunk = trainings[len(results) : len(results) + size]
+        results += _Population(task, model, chunk, config, seed, device).train(test, earlier)
     return results
 
 

@@ -156,8 +156,9 @@ class ChainModel:
         for layer in self._layers:
             values.append(layer.forward(values[-1]).to(dtype))  # an embedding's outputs are in float32
         gradient = output_gradient(values[-1].to(full).mT).mT.contiguous().to(dtype)
-        for layer, before, after in reversed(list(zip(self._layers, values, values[1:], strict=False))):
-            gradient = layer.backward(gradient, before, after, factor)
+        for layer in reversed(self._layers):
+            after = values.pop()  # nothing else needs it, so its memory is free after this layer
+            gradient = layer.backward(gradient, values[-1], after, factor)
 
     def select(self, rows: Tensor) -> None:
         for layer in self._layers:
