@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -141,8 +142,11 @@ def _on_a_cluster(workers: int, small: bool, patience: float) -> None:
     task, losses = load_task("digits"), viable_losses(2 if small else NETWORKS)
     config = TrainingConfig(steps=5 if small else 300)
     batch = Batch(task, config, [Training(loss, 0.1) for loss in losses], [0] * len(losses))
-    with open_executor(f"local:{workers}", _device()) as executor:
-        train(executor, batch)
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "cluster.toml")
+        file.write_text(f'kind = "local"\nworkers = {workers}\nshare_gpus = true\n', encoding="utf-8")
+        with open_executor(str(file), _device()) as executor:
+            train(executor, batch)
 
 
 def _device() -> str:

@@ -8,8 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pytest
 
 from failing import PLACES, WAYS
 from glo.cli.signals import time_limited
+from processes import wait_until
 from starter import PATIENCE, Forked, Starter
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the parent process exists on Linux only")
@@ -46,13 +46,6 @@ def starter(tmp_path: Path) -> Iterator[Starter]:
     starter = Starter(tmp_path)
     yield starter
     starter.close()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def descendants(command: Forked) -> list[psutil.Process]:

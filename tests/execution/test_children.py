@@ -22,12 +22,11 @@ from glo.execution.children import Died, Overdue, in_processes, spare_processes
 from glo.expr import parse
 from glo.records import Failure, Status, Training, TrainingConfig
 from glo.tasks import Task
+from processes import PATIENCE, alive, wait_until
 
 CONFIG = TrainingConfig(steps=40, batch_size=10, learning_rates=(0.1,))
 LOSSES = ["x*log(y)", "x*y", "x*sqrt(y)", "log(y) - x/y", "x + y*x", "x*log(y)*2", "square(x)*y", "x*log(x*y)", "x - y/x"]
 TRAININGS = [Training(parse(loss), rate) for loss in LOSSES for rate in (0.1, 1.0)]
-PATIENCE = 60.0
-
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux only")
 
 
@@ -253,18 +252,3 @@ def test_one_process_for_each_thread_but_one_on_a_gpu() -> None:
     torch.set_num_threads(3)
     assert spare_processes("cpu") == (1 if torch.cuda.is_available() else 3)
     assert spare_processes("cuda") == 1
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def alive(process: int) -> bool:
-    """Whether a process runs; a zombie does not."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False

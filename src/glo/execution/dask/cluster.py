@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dask.config
+import torch
 from distributed import Client, Security
 from distributed.deploy.spec import SpecCluster
 from distributed.utils import silence_logging_cmgr
 
 from glo.errors import ClusterError, ConfigError, GloError
 from glo.execution.dask.certificates import CERTS, security_options, write_certificates
-from glo.execution.dask.config import AddressConfig, ClusterConfig, JobsConfig, SharedConfig
+from glo.execution.dask.config import AddressConfig, ClusterConfig, JobsConfig, LocalConfig, SharedConfig
 from glo.execution.dask.executor import DaskExecutor, scheduler_needed
 from glo.execution.dask.folder import run_folder
 from glo.execution.dask.hosts import only_here
-from glo.execution.dask.start import close, settings, start, submit
+from glo.execution.dask.start import close, settings, start, submit, visible_gpus
 from glo.execution.dask.worker import check_versions, describe
 from glo.provenance import versions
 
 CONNECT_TIMEOUT = 10.0  # seconds to reach a scheduler that glo has not started
+ONE_EACH = (  # docs/decisions/0012-gpu.md
+    "trainings that share a GPU are no faster, and were seen to hang: start one worker with one slot for each GPU, or set "
+    "share_gpus = true in the cluster's file"
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ def open_cluster(
         ClusterError: if the scheduler cannot be reached, no worker connects, or a worker does not fit the driver.
         ConfigError: for plain text on a network where others may listen.
     """
+    _check_local(config, device)
     with ExitStack() as stack:
         folder = stack.enter_context(run_folder(_parent(config)))
         security = _security(config, folder)
@@ -75,6 +81,14 @@ def open_cluster(
         if isinstance(config, JobsConfig) and isinstance(started, SpecCluster):
             started.adapt(minimum_jobs=config.min_jobs, maximum_jobs=config.max_jobs)  # pyright: ignore[reportCallIssue]
         yield cluster
+
+
+def _check_local(config: ClusterConfig, device: str) -> None:
+    """Refuse more workers of this machine than it has GPUs, before they start: they may connect one by one."""
+    if not isinstance(config, LocalConfig) or config.share_gpus or device == "cpu" or not torch.cuda.is_available():
+        return
+    if config.workers > (cards := len(visible_gpus())):
+        raise ClusterError(f"{config.workers} workers would train on {cards} GPU{'s' * (cards > 1)}; {ONE_EACH}")
 
 
 def _parent(config: ClusterConfig) -> Path:
@@ -133,8 +147,28 @@ def _checked(client: Client, config: ClusterConfig, device: str) -> Cluster:
     devices = {worker["device"] for worker in workers.values()}
     if len(devices) > 1:
         raise ClusterError("some workers have a GPU and some have none, so results would differ: give --device cpu or cuda")
+    if not config.share_gpus and (shared := shared_gpu(workers)) is not None:
+        raise ClusterError(f"{shared}; {ONE_EACH}")
     max_slots = config.max_jobs * config.slots if isinstance(config, JobsConfig) else 0
     return Cluster(DaskExecutor(client, config, devices.pop(), max_slots), workers)
+
+
+def shared_gpu(workers: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Which trainings would share a GPU, in words; None if none would.
+
+    Args:
+        workers: what `describe` says of each, by address.
+    """
+    users: dict[str, str] = {}
+    for address, worker in workers.items():
+        cards, here = set(worker["cards"]), f"{address} on {worker['host']}"
+        if cards and worker["threads"] > len(cards):
+            return f"worker {here} has {worker['threads']} slots and {len(cards)} GPU{'s' * (len(cards) > 1)} to train on"
+        for card in cards:
+            if card in users:
+                return f"workers {users[card]} and {here} have the same GPU"
+            users[card] = here
+    return None
 
 
 def _described(client: Client, config: ClusterConfig, device: str) -> dict[str, dict[str, Any]]:

@@ -27,6 +27,7 @@ class ClusterConfig(Config):
             batch system is then cancelled and replaced.
         certs: folder of `glo cluster certs`; by default certificates are made for the run.
         insecure: allow plain text on any network.
+        share_gpus: allow several trainings on one GPU at the same time, which was not seen to work.
     """
 
     time_limit: PositiveFloat = 3600.0
@@ -36,6 +37,7 @@ class ClusterConfig(Config):
     lost_after: PositiveFloat = 60.0
     certs: Path | None = None
     insecure: bool = False
+    share_gpus: bool = False
 
 
 class LocalConfig(ClusterConfig):
