@@ -20,7 +20,7 @@ if find_spec("triton") is None:
 from benchmarks.losses_kernel import LossesKernel  # before anything imports Triton: it chooses the interpreter
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-# At least one for each operator; with a comparison of equal numbers, and powers of negative numbers.
+# One for each operator; min and max also of equal numbers, powers also of negative ones.
 BY_OPERATOR = {
     "log": "x*log(y) + log(y + 0.5)",
     "square": "square(x - y)",
@@ -31,11 +31,11 @@ BY_OPERATOR = {
     "/": "x/y",
     "abs": "abs(x - y)",
     "exp": "exp(x - y)",
-    "tanh": "tanh(0.3*y - x) + tanh(9*y)",
+    "tanh": "tanh(0.3*y - x) + tanh(9*y) + tanh(y*y/20)",
     "neg": "neg(y*y)",
-    "min": "min(x, y) + min(y, y)",
-    "max": "max(0.5, y)*x + max(y, x)",
-    "pow": "pow(y - x, 3) + pow(y - 2, -2) + pow(y, 0.7)",
+    "min": "min(x, y) + min(y, y)*y",
+    "max": "max(0.5, y)*x + max(y, x) + max(y, y)*y",
+    "pow": "pow(y - x, 3) + pow(y - 2, -2) + pow(y, 0.7) + pow(y - y, 1)",
 }
 
 
@@ -80,9 +80,13 @@ def test_extreme_outputs_where_y_is_clamped() -> None:
 
 
 def test_masked_classes_have_no_gradient() -> None:
-    z, target = outputs(1, 5, 3)
+    z, target = outputs(2, 5, 3)
     z[:, :, 2] = -torch.inf
-    check(["x*log(y)"], z, target.clamp(max=1))
+    texts = ["x*log(y)", "log(y)"]
+    check(texts, z, target.clamp(max=1))
+    _, gradient = LossesKernel([parse(text) for text in texts], device=DEVICE)(z, target.clamp(max=1))
+    assert not gradient[:, :, 2].any()
+    assert gradient[:, :, :2].all()
 
 
 @pytest.mark.parametrize("name", OPERATORS)
