@@ -11,11 +11,14 @@ import argparse
 import faulthandler
 import json
 import multiprocessing
+import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,6 +31,8 @@ from benchmarks.measuring import Call, Row, Run, viable_losses
 from benchmarks.results import provenance
 from benchmarks.works.gpu import PRECISIONS, Precision, accuracy, networks
 from glo.execution import Batch, open_executor, train
+from glo.expr.dual import uses_log_not_y
+from glo.loss import PopulationLoss
 from glo.records import Training, TrainingConfig
 from glo.report import write_text
 from glo.tasks import load_task
@@ -40,6 +45,8 @@ LAYERS = {
     "cifar-2": (96, 96, 3, 32, False),
 }
 NETWORKS, BATCH = 80, 100
+INSTANCES = ((8, 1), (16, 2), (16, 4), (32, 4))  # samples and warps of a program instance of the kernel for the losses
+CALLS = 200  # between two looks at the clock
 HANGS_AFTER = 120.0  # seconds; two workers need a few
 
 
@@ -115,6 +122,73 @@ def _nothing() -> None:
     """A CPU has nothing to wait for."""
 
 
+def losses_kernel(run: Run) -> Row:
+    """Milliseconds of the losses alone: the gradient by the present graph of calls, and value and gradient by one kernel.
+
+    Each is measured call by call ("eager"), and on a GPU also as a captured CUDA graph.  With the first outputs, the first
+    call of the kernel compiles it.  The other outputs have losses in another order, and it must not compile again.
+    """
+    if find_spec("triton") is None:
+        run.report("skipped: triton is not installed")
+        return {"skipped": "triton is not installed: it comes with PyTorch for CUDA"}
+    os.environ.setdefault("TRITON_ALWAYS_COMPILE", "1")  # else the seconds of a compilation could be those of a cached file
+    from benchmarks.losses_kernel import LossesKernel
+
+    device, found = _device(), list[Row]()
+    count = 3 if run.small else NETWORKS
+    losses = [loss for loss in viable_losses(2 * count) if not uses_log_not_y(loss)][:count]
+    for name, outputs, targets in _outputs(count, 20 if run.small else BATCH):
+        losses, z, target = losses[::-1], outputs.to(device), targets.to(device)
+        present = PopulationLoss(losses, device=device)
+        steps: dict[str, Call] = {"present": partial(present.gradient, z, target)}
+        usual, exact = present.gradient(z, target), PopulationLoss(losses, device=device).gradient(z.double(), target)
+        shape: Row = {"outputs": name, "shape": list(z.shape), "error_of_present": _difference(usual, exact)}
+        for samples, warps in INSTANCES[:1] if run.small else INSTANCES:
+            way = f"kernel, {samples} samples, {warps} warps"
+            run.report(f"{name}: {way}")
+            steps[way] = partial(LossesKernel(losses, device=device, samples=samples, warps=warps), z, target)
+            shape[way] = {"first_call_s": 1e-3 * _milliseconds(steps[way], device)}
+            gradient = steps[way]()[1]
+            shape[way] |= {"error": _difference(gradient, exact), "difference": _difference(gradient, usual)}
+        calls = 1 if run.small else CALLS
+        ways = {f"{way}, eager": partial(_repeat, step, calls) for way, step in steps.items()}
+        if device == "cuda":
+            ways |= {f"{way}, captured": partial(_repeat, _captured(step), calls) for way, step in steps.items()}
+        measured = [{way: _milliseconds(call, device) / calls for way, call in ways.items()} for _ in range(run.pairs or 15)]
+        shape["ms"] = {way: statistics.median(each[way] for each in measured) for way in ways}
+        found.append(shape)
+    return {"networks": count, "triton": version("triton"), "calls": found}
+
+
+def _outputs(networks: int, samples: int) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Outputs, shape (P, N, 10), and class indices: random ones of MNIST's shape, and random linear layers on digits."""
+    rng = torch.Generator().manual_seed(0)
+    yield "MNIST", 3 * torch.randn(networks, samples, 10, generator=rng), torch.randint(0, 10, (samples,), generator=rng)
+    digits = load_task("digits").split("train").first[:samples]
+    inputs = digits.inputs.flatten(1)
+    yield "digits", inputs @ torch.randn(networks, inputs.shape[1], 10, generator=rng), digits.targets
+
+
+def _difference(a: Tensor, b: Tensor) -> float:
+    """The largest difference, relative to the largest number of each network."""
+    return float(((a - b).abs().amax((1, 2)) / b.abs().amax((1, 2))).max())
+
+
+def _repeat(call: Call, times: int) -> None:
+    for _ in range(times):
+        call()
+
+
+def _captured(call: Call) -> Call:
+    """The call as a CUDA graph."""
+    graph = torch.cuda.CUDAGraph()
+    call()
+    torch.cuda.synchronize()
+    with torch.cuda.graph(graph):
+        call()
+    return graph.replay
+
+
 def two_workers(run: Run) -> Row:
     """Whether a cluster of two workers of this machine trains on its one GPU; they once hung (decision 12).
 
@@ -162,6 +236,7 @@ PARTS: dict[str, Callable[[Run], Row]] = {
     **dict(_bench_parts()),
     "accuracy": bench_accuracy,
     "convolution": convolution,
+    "losses-kernel": losses_kernel,
     "two-workers": two_workers,
 }
 

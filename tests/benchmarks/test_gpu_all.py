@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,19 @@ def test_a_part_of_the_dry_run(tmp_path: Path) -> None:
     differences = {layer["precision"]: layer["largest_relative_difference"] for layer in layers}
     assert differences["float32"] < 1e-5
     assert differences["bfloat16"] < 0.05
+
+
+def test_the_kernel_for_the_losses_is_measured_where_triton_is_installed(tmp_path: Path) -> None:
+    assert measure(["losses-kernel", str(tmp_path / "kernel.json"), "--small"]) == 0
+    found = json.loads((tmp_path / "kernel.json").read_text(encoding="utf-8"))
+    if find_spec("triton") is None:
+        assert found["skipped"].startswith("triton is not installed")
+        return
+    assert [shape["outputs"] for shape in found["calls"]] == ["MNIST", "digits"]
+    for shape in found["calls"]:
+        way = "kernel, 8 samples, 1 warps"
+        assert shape[way]["difference"] < 1e-3
+        assert min(shape["ms"][f"{name}, eager"] for name in ("present", way)) > 0
 
 
 def test_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
