@@ -94,6 +94,12 @@ def test_every_operator(name: str) -> None:
     check([BY_OPERATOR[name]], *outputs(1, 20, 4))
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(DEVICE == "cpu", reason="needs a GPU")
+def test_all_operators_on_a_gpu() -> None:
+    check(list(BY_OPERATOR.values()), *outputs(len(BY_OPERATOR), 100, 10))
+
+
 def test_weights_and_memory_order() -> None:
     losses = [parse(text) for text in ("x*log(y)", "square(x - y)")]
     z, target = outputs(2, 17, 3)
