@@ -73,7 +73,18 @@ def test_with_one_slot_a_part_is_all_of_a_seed(seeds: list[int]) -> None:
 
 def test_neighbours_are_in_different_parts() -> None:
     """They are one loss at several learning rates, and stop early together."""
-    assert split([0] * 8, True, 2) == [[0, 2, 4, 6], [1, 3, 5, 7]]
+    assert split([0] * 8, True, 2) == [[0, 3, 4, 7], [1, 2, 5, 6]]
+    assert split([0] * 12, True, 3) == [[0, 5, 6, 11], [1, 4, 7, 10], [2, 3, 8, 9]]
+
+
+@pytest.mark.parametrize("rates", [2, 3, 6])
+@pytest.mark.parametrize("slots", [2, 3, 4])
+def test_no_part_has_most_of_the_trainings_at_one_rate(rates: int, slots: int) -> None:
+    """At the highest rate most losses are given up early, and then the core of such a part would be idle."""
+    trainings = 12 * rates * slots
+    for part in split([0] * trainings, True, slots):
+        of_rates = Counter(position % rates for position in part)
+        assert max(of_rates.values()) - min(of_rates[rate] for rate in range(rates)) <= 2
 
 
 @pytest.mark.parametrize(("trainings", "sizes"), [(1, [1]), (4, [4]), (7, [7]), (8, [4, 4]), (9, [5, 4]), (80, [40, 40])])
