@@ -8,6 +8,7 @@ import torch
 
 from benchmarks.measuring import Call, Row, Run, row, viable_losses
 from benchmarks.works.engine import BATCH, CORES, NETWORKS
+from glo.execution.children import Died, Overdue, in_processes
 from glo.loss import PopulationLoss
 from glo.records import Training, TrainingConfig
 from glo.tasks import load_task
@@ -25,17 +26,15 @@ def step(run: Run) -> Iterator[Row]:
     population = PopulationLoss(losses)
     outputs, targets = torch.randn(len(losses), BATCH, CLASSES), torch.randint(0, CLASSES, (BATCH,))
     products = matrix_products(len(losses))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        calls = {
-            "training": lambda: train_population(task, trainings, config, 0),
-            "losses": lambda: [population.gradient(outputs, targets) for _ in range(steps)],
-            "products": lambda: [products() for _ in range(steps)],
-        }
-        measured = run.interleaved(calls, pairs=15)
-    finally:
-        torch.set_num_threads(threads)
+    calls = {
+        "training": lambda: train_population(task, trainings, config, 0),
+        "losses": lambda: [population.gradient(outputs, targets) for _ in range(steps)],
+        "products": lambda: [products() for _ in range(steps)],
+    }
+    # In a process of one thread that keeps freed memory, like those that train.
+    ((_, measured),) = in_processes(lambda _: run.interleaved(calls, pairs=15), [None], processes=1)
+    if isinstance(measured, Died | Overdue):
+        raise RuntimeError(f"the measurement has no result: {measured}")
     detail: Row = {"ms_per_step": {name: 1e3 * measured.wall(name) / steps for name in measured.spent}}
     what = f"share of the losses in a step ({len(losses)} networks, one thread)"
     yield row("losses-share", what, measured.ratios("losses", "training"), "<= 0.15", "%", **detail)

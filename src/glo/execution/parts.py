@@ -76,11 +76,10 @@ def split(seeds: Sequence[int], together: bool, slots: int) -> list[list[int]]:
 def _pieces(positions: list[int], count: int) -> list[list[int]]:
     """Pieces of about equal size.
 
-    Neighbours, often one loss at several rates that stop early together, are separated.  The pieces take turns back and
-    forth, so that none gets all losses at the rate at which most of them stop (docs/decisions/0011-processes.md).
+    Neighbours, often one loss at several rates that stop early together, are separated.  Each round of the pieces begins one
+    piece later, so that none gets all losses at the rate at which most of them stop (docs/decisions/0011-processes.md).
     """
-    turns = [*range(count), *reversed(range(count))]
     pieces: list[list[int]] = [[] for _ in range(count)]
     for place, position in enumerate(positions):
-        pieces[turns[place % len(turns)]].append(position)
+        pieces[(place + place // count) % count].append(position)
     return pieces
