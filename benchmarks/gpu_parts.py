@@ -213,16 +213,35 @@ def two_workers(run: Run) -> Row:
     return found
 
 
+def opening(run: Run) -> Row:
+    """Seconds of the same trainings, three times, without a cluster and on one of one worker, whose child stays."""
+    found: Row = {}
+    for name, where in (("without a cluster", None), ("one worker", "local:1")):
+        run.report(name)
+        with open_executor(where, _device()) as executor:
+            found[name] = [_seconds(partial(train, executor, _trainings(run.small))) for _ in range(3)]
+    return found
+
+
+def _seconds(call: Call) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def _trainings(small: bool) -> Batch:
+    losses = viable_losses(2 if small else NETWORKS)
+    config = TrainingConfig(steps=5 if small else 300)
+    return Batch(load_task("digits"), config, [Training(loss, 0.1) for loss in losses], [0] * len(losses))
+
+
 def _on_a_cluster(workers: int, small: bool, patience: float) -> None:
     faulthandler.dump_traceback_later(patience)
-    task, losses = load_task("digits"), viable_losses(2 if small else NETWORKS)
-    config = TrainingConfig(steps=5 if small else 300)
-    batch = Batch(task, config, [Training(loss, 0.1) for loss in losses], [0] * len(losses))
     with TemporaryDirectory() as folder:
         file = Path(folder, "cluster.toml")
         file.write_text(f'kind = "local"\nworkers = {workers}\nshare_gpus = true\n', encoding="utf-8")
         with open_executor(str(file), _device()) as executor:
-            train(executor, batch)
+            train(executor, _trainings(small))
 
 
 def _device() -> str:
@@ -239,6 +258,7 @@ PARTS: dict[str, Callable[[Run], Row]] = {
     "accuracy": bench_accuracy,
     "convolution": convolution,
     "losses-kernel": losses_kernel,
+    "opening": opening,
     "two-workers": two_workers,
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu_all import Part, known_status, main, parts, run_parts
+from benchmarks.gpu_all import EXPERIMENTS, Part, known_status, main, parts, run_parts, verdicts
 from benchmarks.gpu_parts import main as measure
 from glo.errors import ConfigError
 
@@ -80,6 +80,27 @@ def test_a_part_of_the_dry_run(tmp_path: Path) -> None:
     differences = {layer["precision"]: layer["largest_relative_difference"] for layer in layers}
     assert differences["float32"] < 1e-5
     assert differences["bfloat16"] < 0.05
+
+
+def test_the_figures_of_the_paper_are_timed_together_with_all_tries(tmp_path: Path) -> None:
+    figures = [part(f"experiment-{name}", FAILS_ONCE, f"{{out}}/{name}") for name in EXPERIMENTS]
+    run_parts(figures, tmp_path, 5, print)
+    assert verdicts(figures, tmp_path) == []
+    seconds = [json.loads((tmp_path / f"{each.name}.json").read_text(encoding="utf-8"))["seconds"] for each in figures]
+    run_parts(figures, tmp_path, 5, print)
+    tries = [json.loads((tmp_path / f"{each.name}.json").read_text(encoding="utf-8")) for each in figures]
+    for first, found in zip(seconds, tries, strict=True):
+        assert found["seconds_of_all_tries"] == pytest.approx(first + found["seconds"])
+    together = sum(found["seconds_of_all_tries"] for found in tries)
+    assert verdicts(figures, tmp_path) == [f"the figures of the paper took {together / 60:.1f} minutes (goal: less than 60)"]
+    assert verdicts(figures[1:], tmp_path) == []
+
+
+def test_the_opening_of_a_gpu_is_measured_on_a_cluster_and_without_one(tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="a cluster needs glo-torch[cluster]")
+    assert measure(["opening", str(tmp_path / "opening.json"), "--small"]) == 0
+    found = json.loads((tmp_path / "opening.json").read_text(encoding="utf-8"))
+    assert [len(found[name]) for name in ("without a cluster", "one worker")] == [3, 3]
 
 
 def test_the_kernel_for_the_losses_is_measured_where_triton_is_installed(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 
 from glo.records import TrainingConfig
 from glo.tasks import Task, load_task
-from glo.training.memory import ASSUMED_FREE, PER_THREAD, budget, chunk_size, chunk_sizes, free_memory
+from glo.training.memory import LIBRARY, ASSUMED_FREE, PER_THREAD, budget, chunk_size, chunk_sizes, free_memory
 
 GIB = 2**30
 MEMINFO = "MemTotal:       16777216 kB\nMemFree:         1048576 kB\nMemAvailable:    8388608 kB\n"
@@ -59,7 +59,7 @@ def test_budget_is_the_option_or_half_of_the_free_memory() -> None:
 def test_a_chunk_has_at_least_one_network_and_grows_with_memory() -> None:
     task, config = load_task("digits"), TrainingConfig()
     model: nn.Module = task.model()
-    sizes = [chunk_size(model, task, config, memory) for memory in (0, GIB // 4, GIB // 2)]
+    sizes = [chunk_size(model, task, config, memory) for memory in (0, LIBRARY + GIB // 4, LIBRARY + GIB // 2)]
     assert sizes[0] == 1
     assert 2 * sizes[1] <= sizes[2] <= 2 * sizes[1] + 1
 

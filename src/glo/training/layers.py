@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, embedding_bag, max_pool2d_with_indices, max_unpool2d
 
 from glo.training.parameters import SGDOptions, StackedParameter
+from glo.training.products import biased_product
 
 aten = torch.ops.aten
 
@@ -73,7 +74,7 @@ class Linear:
             return torch.baddbmm(bias.mT, inputs.mT, weight.mT).mT
         if inputs.dim() == 3:
             return torch.baddbmm(bias, weight, inputs)
-        return torch.addmm(bias.flatten(0, 1), weight.flatten(0, 1), inputs).unflatten(0, weight.shape[:2])
+        return biased_product(bias, weight, inputs)
 
     def backward(self, grad_output: Tensor, inputs: Tensor, outputs: Tensor, factor: float) -> Tensor:  # noqa: ARG002
         grad_input = grad_output

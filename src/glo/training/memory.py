@@ -24,6 +24,7 @@ Found = TypeVar("Found")
 # Networks for each thread of a CPU: more do not stay in its cache (docs/decisions/0031-chunks-of-networks.md).
 PER_THREAD = 80
 OUTPUT_NUMBERS = 20  # that the losses of a population keep for each output: their register, and what goes into it
+LIBRARY = 4 * 2**20  # bytes that oneDNN keeps: the code of its products, and their buffers
 FREE_FRACTION = 0.5  # of the free memory; the rest is for other programs and for errors of the estimate in `chunk_size`
 ASSUMED_FREE = 2 * 2**30  # bytes, on a system without /proc/meminfo
 
@@ -75,14 +76,14 @@ def chunk_size(model: nn.Module, task: Task, config: TrainingConfig, memory: int
     The estimate for a network counts its parameters twice (with the gradient) and once for each number that the optimizer
     keeps; what autograd would keep of a batch three times (with gradients and intermediate results), or of an evaluation
     twice, whichever is more, and half as much again by `torch.func`; and the outputs of a batch `OUTPUT_NUMBERS` times, for
-    the losses.
+    the losses.  `LIBRARY` bytes are for none of them.
     """
     kept, outputs = (size / len(task.train.head) for size in _in_evaluation(model, task, partial(_kept_bytes, model)))
     evaluated = min(EVALUATION_BATCH, len(task.split("validation")))
     samples = max(3 * config.batch_size, 2 * evaluated) * (1.0 if is_chain(model) else 1.5)
     copies = 2 + state_tensors(config)
     needed = copies * _parameter_bytes(model) + kept * samples + outputs * config.batch_size * OUTPUT_NUMBERS
-    return max(1, int(memory / needed))
+    return max(1, int((memory - LIBRARY) / needed))
 
 
 def bytes_of_step(model: nn.Module, task: Task, batch_size: int) -> float:

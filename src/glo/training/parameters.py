@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from glo.training.products import add_product, product
+
 
 @dataclass(frozen=True)
 class SGDOptions:
@@ -69,8 +71,8 @@ class StackedParameter:
             _add_product(self._gradient_buffer, left, right, 0, 1)
             self.gradient = self._gradient_buffer
         elif self._deferred or left.dtype != self.value.dtype:  # a product in reduced precision cannot add to float32
-            product = torch.bmm(left, right) if right.dim() == 3 else torch.mm(_matrix(left), right)
-            self.update(product.view_as(self.value), factor)
+            gradient = torch.bmm(left, right) if right.dim() == 3 else product(left, right)
+            self.update(gradient.view_as(self.value), factor)
         elif self._velocity is None:
             _add_product(self.value, left, right, 1, -factor)
         else:
@@ -95,12 +97,8 @@ def _add_product(target: Tensor, left: Tensor, right: Tensor, beta: float, alpha
     """Set target = beta * target + alpha * left @ right, for each network."""
     if right.dim() == 3:
         target.baddbmm_(left, right, beta=beta, alpha=alpha)
-    else:  # one product for all networks
-        target.flatten(0, 1).addmm_(_matrix(left), right, beta=beta, alpha=alpha)
-
-
-def _matrix(left: Tensor) -> Tensor:
-    return left if left.dim() == 2 else left.flatten(0, 1)
+    else:
+        add_product(target, left, right, beta, alpha)
 
 
 def stacked_copies(tensor: Tensor, copies: int) -> Tensor:
