@@ -12,7 +12,7 @@ from torch import nn
 
 from glo.records import TrainingConfig
 from glo.tasks import Task, load_task
-from glo.training.memory import LIBRARY, ASSUMED_FREE, PER_THREAD, budget, chunk_size, chunk_sizes, free_memory
+from glo.training.memory import ASSUMED_FREE, LIBRARY, PER_THREAD, budget, chunk_size, chunk_sizes, free_memory
 
 GIB = 2**30
 MEMINFO = "MemTotal:       16777216 kB\nMemFree:         1048576 kB\nMemAvailable:    8388608 kB\n"
