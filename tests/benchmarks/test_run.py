@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import threading
 from pathlib import Path
 
 import pytest
 
+from benchmarks import measuring
 from benchmarks.measuring import Run, cpu_seconds, peak_mb, row, spent
 from benchmarks.peers import plain, stacked
 from benchmarks.results import read_rows, shown, with_row
@@ -35,12 +36,23 @@ def test_the_time_of_a_call_is_that_of_its_processes_too() -> None:
     assert 0.01 < took.cpu <= cpu_seconds() - before
 
 
-def test_peak_memory_is_what_a_call_has_beyond_before() -> None:
+def test_peak_memory_is_what_a_call_has_beyond_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, look = threading.Semaphore(0), measuring._memory
+
+    def counted() -> float:
+        found = look()
+        looks.release()
+        return found
+
     def call() -> None:
         held = b"x" * (64 * 2**20)
-        for _ in range(4):  # long enough to be seen, by a thread that needs the GIL meanwhile
-            hashlib.sha256(held)
+        while looks.acquire(blocking=False):
+            pass
+        for _ in range(2):  # the first one may have begun before
+            assert looks.acquire(timeout=60)
+        assert held
 
+    monkeypatch.setattr(measuring, "_memory", counted)
     assert 60 < peak_mb(call) < 100
 
 
